@@ -1,0 +1,133 @@
+//! The hypercalls: imports of the kernel module, by family. Wasm import module [`MODULE`], name as listed.
+//!
+//! Conventions. Pointers are 32-bit offsets into kernel memory, lengths in bytes. Every call that can fail
+//! returns an `i64`: `>= 0` the result, `< 0` a negated Linux errno. Hypercalls trust nothing: a bad
+//! pointer, id or handle is an error to the kernel, never a fault of the host.
+//!
+//! | family | name and parameters | result |
+//! |---|---|---|
+//! | task | `space_create()` | address space id |
+//! | | `space_fork(space: i32)` | id of a copy (private pages copied, shared objects shared) |
+//! | | `space_drop(space: i32)` | 0; its tasks must be gone |
+//! | | `task_create(space: i32)` | task id |
+//! | | `task_drop(task: i32)` | 0; drops Store, fiber and stack |
+//! | | `task_run(task: i32, state: i32, exit: i32)` | 0; runs until the next exit. `state` points to `STATE_BYTES` of registers, copied in before and out after; `exit` receives an [`Exit`] record |
+//! | memory | `mem_map_anon(space: i32, addr: i64, len: i64, prot: i32)` | 0; private zero pages, replaces what was there |
+//! | | `mem_map_file(space, addr: i64, len: i64, prot: i32, handle: i32, offset: i64, shared: i32)` | 0; page-aligned piece of an immutable file (private only), an own file (upper data) or a memory object |
+//! | | `mem_reserve(space, addr, len)` | 0; inaccessible pages without backing (PROT_NONE mapping, file pages past the end) |
+//! | | `mem_unmap(space, addr, len)` | 0 |
+//! | | `mem_protect(space, addr, len, prot)` | 0 |
+//! | | `mem_discard(space, addr, len)` | 0; private pages read as first mapped again (MADV_DONTNEED) |
+//! | | `mem_move(space, from, to, len)` | 0; moves mappings with their pages (mremap) |
+//! | | `mem_read(space, addr: i64, dst: i32, len: i32)` | bytes copied before the first unreadable page |
+//! | | `mem_write(space, addr: i64, src: i32, len: i32)` | bytes copied before the first unwritable page |
+//! | | `mem_resident(space)` | resident private bytes |
+//! | object | `object_create(len: i64)` | handle of a new memory object, zero-filled |
+//! | | `object_drop(handle)` | 0; mappings keep it alive |
+//! | file | `file_read(handle, offset: i64, dst, len: i32)` | bytes |
+//! | | `file_write(handle, offset: i64, src, len: i32)` | bytes |
+//! | | `file_size(handle)` | bytes |
+//! | | `file_resize(handle, len: i64)` | 0 |
+//! | | `file_sync(handle)` | 0 |
+//! | | `file_punch(handle, offset: i64, len: i64)` | 0; gives space back, reads as zeroes |
+//! | | `file_close(handle)` | 0 |
+//! | | `file_stat(handle, dst)` | 0; [`HostStat`] |
+//! | volume | `volume_stat(root, path, path_len, dst)` | 0; [`HostStat`] without following a final link |
+//! | | `volume_open(root, path, path_len, flags: i32, mode: i32)` | handle; flags are [`open_flags`] |
+//! | | `volume_read_dir(root, path, path_len, dst, len: i32)` | bytes needed; entries `{kind: u8, name_len: u16 LE, name}`; call again with a larger buffer when more than `len` |
+//! | | `volume_make_dir(root, path, path_len, mode)` | 0 |
+//! | | `volume_remove(root, path, path_len, directory: i32)` | 0 |
+//! | | `volume_rename(root, from, from_len, to, to_len)` | 0 |
+//! | | `volume_symlink(root, target, target_len, path, path_len)` | 0 |
+//! | | `volume_link(root, from, from_len, to, to_len)` | 0 |
+//! | | `volume_read_link(root, path, path_len, dst, len)` | bytes |
+//! | | `volume_set_mode(root, path, path_len, mode)` | 0 |
+//! | | `volume_set_times(root, path, path_len, atime_ns: i64, mtime_ns: i64)` | 0; `i64::MIN` leaves one alone |
+//! | stdio | `stdio_read(fd: i32, dst, len)` | bytes, 0 at end, -EAGAIN when nothing is there |
+//! | | `stdio_write(fd: i32, src, len)` | bytes (blocks); fd 3 is the trace stream |
+//! | | `stdio_winsize(dst)` | 0; rows, columns as two u16 LE; -ENOTTY |
+//! | event | `event_wait(deadline_ns: i64)` | bits of [`event`]; waits until something is ready or the monotonic deadline passes (`i64::MAX`: no deadline; 0: only look) |
+//! | | `event_take_signal()` | next forwarded signal number, 0 when none |
+//! | clock | `clock_now(clock: i32)` | nanoseconds; 0 real time, 1 monotonic, 2 CPU time of this sandbox |
+//! | | `random(dst, len)` | 0 |
+//! | life | `spec_read(dst, len)` | bytes of the launch spec (JSON); called with 0, 0 first |
+//! | | `mark(point: i32)` | 0; a point of the start-up for `--timings` |
+//! | | `exit(status: i32)` | does not return; status as wait(2) encodes it |
+
+/// Import module of every hypercall.
+pub const MODULE: &str = "shallop";
+
+/// Bytes of the register block that `task_run` copies; at least the largest instruction set's state.
+pub const STATE_BYTES: usize = 1024;
+
+/// Protection bits, as PROT_READ, PROT_WRITE, PROT_EXEC.
+pub mod prot {
+    pub const NONE: u32 = 0;
+    pub const READ: u32 = 1;
+    pub const WRITE: u32 = 2;
+    pub const EXEC: u32 = 4;
+}
+
+/// Flags of `volume_open`.
+pub mod open_flags {
+    pub const READ: u32 = 1;
+    pub const WRITE: u32 = 2;
+    pub const CREATE: u32 = 4;
+    pub const EXCLUSIVE: u32 = 8;
+    pub const TRUNCATE: u32 = 16;
+}
+
+/// Bits of `event_wait`'s result.
+pub mod event {
+    /// stdin has bytes or is at its end.
+    pub const STDIN: u32 = 1;
+    /// `event_take_signal` has something.
+    pub const SIGNAL: u32 = 2;
+    /// The terminal's size changed.
+    pub const WINSIZE: u32 = 4;
+}
+
+/// Why `task_run` came back. Laid out as four little-endian words: kind u32, detail u32, address u64.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub struct Exit {
+    pub kind: u32,
+    /// `ILLEGAL`: the instruction's bits. `FAULT`: 0 load, 1 store, 2 fetch; bit 8 set for a bus error.
+    pub detail: u32,
+    /// `FAULT`: the guest address. Otherwise 0.
+    pub address: u64,
+}
+
+/// Values of [`Exit::kind`].
+pub mod exit {
+    /// The task asks for a system call; its pc is already past the instruction.
+    pub const SYSCALL: u32 = 0;
+    /// Its time slice ended or an event came.
+    pub const YIELD: u32 = 1;
+    /// A memory access that was not repaired; the pc is the faulting instruction's.
+    pub const FAULT: u32 = 2;
+    /// An instruction that does not exist.
+    pub const ILLEGAL: u32 = 3;
+    /// A breakpoint instruction.
+    pub const BREAKPOINT: u32 = 4;
+    /// A jump to an address no instruction can have.
+    pub const MISALIGNED: u32 = 5;
+    /// The engine gave up on the task (stack overflow, out of code memory); the process must die.
+    pub const BROKEN: u32 = 6;
+}
+
+/// What the host tells of a file on a volume. Little-endian, no padding, in this order; 64 bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct HostStat {
+    pub ino: u64,
+    pub size: u64,
+    pub mtime_ns: i64,
+    pub atime_ns: i64,
+    pub ctime_ns: i64,
+    /// Full st_mode, type bits included.
+    pub mode: u32,
+    pub nlink: u32,
+    pub blocks: u64,
+    pub dev: u64,
+}
