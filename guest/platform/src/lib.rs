@@ -3,6 +3,10 @@
 //! The kernel knows no other way out. Methods mirror the hypercalls of `shallop_host_abi::hypercall` one to one;
 //! see there for their meaning.
 
+pub mod fake;
+#[cfg(target_family = "wasm")]
+pub mod wasi;
+
 use shallop_host_abi::hypercall::{Exit, HostStat};
 use shallop_host_abi::spec::Handle;
 use shallop_linux_abi::Errno;
