@@ -72,3 +72,22 @@ pub enum Bind {
     /// An empty tmpfs.
     Tmpfs,
 }
+
+impl LaunchSpec {
+    /// Reads the JSON form and checks its version.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with it.
+    pub fn from_json(json: &[u8]) -> Result<LaunchSpec, String> {
+        let spec: LaunchSpec = serde_json::from_slice(json).map_err(|e| format!("launch spec: {e}"))?;
+        match spec.version {
+            crate::ABI_VERSION => Ok(spec),
+            other => Err(format!("launch spec has version {other}, this kernel speaks {}", crate::ABI_VERSION)),
+        }
+    }
+
+    /// The JSON form.
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+}

@@ -190,7 +190,16 @@ impl Platform for Fake {
             s.pages.insert(page, (private(&[]), prot));
         })
     }
-    fn map_file(&self, space: SpaceId, addr: u64, len: u64, prot: u32, file: Handle, offset: u64, shared: bool) -> Result<()> {
+    fn map_file(
+        &self,
+        space: SpaceId,
+        addr: u64,
+        len: u64,
+        prot: u32,
+        file: Handle,
+        offset: u64,
+        shared: bool,
+    ) -> Result<()> {
         if !offset.is_multiple_of(PAGE) {
             return Err(Errno::EINVAL);
         }
@@ -326,7 +335,14 @@ impl Platform for Fake {
     fn file_close(&self, _file: Handle) {}
     fn file_stat(&self, file: Handle) -> Result<HostStat> {
         let size = self.file_size(file)?;
-        Ok(HostStat { ino: file.into(), size, mode: 0o100644, nlink: 1, blocks: size.div_ceil(512), ..HostStat::default() })
+        Ok(HostStat {
+            ino: file.into(),
+            size,
+            mode: 0o100644,
+            nlink: 1,
+            blocks: size.div_ceil(512),
+            ..HostStat::default()
+        })
     }
 
     fn volume_stat(&self, root: Handle, path: &[u8]) -> Result<HostStat> {
@@ -448,7 +464,8 @@ impl Platform for Fake {
         let signal = if self.signals.borrow().is_empty() { 0 } else { 2 };
         let input = u32::from(!self.stdin.borrow().is_empty() || self.stdin_closed.get());
         if signal | input == 0 {
-            let deadline = deadline.expect("the fake host would wait for ever: nothing is ready and there is no deadline");
+            let deadline =
+                deadline.expect("the fake host would wait for ever: nothing is ready and there is no deadline");
             self.clock.set(self.clock.get().max(deadline));
         }
         signal | input

@@ -41,7 +41,16 @@ pub trait Platform {
 
     fn map_anon(&self, space: SpaceId, addr: u64, len: u64, prot: u32) -> Result<()>;
     #[allow(clippy::too_many_arguments, reason = "the words of mmap(2)")]
-    fn map_file(&self, space: SpaceId, addr: u64, len: u64, prot: u32, file: Handle, offset: u64, shared: bool) -> Result<()>;
+    fn map_file(
+        &self,
+        space: SpaceId,
+        addr: u64,
+        len: u64,
+        prot: u32,
+        file: Handle,
+        offset: u64,
+        shared: bool,
+    ) -> Result<()>;
     fn reserve(&self, space: SpaceId, addr: u64, len: u64) -> Result<()>;
     fn unmap(&self, space: SpaceId, addr: u64, len: u64) -> Result<()>;
     fn protect(&self, space: SpaceId, addr: u64, len: u64, prot: u32) -> Result<()>;
