@@ -2,6 +2,12 @@
 //!
 //! Neighbours: `fs/<name>` implement them, `vfs/path.rs` walks, `vfs/open_file.rs` is the open file description.
 
+pub mod fd_table;
+pub mod mount;
+pub mod open_file;
+pub mod path;
+pub mod permission;
+
 use std::rc::Rc;
 
 use shallop_host_abi::spec::Handle;
@@ -279,4 +285,13 @@ pub struct Location {
     pub parent: Option<Rc<Location>>,
     /// Set when this is the root of a mount: number in the mount table.
     pub mount: u32,
+}
+
+/// What chdir(2), chroot(2) and umask(2) change; shared by tasks with CLONE_FS.
+#[derive(Clone)]
+pub struct FsContext {
+    pub cwd: Location,
+    pub root: Location,
+    /// Permission bits taken away from new files.
+    pub umask: u32,
 }
