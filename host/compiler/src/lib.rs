@@ -1,1 +1,116 @@
-//! (in work)
+//! The process that turns wasm into native code, and the code cache that only it writes.
+//!
+//! `CodeCache::open` is called by the supervisor; on a miss it starts the compiler process (`main`), which reads
+//! wasm on stdin and leaves the compiled module in the cache by an atomic rename.
+#![forbid(unsafe_code)]
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail, ensure};
+
+/// The hidden verb of the `shallop` program that starts the compiler process.
+pub const VERB: &str = "internal-compile";
+
+/// Bytes of wasm that the compiler takes at most.
+const MAX_WASM: u64 = 256 << 20;
+
+/// Address space and CPU time that one compilation may use.
+const MEMORY_LIMIT: u64 = 8 << 30;
+const CPU_SECONDS: u64 = 600;
+
+/// Compiled modules on disk, by key. Trusted for their owner and mode; see DESIGN's "Translated code and trust".
+#[derive(Debug, Clone)]
+pub struct CodeCache {
+    dir: PathBuf,
+}
+
+impl CodeCache {
+    /// The cache in `dir`, which is created when missing, private to its owner.
+    pub fn new(dir: &Path) -> Result<CodeCache> {
+        fs::create_dir_all(dir).with_context(|| format!("creating the code cache {}", dir.display()))?;
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o700))
+            .with_context(|| format!("making the code cache {} private", dir.display()))?;
+        Ok(CodeCache { dir: dir.to_owned() })
+    }
+
+    /// The compiled form of `wasm`, from the cache or made now. `key` names the content: a digest, or the identity of an
+    /// embedded module. Code made by another build of this program is never used.
+    pub fn open(&self, key: &str, wasm: &[u8]) -> Result<File> {
+        let path = self.dir.join(format!("{key}-{}.cwasm", program_stamp()?));
+        if let Some(file) = open_trusted(&path)? {
+            return Ok(file);
+        }
+        compile_in_child(wasm, &path).with_context(|| format!("compiling module {key}"))?;
+        open_trusted(&path)?.with_context(|| format!("the compiler left no {}", path.display()))
+    }
+}
+
+/// Changes with every build of this program, and so with its engine and settings.
+fn program_stamp() -> Result<String> {
+    let program = std::env::current_exe().context("finding this program's file")?;
+    let meta = fs::metadata(&program).with_context(|| format!("reading {}", program.display()))?;
+    Ok(format!("{:x}-{:x}-{:x}", meta.len(), meta.mtime(), meta.mtime_nsec()))
+}
+
+/// Opens a cache entry that belongs to us and that nobody else can write; `None` when there is none.
+fn open_trusted(path: &Path) -> Result<Option<File>> {
+    let flags = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
+    let file = match fs::OpenOptions::new().read(true).custom_flags(flags).open(path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(e).with_context(|| format!("opening {}", path.display())),
+    };
+    let meta = file.metadata()?;
+    let ours = meta.uid() == rustix::process::geteuid().as_raw();
+    ensure!(
+        ours && meta.mode() & 0o022 == 0,
+        "{} can be written by somebody else; remove it and try again",
+        path.display()
+    );
+    Ok(Some(file))
+}
+
+/// Runs the compiler process over `wasm`; it writes `path`.
+fn compile_in_child(wasm: &[u8], path: &Path) -> Result<()> {
+    let program = std::env::current_exe().context("finding this program's file")?;
+    let mut child = Command::new(program)
+        .arg(VERB)
+        .arg(path)
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .context("starting the compiler process")?;
+    let written = child.stdin.take().map(|mut stdin| stdin.write_all(wasm));
+    let output = child.wait_with_output().context("waiting for the compiler process")?;
+    if !output.status.success() {
+        let report = String::from_utf8_lossy(&output.stderr);
+        bail!("the compiler process ended with {}: {}", output.status, report.trim());
+    }
+    written.transpose().context("sending the module to the compiler process")?;
+    Ok(())
+}
+
+/// The compiler process: bounds itself, compiles the wasm on stdin, renames the result to `path`.
+pub fn main(path: &Path) -> Result<()> {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let limit = |value| Rlimit { current: Some(value), maximum: Some(value) };
+    setrlimit(Resource::As, limit(MEMORY_LIMIT)).context("limiting memory")?;
+    setrlimit(Resource::Cpu, limit(CPU_SECONDS)).context("limiting CPU time")?;
+
+    let mut wasm = Vec::new();
+    std::io::stdin().take(MAX_WASM + 1).read_to_end(&mut wasm).context("reading the module")?;
+    ensure!(wasm.len() as u64 <= MAX_WASM, "the module is larger than {} MiB", MAX_WASM >> 20);
+    let code = shallop_sandbox::compile(&wasm)?;
+    let dir = path.parent().context("the result's path has no folder")?;
+    let mut file = tempfile::NamedTempFile::new_in(dir).with_context(|| format!("writing to {}", dir.display()))?;
+    file.write_all(&code).with_context(|| format!("writing {} bytes to {}", code.len(), dir.display()))?;
+    file.as_file().sync_all()?;
+    file.persist(path).with_context(|| format!("renaming to {}", path.display()))?;
+    Ok(())
+}

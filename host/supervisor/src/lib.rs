@@ -1,1 +1,130 @@
-//! (in work)
+//! The parent of one worker: starts it, hands it grants, forwards signals, waits for its outcome.
+//!
+//! `wire` is the protocol that both sides speak; `Worker` is a running sandbox seen from the supervisor.
+#![forbid(unsafe_code)]
+
+pub mod wire;
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, Result};
+
+pub use wire::{Access, Kind, Outcome, Workload};
+
+/// The hidden verb of the `shallop` program that starts a worker.
+pub const VERB: &str = "internal-worker";
+
+/// One capability to be handed over: the descriptor and what may be done with it. Its place in the list is its handle.
+#[derive(Debug)]
+pub struct Grant {
+    pub access: Access,
+    pub descriptor: OwnedFd,
+}
+
+/// Everything a worker is started with.
+#[derive(Debug)]
+pub struct Request {
+    pub workload: Workload,
+    /// Compiled code, in the order the workload's kind wants: kernel and cpu, or the module.
+    pub code: Vec<OwnedFd>,
+    pub grants: Vec<Grant>,
+    /// stdin, stdout, stderr of the container.
+    pub stdio: [OwnedFd; 3],
+    /// Where `--strace` lines go.
+    pub trace: Option<OwnedFd>,
+    /// Shown by `ps` behind the worker's name.
+    pub title: Vec<String>,
+}
+
+/// A running worker.
+#[derive(Debug)]
+pub struct Worker {
+    child: Child,
+    control: UnixStream,
+}
+
+impl Worker {
+    /// Starts a worker process and hands everything over.
+    pub fn start(request: Request) -> Result<Worker> {
+        let (control, theirs) = UnixStream::pair().context("making the control socket")?;
+        let program = std::env::current_exe().context("finding this program's file")?;
+        let child = Command::new(program)
+            .arg0("shallop-worker")
+            .arg(VERB)
+            .arg("--")
+            .args(&request.title)
+            .env_clear()
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::null())
+            .stderr(Stdio::inherit())
+            .process_group(0)
+            .spawn()
+            .context("starting the worker process")?;
+        let worker = Worker { child, control };
+        wire::send_request(&worker.control, &request).context("handing the grants to the worker")?;
+        Ok(worker)
+    }
+
+    /// The worker's process id on the host.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// A second handle that can steer the worker from another thread while one waits.
+    pub fn remote(&self) -> Result<Remote> {
+        Ok(Remote(self.control.try_clone().context("sharing the control socket")?))
+    }
+
+    /// Waits for the end. A worker that was killed or crashed gives an outcome too.
+    pub fn wait(mut self) -> Result<Outcome> {
+        let mut line = String::new();
+        // An error here is a worker that is gone: its exit status tells.
+        let _ = BufReader::new(&self.control).read_line(&mut line);
+        if let Ok(outcome) = serde_json::from_str::<Outcome>(&line) {
+            drop(self.control);
+            let _ = self.child.wait();
+            return Ok(outcome);
+        }
+        let status = self.child.wait().context("waiting for the worker")?;
+        Ok(Outcome { status: status.into_raw() as u32, report: crash_report(status), ..Outcome::default() })
+    }
+}
+
+/// What to tell of a worker that ended without an outcome; nothing for SIGKILL, which is how people end it.
+fn crash_report(status: std::process::ExitStatus) -> Option<String> {
+    match status.signal() {
+        Some(9) => None,
+        _ => Some(format!("the sandbox's worker process ended unexpectedly ({status})")),
+    }
+}
+
+/// Steers a worker.
+#[derive(Debug)]
+pub struct Remote(UnixStream);
+
+impl Remote {
+    /// Sends a signal to the container's first process.
+    pub fn signal(&self, number: u32) -> Result<()> {
+        self.say(&wire::Command::Signal(number))
+    }
+
+    /// Says that the terminal's size changed.
+    pub fn winsize(&self) -> Result<()> {
+        self.say(&wire::Command::Winsize)
+    }
+
+    /// Ends the sandbox at once.
+    pub fn kill(&self) -> Result<()> {
+        self.say(&wire::Command::Kill)
+    }
+
+    fn say(&self, command: &wire::Command) -> Result<()> {
+        let mut line = serde_json::to_vec(command)?;
+        line.push(b'\n');
+        (&self.0).write_all(&line).context("the worker is gone")
+    }
+}

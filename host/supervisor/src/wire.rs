@@ -1,0 +1,207 @@
+//! The protocol between supervisor and worker: a header with descriptors, then commands one way and one outcome back.
+
+use std::io::{IoSlice, IoSliceMut, Read, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+    recvmsg, sendmsg,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::Request;
+
+/// Raised with every incompatible change of this protocol.
+pub const VERSION: u32 = 1;
+
+/// Descriptors in one message (Linux takes 253).
+const BATCH: usize = 128;
+
+/// Bytes of a header at most.
+const MAX_HEADER: usize = 16 << 20;
+
+/// What may be done with a granted descriptor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Access {
+    /// A store file: read and mapped, never written, never truncated.
+    Immutable,
+    /// A file of the sandbox's own (its upper layer).
+    Own,
+    /// A single-file volume.
+    VolumeFile { read_only: bool },
+    /// A directory volume.
+    Directory { read_only: bool },
+}
+
+/// What runs in the worker.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Workload {
+    pub kind: Kind,
+    /// Bytes that the worker as a whole may use.
+    pub memory_limit: u64,
+    pub wall_limit: Option<Duration>,
+}
+
+/// The two kinds of workload.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum Kind {
+    /// Linux programs under the kernel; the launch spec as JSON.
+    Linux { spec: String },
+    /// A WASI module run directly: arguments, environment, and (guest path, handle) of its directories.
+    Wasi { argv: Vec<String>, env: Vec<(String, String)>, preopens: Vec<(String, u32)> },
+}
+
+/// How a sandbox ended.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Outcome {
+    /// As wait(2) encodes it.
+    pub status: u32,
+    /// What to tell the user when the sandbox itself failed.
+    pub report: Option<String>,
+    /// The limit that ended it.
+    pub limit: Option<String>,
+    /// Named points of the start-up and when they were reached, from the worker's start.
+    pub marks: Vec<(u32, Duration)>,
+}
+
+impl Outcome {
+    /// The exit code that Docker gives: the program's, or 128 + signal.
+    pub fn exit_code(&self) -> i32 {
+        match self.status & 0x7f {
+            0 => (self.status >> 8 & 0xff) as i32,
+            signal => 128 + signal as i32,
+        }
+    }
+}
+
+/// Supervisor to worker, one JSON line each.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum Command {
+    Signal(u32),
+    Winsize,
+    Kill,
+}
+
+/// The first message: what the descriptors that follow it are.
+#[derive(Debug, Serialize, Deserialize)]
+struct Header {
+    version: u32,
+    workload: Workload,
+    code: usize,
+    grants: Vec<Access>,
+    trace: bool,
+}
+
+/// The worker's view of a [`Request`].
+#[derive(Debug)]
+pub struct Received {
+    pub workload: Workload,
+    pub code: Vec<OwnedFd>,
+    pub grants: Vec<(Access, OwnedFd)>,
+    pub stdio: [OwnedFd; 3],
+    pub trace: Option<OwnedFd>,
+}
+
+/// Sends everything over the control socket.
+pub fn send_request(socket: &UnixStream, request: &Request) -> Result<()> {
+    let header = Header {
+        version: VERSION,
+        workload: request.workload.clone(),
+        code: request.code.len(),
+        grants: request.grants.iter().map(|g| g.access).collect(),
+        trace: request.trace.is_some(),
+    };
+    let json = serde_json::to_vec(&header)?;
+    (&*socket).write_all(&(json.len() as u32).to_le_bytes())?;
+    (&*socket).write_all(&json)?;
+    let grants = request.grants.iter().map(|g| g.descriptor.as_fd());
+    let descriptors = request.stdio.iter().chain(&request.code).map(AsFd::as_fd).chain(grants);
+    let descriptors: Vec<_> = descriptors.chain(request.trace.iter().map(AsFd::as_fd)).collect();
+    descriptors.chunks(BATCH).try_for_each(|batch| send_descriptors(socket, batch))
+}
+
+fn send_descriptors(socket: &UnixStream, descriptors: &[BorrowedFd<'_>]) -> Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(BATCH))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    ensure!(control.push(SendAncillaryMessage::ScmRights(descriptors)), "too many descriptors in one message");
+    sendmsg(socket, &[IoSlice::new(&[descriptors.len() as u8])], &mut control, SendFlags::empty())?;
+    Ok(())
+}
+
+/// Receives what [`send_request`] sent.
+pub fn receive_request(socket: &UnixStream) -> Result<Received> {
+    let mut len = [0; 4];
+    (&*socket).read_exact(&mut len).context("reading the header's length")?;
+    let len = u32::from_le_bytes(len) as usize;
+    ensure!(len <= MAX_HEADER, "a header of {len} bytes is too long");
+    let mut json = vec![0; len];
+    (&*socket).read_exact(&mut json).context("reading the header")?;
+    let header: Header = serde_json::from_slice(&json).context("reading the header")?;
+    ensure!(header.version == VERSION, "the supervisor speaks version {}, this worker {VERSION}", header.version);
+
+    let total = 3 + header.code + header.grants.len() + usize::from(header.trace);
+    let mut descriptors = Vec::with_capacity(total);
+    while descriptors.len() < total {
+        receive_descriptors(socket, &mut descriptors)?;
+    }
+    let mut descriptors = descriptors.into_iter();
+    let mut take = |n: usize| descriptors.by_ref().take(n).collect::<Vec<_>>();
+    let stdio = take(3).try_into().map_err(|_| anyhow::anyhow!("three descriptors are stdio"))?;
+    let code = take(header.code);
+    let granted = take(header.grants.len());
+    let trace = if header.trace { take(1).pop() } else { None };
+    let grants = header.grants.into_iter().zip(granted).collect();
+    Ok(Received { workload: header.workload, code, grants, stdio, trace })
+}
+
+fn receive_descriptors(socket: &UnixStream, into: &mut Vec<OwnedFd>) -> Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(BATCH))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut byte = [0];
+    let message = recvmsg(socket, &mut [IoSliceMut::new(&mut byte)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
+    if message.bytes == 0 {
+        bail!("the supervisor went away before all grants had come");
+    }
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(received) = message {
+            into.extend(received);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Grant;
+
+    #[test]
+    fn a_request_arrives_as_it_was_sent() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let null = || OwnedFd::from(std::fs::File::open("/dev/null").unwrap());
+        let grants = (0..300).map(|_| Grant { access: Access::Immutable, descriptor: null() }).collect();
+        let kind = Kind::Linux { spec: "{}".into() };
+        let request = Request {
+            workload: Workload { kind, memory_limit: 1 << 30, wall_limit: None },
+            code: vec![null(), null()],
+            grants,
+            stdio: [null(), null(), null()],
+            trace: None,
+            title: vec![],
+        };
+        send_request(&ours, &request).unwrap();
+        let received = receive_request(&theirs).unwrap();
+        assert_eq!((received.code.len(), received.grants.len()), (2, 300));
+        assert!(received.trace.is_none());
+    }
+
+    #[test]
+    fn exit_codes_are_dockers() {
+        assert_eq!(Outcome { status: 3 << 8, ..Outcome::default() }.exit_code(), 3);
+        assert_eq!(Outcome { status: 9, ..Outcome::default() }.exit_code(), 137);
+    }
+}
