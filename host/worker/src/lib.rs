@@ -1,1 +1,119 @@
-//! (in work)
+//! The jailed process around one sandbox: receives grants, gives up everything else, runs, reports.
+//!
+//! `jail` is what it gives up. The other side is `shallop-supervisor`.
+#![forbid(unsafe_code)]
+
+mod jail;
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use shallop_sandbox::{Artifacts, Events, Grant, Launch, WasiLaunch};
+use shallop_supervisor::wire::{self, Access, Command, Kind, Outcome, Received, Workload};
+
+/// The worker process. Its stdin is the control socket; the container's stdio comes over it.
+///
+/// # Errors
+/// What kept the sandbox from starting; the supervisor sees it as the outcome's report as well.
+pub fn main() -> Result<()> {
+    let control = UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned().context("the control socket")?);
+    let outcome = match wire::receive_request(&control).and_then(|received| run(&control, received)) {
+        Ok(outcome) => outcome,
+        Err(error) => Outcome { status: 125 << 8, report: Some(format!("{error:#}")), ..Outcome::default() },
+    };
+    let mut line = serde_json::to_vec(&outcome)?;
+    line.push(b'\n');
+    (&control).write_all(&line).context("reporting to the supervisor")
+}
+
+fn run(control: &UnixStream, received: Received) -> Result<Outcome> {
+    take_stdio(received.stdio)?;
+    let events = Events::new().context("making the event descriptor")?;
+    jail::enter(&received.grants)?;
+    // After the jail, so that this thread is in it too.
+    listen(control.try_clone()?, events.clone())?;
+    let grants = received.grants.into_iter().map(grant).collect();
+    match received.workload.kind {
+        Kind::Linux { .. } => run_linux(received.workload, received.code, grants, received.trace, events),
+        Kind::Wasi { .. } => run_wasi(received.workload, received.code, grants, events),
+    }
+}
+
+/// Puts the container's stdin, stdout and stderr where programs expect them.
+fn take_stdio([stdin, stdout, stderr]: [OwnedFd; 3]) -> Result<()> {
+    rustix::stdio::dup2_stdin(&stdin).context("placing stdin")?;
+    rustix::stdio::dup2_stdout(&stdout).context("placing stdout")?;
+    rustix::stdio::dup2_stderr(&stderr).context("placing stderr")
+}
+
+/// Obeys the supervisor's commands; its going away ends the sandbox.
+fn listen(control: UnixStream, events: Arc<Events>) -> Result<()> {
+    let obey = move || {
+        for line in BufReader::new(control).lines() {
+            match line.ok().and_then(|line| serde_json::from_str(&line).ok()) {
+                Some(Command::Signal(number)) => events.signal(number),
+                Some(Command::Winsize) => events.winsize_changed(),
+                Some(Command::Kill) | None => break,
+            }
+        }
+        events.kill();
+    };
+    std::thread::Builder::new().name("control".into()).spawn(obey).context("starting the control thread")?;
+    Ok(())
+}
+
+fn grant((access, descriptor): (Access, OwnedFd)) -> Grant {
+    let file = File::from(descriptor);
+    match access {
+        Access::Immutable => Grant::Immutable(file),
+        Access::Own => Grant::Own(file),
+        Access::VolumeFile { read_only } => Grant::VolumeFile { file, read_only },
+        Access::Directory { read_only } => {
+            Grant::Directory { dir: cap_std::fs::Dir::from_std_file(file), read_only }
+        }
+    }
+}
+
+fn run_linux(
+    workload: Workload,
+    code: Vec<OwnedFd>,
+    grants: Vec<Grant>,
+    trace: Option<OwnedFd>,
+    events: Arc<Events>,
+) -> Result<Outcome> {
+    let Kind::Linux { spec } = workload.kind else { unreachable!("the caller matched on it") };
+    let [kernel, cpu] = <[OwnedFd; 2]>::try_from(code).map_err(|_| anyhow::anyhow!("two modules are wanted"))?;
+    let artifacts = Artifacts { kernel: kernel.into(), cpu: cpu.into() };
+    let launch = Launch {
+        spec: spec.into_bytes(),
+        grants,
+        memory_limit: workload.memory_limit,
+        wall_limit: workload.wall_limit,
+        trace,
+        events,
+    };
+    shallop_sandbox::run(artifacts, launch).map(outcome)
+}
+
+fn run_wasi(workload: Workload, code: Vec<OwnedFd>, grants: Vec<Grant>, events: Arc<Events>) -> Result<Outcome> {
+    let Kind::Wasi { argv, env, preopens } = workload.kind else { unreachable!("the caller matched on it") };
+    let module = code.into_iter().next().context("no module was handed over")?;
+    let launch = WasiLaunch {
+        argv,
+        env,
+        preopens,
+        grants,
+        memory_limit: workload.memory_limit,
+        wall_limit: workload.wall_limit,
+        events,
+    };
+    shallop_sandbox::run_wasi(module.into(), launch).map(outcome)
+}
+
+fn outcome(from: shallop_sandbox::Outcome) -> Outcome {
+    Outcome { status: from.status, report: from.report, limit: from.limit.map(str::to_owned), marks: from.marks }
+}

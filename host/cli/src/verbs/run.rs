@@ -1,0 +1,137 @@
+//! `shallop run`: create a container from an image and run it in the foreground.
+
+use anyhow::{Context, Result, bail, ensure};
+use shallop_engine::run::{self, Options};
+use shallop_engine::{Session, Volume, process::Overrides};
+
+/// Create and run a new container from an image, or run a WASI module file
+#[derive(Debug, clap::Args)]
+#[command(disable_help_flag = true, after_help = "Examples:
+  shallop run --rm catalog/hello-world
+  shallop run --rm -it catalog/debian bash
+  shallop run --rm -v ./data:/data:ro catalog/python python3 /data/app.py
+  shallop run --rm app.wasm one two")]
+pub struct Args {
+    /// Automatically remove the container when it exits
+    #[arg(long)]
+    rm: bool,
+    /// Assign a name to the container
+    #[arg(long)]
+    name: Option<String>,
+    /// Keep STDIN open
+    #[arg(short, long)]
+    interactive: bool,
+    /// Allocate a pseudo-TTY
+    #[arg(short, long)]
+    tty: bool,
+    /// Set environment variables (NAME=value, or NAME to pass it on)
+    #[arg(short, long, value_name = "NAME[=VALUE]")]
+    env: Vec<String>,
+    /// Working directory inside the container
+    #[arg(short, long, value_name = "DIR")]
+    workdir: Option<String>,
+    /// Username or UID (format: <name|uid>[:<group|gid>])
+    #[arg(short, long)]
+    user: Option<String>,
+    /// Bind mount a host folder or file: host:container[:ro]
+    #[arg(short, long, value_name = "HOST:CONTAINER[:ro]")]
+    volume: Vec<String>,
+    /// Overwrite the default ENTRYPOINT of the image
+    #[arg(long, value_name = "PROGRAM")]
+    entrypoint: Option<String>,
+    /// Memory limit: bytes, or with k, m, g
+    #[arg(short, long, value_name = "SIZE", default_value = "2g")]
+    memory: String,
+    /// End the container after so many seconds
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<u64>,
+    /// Run for this platform: linux/riscv64 or wasi/wasm
+    #[arg(long)]
+    platform: Option<String>,
+    /// Container host name
+    #[arg(short = 'h', long)]
+    hostname: Option<String>,
+    /// Connect to a network (only `none` so far)
+    #[arg(long, alias = "net")]
+    network: Option<String>,
+    /// Accept a catalog image in place of one that cannot be had
+    #[arg(long)]
+    substitute: bool,
+    /// Print each system call to stderr, as strace does
+    #[arg(long)]
+    strace: bool,
+    /// Print where the time of the start went
+    #[arg(long)]
+    timings: bool,
+    /// Print usage
+    #[arg(long, action = clap::ArgAction::Help)]
+    help: Option<bool>,
+    /// IMAGE [COMMAND] [ARG...]
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "IMAGE [COMMAND] [ARG...]")]
+    image_and_command: Vec<String>,
+}
+
+impl Args {
+    pub fn run(self) -> Result<u8> {
+        if let Some(network) = self.network.as_deref().filter(|n| *n != "none") {
+            bail!("--network {network}: containers have no network yet; only `none` is accepted");
+        }
+        let (image, arguments) = self.image_and_command.split_first().context("name an image")?;
+        ensure!(!image.starts_with('-'), "unknown flag: {image}\nSee 'shallop run --help'");
+        let options = Options {
+            image: image.clone(),
+            overrides: Overrides {
+                entrypoint: self.entrypoint,
+                arguments: arguments.to_vec(),
+                env: self.env,
+                workdir: self.workdir,
+                user: self.user,
+                tty: self.tty,
+            },
+            name: self.name,
+            remove: self.rm,
+            interactive: self.interactive,
+            hostname: self.hostname,
+            platform: self.platform,
+            volumes: self.volume.iter().map(|v| Volume::parse(v)).collect::<Result<_>>()?,
+            memory: parse_size(&self.memory).with_context(|| format!("invalid argument \"{}\" for --memory", self.memory))?,
+            wall_limit: self.timeout.map(std::time::Duration::from_secs),
+            substitute: self.substitute,
+            strace: self.strace,
+            timings: self.timings,
+        };
+        let code = run::run(&Session::open()?, options)?;
+        Ok(code as u8)
+    }
+}
+
+/// Bytes of `64m`, `1.5g`, `4096`.
+fn parse_size(text: &str) -> Result<u64> {
+    let lower = text.to_ascii_lowercase();
+    let digits = lower.trim_end_matches('b').trim_end_matches(['k', 'm', 'g']);
+    let unit = lower[digits.len()..].trim_end_matches('b');
+    let shift = match unit {
+        "" => 0,
+        "k" => 10,
+        "m" => 20,
+        "g" => 30,
+        _ => bail!("'{unit}' is no unit; write k, m or g"),
+    };
+    let number: f64 = digits.parse().context("a number is wanted")?;
+    let bytes = (number * f64::from(1u32 << shift)) as u64;
+    ensure!(bytes >= 6 << 20, "the minimum is 6m");
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_size;
+
+    #[test]
+    fn sizes() {
+        assert_eq!(parse_size("64m").unwrap(), 64 << 20);
+        assert_eq!(parse_size("1.5GB").unwrap(), 3 << 29);
+        assert!(parse_size("1k").is_err());
+        assert!(parse_size("x").is_err());
+    }
+}
