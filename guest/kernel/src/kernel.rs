@@ -1,11 +1,16 @@
 //! `Kernel`: everything the sandbox's Linux owns, and the accessors that handlers use.
 
+use std::collections::VecDeque;
+
 use shallop_linux_abi::Errno;
 use shallop_machine::Isa;
 use shallop_platform::{Clock, Platform, SpaceId};
 
+use crate::futex::FutexTable;
 use crate::signal::{SignalInfo, Target};
 use crate::task::{Pid, Process, ProcessTable, Task, TaskTable};
+use crate::time::Timers;
+use crate::vfs::context::IoState;
 use crate::vfs::mount::MountTable;
 use crate::vfs::{GuestMemory, Timespec};
 use crate::wait::{ReadyList, Tid};
@@ -17,6 +22,7 @@ pub struct Kernel {
     /// Where wait queues put the tasks they wake.
     pub ready: ReadyList,
     pub mounts: MountTable,
+    pub io: IoState,
     pub tasks: TaskTable,
     pub processes: ProcessTable,
     pub hostname: Vec<u8>,
@@ -25,6 +31,17 @@ pub struct Kernel {
     pub tasks_max: u32,
     /// Monotonic nanoseconds when the sandbox started.
     pub boot_time: u64,
+    pub timers: Timers,
+    pub futexes: FutexTable,
+    /// Tasks that can run, next first.
+    pub run_queue: VecDeque<Tid>,
+    /// Whether calls are traced.
+    pub strace: bool,
+    pub calls_since_poll: u32,
+    /// The running task and when its slice began.
+    pub slice: Option<(Tid, u64)>,
+    /// Where the search for a free process id goes on.
+    pub next_pid: u32,
 }
 
 /// Guest memory of one address space; copyable, holds no borrow of the kernel.

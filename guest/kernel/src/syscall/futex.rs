@@ -1,1 +1,166 @@
-//! (in work)
+//! futex(2), set_robust_list(2), get_robust_list(2).
+
+use shallop_linux_abi::Errno;
+
+use super::time::{clock_to_monotonic, read_timespec};
+use crate::dispatch::Call;
+use crate::futex::{self, Waiting};
+use crate::kernel::Kernel;
+use crate::wait::{OnSignal, Stop, SysResult, Tid, Wait};
+
+const WAIT: u64 = 0;
+const WAKE: u64 = 1;
+const REQUEUE: u64 = 3;
+const CMP_REQUEUE: u64 = 4;
+const WAKE_OP: u64 = 5;
+const WAIT_BITSET: u64 = 9;
+const WAKE_BITSET: u64 = 10;
+const PRIVATE_FLAG: u64 = 128;
+const CLOCK_REALTIME_FLAG: u64 = 256;
+const MATCH_ANY: u32 = u32::MAX;
+const ROBUST_HEAD_BYTES: u64 = 24;
+
+pub fn futex(k: &mut Kernel, call: &Call) -> SysResult {
+    let [addr, op, value, timeout, addr2, value3] = call.args;
+    if !addr.is_multiple_of(4) {
+        return Err(Errno::EINVAL.into());
+    }
+    let realtime = op & CLOCK_REALTIME_FLAG != 0;
+    let value = value as u32;
+    match op & 0xffff_ffff & !(PRIVATE_FLAG | CLOCK_REALTIME_FLAG) {
+        WAIT => wait(k, call, value, MATCH_ANY, timeout, Timeout::Relative),
+        WAIT_BITSET if value3 as u32 == 0 => Err(Errno::EINVAL.into()),
+        WAIT_BITSET => {
+            let kind = if realtime { Timeout::Realtime } else { Timeout::Monotonic };
+            wait(k, call, value, value3 as u32, timeout, kind)
+        }
+        WAKE => wake(k, call, value, MATCH_ANY),
+        WAKE_BITSET if value3 as u32 == 0 => Err(Errno::EINVAL.into()),
+        WAKE_BITSET => wake(k, call, value, value3 as u32),
+        REQUEUE => requeue(k, call, value, timeout as u32, addr2),
+        CMP_REQUEUE => {
+            if k.read_u32(call.tid, addr)? != value3 as u32 {
+                return Err(Errno::EAGAIN.into());
+            }
+            requeue(k, call, value, timeout as u32, addr2)
+        }
+        WAKE_OP => wake_op(k, call, value, timeout as u32, addr2, value3 as u32),
+        _ => Err(Errno::ENOSYS.into()),
+    }
+}
+
+fn key(k: &Kernel, tid: Tid, addr: u64) -> futex::Key {
+    futex::key(k, k.task(tid).pid, addr)
+}
+
+enum Timeout {
+    Relative,
+    Monotonic,
+    Realtime,
+}
+
+fn wait(k: &mut Kernel, call: &Call, value: u32, bits: u32, timeout: u64, kind: Timeout) -> SysResult {
+    let tid = call.tid;
+    let waiting = k.task(tid).progress.saved.as_ref().and_then(|s| s.downcast_ref::<Waiting>());
+    let queue = match waiting {
+        Some(waiting) if waiting.woken() => return Ok(0),
+        Some(_) if k.task(tid).progress.timed_out => return Err(Errno::ETIMEDOUT.into()),
+        Some(waiting) => waiting.waiter.queue.clone(),
+        None => {
+            if k.read_u32(tid, call.args[0])? != value {
+                return Err(Errno::EAGAIN.into());
+            }
+            let deadline = match timeout {
+                0 => None,
+                addr => Some(deadline(k, tid, addr, kind)?),
+            };
+            let key = key(k, tid, call.args[0]);
+            let waiting = k.futexes.wait(key, bits);
+            let queue = waiting.waiter.queue.clone();
+            let progress = &mut k.task_mut(tid).progress;
+            progress.deadline = deadline;
+            progress.saved = Some(Box::new(waiting));
+            queue
+        }
+    };
+    let deadline = k.task(tid).progress.deadline;
+    // A relative wait is not restarted with its whole time again: EINTR (as Linux with a handler that runs).
+    let on_signal = if deadline.is_some() { OnSignal::Interrupt } else { OnSignal::Restart };
+    Err(Stop::Block(Wait { deadline, on_signal, ..Wait::on(&queue) }))
+}
+
+fn deadline(k: &Kernel, tid: Tid, addr: u64, kind: Timeout) -> Result<u64, Errno> {
+    let time = read_timespec(k, tid, addr)?;
+    Ok(match kind {
+        Timeout::Relative => k.now_monotonic().saturating_add(time),
+        Timeout::Monotonic => time,
+        Timeout::Realtime => clock_to_monotonic(k, time),
+    })
+}
+
+fn wake(k: &mut Kernel, call: &Call, count: u32, bits: u32) -> SysResult {
+    let key = key(k, call.tid, call.args[0]);
+    Ok(k.futexes.wake(key, count as usize, bits) as u64)
+}
+
+fn requeue(k: &mut Kernel, call: &Call, wake: u32, move_count: u32, to: u64) -> SysResult {
+    if !to.is_multiple_of(4) || (wake | move_count) as i32 <= -1 {
+        return Err(Errno::EINVAL.into());
+    }
+    let (from, to) = (key(k, call.tid, call.args[0]), key(k, call.tid, to));
+    let woken = k.futexes.wake(from, wake as usize, MATCH_ANY);
+    Ok((woken + k.futexes.requeue(from, to, move_count as usize)) as u64)
+}
+
+/// FUTEX_WAKE_OP: changes the second word, wakes at the first, and at the second when its old value compares.
+fn wake_op(k: &mut Kernel, call: &Call, count: u32, count2: u32, addr2: u64, encoded: u32) -> SysResult {
+    let sign_extend = |field: u32| ((field as i32) << 20 >> 20) as u32;
+    let (op, compare) = (encoded >> 28, encoded >> 24 & 15);
+    let (mut operand, against) = (sign_extend(encoded >> 12 & 0xfff), sign_extend(encoded & 0xfff));
+    if op & 8 != 0 {
+        operand = 1u32.wrapping_shl(operand);
+    }
+    let old = k.read_u32(call.tid, addr2)?;
+    let new = match op & 7 {
+        0 => operand,
+        1 => old.wrapping_add(operand),
+        2 => old | operand,
+        3 => old & !operand,
+        4 => old ^ operand,
+        _ => return Err(Errno::ENOSYS.into()),
+    };
+    k.write_u32(call.tid, addr2, new)?;
+    let (a, b) = (old as i32, against as i32);
+    let holds = match compare {
+        0 => a == b,
+        1 => a != b,
+        2 => a < b,
+        3 => a <= b,
+        4 => a > b,
+        5 => a >= b,
+        _ => return Err(Errno::ENOSYS.into()),
+    };
+    let (first, second) = (key(k, call.tid, call.args[0]), key(k, call.tid, addr2));
+    let mut woken = k.futexes.wake(first, count as usize, MATCH_ANY);
+    if holds {
+        woken += k.futexes.wake(second, count2 as usize, MATCH_ANY);
+    }
+    Ok(woken as u64)
+}
+
+pub fn set_robust_list(k: &mut Kernel, call: &Call) -> SysResult {
+    if call.args[1] != ROBUST_HEAD_BYTES {
+        return Err(Errno::EINVAL.into());
+    }
+    k.task_mut(call.tid).robust_list = call.args[0];
+    Ok(0)
+}
+
+pub fn get_robust_list(k: &mut Kernel, call: &Call) -> SysResult {
+    let [tid, head, len, ..] = call.args;
+    let target = if tid == 0 { call.tid } else { Tid(tid as u32) };
+    let list = k.tasks.get(target).ok_or(Errno::ESRCH)?.robust_list;
+    k.write_u64(call.tid, head, list)?;
+    k.write_u64(call.tid, len, ROBUST_HEAD_BYTES)?;
+    Ok(0)
+}

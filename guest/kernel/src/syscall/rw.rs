@@ -1,1 +1,547 @@
-//! (in work)
+//! Reading and writing: read, write and their vector and positioned forms, lseek, truncation, copying between files.
+
+use shallop_linux_abi::Errno;
+use shallop_linux_abi::file::{open, seek};
+use shallop_linux_abi::rlimit::RLIMIT_FSIZE;
+
+use crate::dispatch::Call;
+use crate::fs::pseudo::PseudoFile;
+use crate::kernel::Kernel;
+use crate::signal::number::{SIGPIPE, SIGXFSZ};
+use crate::signal::{SignalInfo, Target};
+use crate::tty::{TtyFile, job};
+use crate::vfs::open_file::OpenFile;
+use crate::vfs::permission::{self, WRITE};
+use crate::vfs::{FileKind, SetAttr};
+use crate::wait::{Stop, SysResult, Tid};
+
+/// Most bytes that one call moves (MAX_RW_COUNT).
+const MAX_BYTES: u64 = 0x7fff_f000;
+/// Most bytes held in kernel memory at a time.
+const CHUNK: usize = 128 << 10;
+/// Most segments of a vector (UIO_MAXIOV).
+const MAX_SEGMENTS: u64 = 1024;
+
+/// A piece of guest memory: address, length.
+type Segment = (u64, u64);
+
+/// `read(fd, buf, count)`
+pub fn read(k: &mut Kernel, call: &Call) -> SysResult {
+    let file = readable(k, call)?;
+    transfer_in(k, call.tid, &file, &one(call), None)
+}
+
+/// `write(fd, buf, count)`
+pub fn write(k: &mut Kernel, call: &Call) -> SysResult {
+    let file = writable(k, call)?;
+    transfer_out(k, call.tid, &file, &one(call), None)
+}
+
+/// `readv(fd, iov, count)`
+pub fn readv(k: &mut Kernel, call: &Call) -> SysResult {
+    let file = readable(k, call)?;
+    let segments = vector(k, call)?;
+    transfer_in(k, call.tid, &file, &segments, None)
+}
+
+/// `writev(fd, iov, count)`
+pub fn writev(k: &mut Kernel, call: &Call) -> SysResult {
+    let file = writable(k, call)?;
+    let segments = vector(k, call)?;
+    transfer_out(k, call.tid, &file, &segments, None)
+}
+
+/// `pread64(fd, buf, count, offset)`
+pub fn pread64(k: &mut Kernel, call: &Call) -> SysResult {
+    let file = readable(k, call)?;
+    let offset = position(&file, call.args[3])?;
+    transfer_in(k, call.tid, &file, &one(call), Some(offset))
+}
+
+/// `pwrite64(fd, buf, count, offset)`
+pub fn pwrite64(k: &mut Kernel, call: &Call) -> SysResult {
+    let file = writable(k, call)?;
+    let offset = position(&file, call.args[3])?;
+    transfer_out(k, call.tid, &file, &one(call), Some(offset))
+}
+
+/// `preadv(fd, iov, count, offset)`
+pub fn preadv(k: &mut Kernel, call: &Call) -> SysResult {
+    let file = readable(k, call)?;
+    let offset = position(&file, call.args[3])?;
+    let segments = vector(k, call)?;
+    transfer_in(k, call.tid, &file, &segments, Some(offset))
+}
+
+/// `pwritev(fd, iov, count, offset)`
+pub fn pwritev(k: &mut Kernel, call: &Call) -> SysResult {
+    let file = writable(k, call)?;
+    let offset = position(&file, call.args[3])?;
+    let segments = vector(k, call)?;
+    transfer_out(k, call.tid, &file, &segments, Some(offset))
+}
+
+/// `preadv2(fd, iov, count, offset, _, flags)`: offset -1 is the file's own; flags are refused (EOPNOTSUPP).
+pub fn preadv2(k: &mut Kernel, call: &Call) -> SysResult {
+    if call.args[5] as u32 != 0 {
+        return Err(Errno::EOPNOTSUPP.into());
+    }
+    if call.args[3] as i64 == -1 { readv(k, call) } else { preadv(k, call) }
+}
+
+/// `pwritev2(fd, iov, count, offset, _, flags)`: as [`preadv2`].
+pub fn pwritev2(k: &mut Kernel, call: &Call) -> SysResult {
+    if call.args[5] as u32 != 0 {
+        return Err(Errno::EOPNOTSUPP.into());
+    }
+    if call.args[3] as i64 == -1 { writev(k, call) } else { pwritev(k, call) }
+}
+
+fn readable(k: &Kernel, call: &Call) -> Result<std::rc::Rc<OpenFile>, Errno> {
+    k.file(call.tid, call.args[0]).and_then(|file| if file.readable() { Ok(file) } else { Err(Errno::EBADF) })
+}
+
+fn writable(k: &Kernel, call: &Call) -> Result<std::rc::Rc<OpenFile>, Errno> {
+    k.file(call.tid, call.args[0]).and_then(|file| if file.writable() { Ok(file) } else { Err(Errno::EBADF) })
+}
+
+fn one(call: &Call) -> [Segment; 1] {
+    [(call.args[1], call.args[2].min(MAX_BYTES))]
+}
+
+fn position(file: &OpenFile, offset: u64) -> Result<u64, Errno> {
+    if (offset as i64) < 0 {
+        return Err(Errno::EINVAL);
+    }
+    if !file.file.seekable() {
+        return Err(Errno::ESPIPE);
+    }
+    Ok(offset)
+}
+
+/// The iovec array at argument 1, its total cut at what one call may move.
+fn vector(k: &Kernel, call: &Call) -> Result<Vec<Segment>, Errno> {
+    let [_, addr, count, ..] = call.args;
+    if count > MAX_SEGMENTS {
+        return Err(Errno::EINVAL);
+    }
+    let mut bytes = vec![0; count as usize * 16];
+    k.read_memory(call.tid, addr, &mut bytes)?;
+    let mut left = MAX_BYTES;
+    let word = |bytes: &[u8]| u64::from_le_bytes(std::array::from_fn(|i| bytes[i]));
+    bytes
+        .chunks_exact(16)
+        .map(|pair| {
+            let (base, len) = (word(pair), word(&pair[8..]));
+            if len > i64::MAX as u64 {
+                return Err(Errno::EINVAL);
+            }
+            let len = len.min(left);
+            left -= len;
+            Ok((base, len))
+        })
+        .collect()
+}
+
+/// Skips `done` bytes, then cuts into pieces of at most `CHUNK`.
+fn chunks(segments: &[Segment], done: u64) -> impl Iterator<Item = (u64, usize)> + '_ {
+    let mut skip = done;
+    segments.iter().flat_map(move |(addr, len)| {
+        let skipped = skip.min(*len);
+        skip -= skipped;
+        let (start, len) = (addr.wrapping_add(skipped), len - skipped);
+        (0..len.div_ceil(CHUNK as u64)).map(move |i| {
+            let at = i * CHUNK as u64;
+            (start.wrapping_add(at), (len - at).min(CHUNK as u64) as usize)
+        })
+    })
+}
+
+/// Reads into guest memory from `at`, or from the file's own offset, which then moves.
+fn transfer_in(k: &mut Kernel, tid: Tid, file: &OpenFile, segments: &[Segment], at: Option<u64>) -> SysResult {
+    if file.location.inode.kind() == FileKind::Directory {
+        return Err(Errno::EISDIR.into());
+    }
+    if let Some(tty) = file.file.as_any().downcast_ref::<TtyFile>() {
+        if k.task(tid).progress.timed_out {
+            return Ok(0);
+        }
+        job::check_read(k, tid, tty)?;
+    }
+    let start = at.unwrap_or(file.offset.get());
+    if let Some(pseudo) = file.file.as_any().downcast_ref::<PseudoFile>() {
+        pseudo.refresh(k, tid, start)?;
+    }
+    let stream = !file.file.seekable();
+    let mut done = 0;
+    let mut buffer = Vec::new();
+    for (addr, len) in chunks(segments, 0) {
+        buffer.resize(len.max(buffer.len()), 0);
+        let nonblock = file.nonblock() || done > 0;
+        let count = match file.file.read_at(start + done, &mut buffer[..len], nonblock) {
+            Ok(count) => count,
+            Err(_) if done > 0 => break,
+            Err(stop) => return Err(keep_deadline(k, tid, stop)),
+        };
+        if let Err(errno) = k.write_memory(tid, addr, &buffer[..count]) {
+            if done > 0 {
+                break;
+            }
+            return Err(errno.into());
+        }
+        done += count as u64;
+        if count < len || stream {
+            break;
+        }
+    }
+    if segments.iter().all(|(_, len)| *len == 0) {
+        // Nothing was asked for; errors of the file itself still show.
+        file.file.read_at(start, &mut [], true)?;
+    }
+    if at.is_none() {
+        file.offset.set(start + done);
+    }
+    crate::tty::send_pending(k);
+    Ok(done)
+}
+
+/// A wait's deadline stays that of the call's first try.
+fn keep_deadline(k: &mut Kernel, tid: Tid, stop: Stop) -> Stop {
+    let Stop::Block(mut wait) = stop else { return stop };
+    if let Some(deadline) = wait.deadline {
+        wait.deadline = Some(*k.task_mut(tid).progress.deadline.get_or_insert(deadline));
+    }
+    Stop::Block(wait)
+}
+
+/// Writes guest memory at `at`, or at the file's own offset, which then moves. What a blocking write has written before
+/// it waits is kept in the task's progress.
+fn transfer_out(k: &mut Kernel, tid: Tid, file: &OpenFile, segments: &[Segment], at: Option<u64>) -> SysResult {
+    if let Some(tty) = file.file.as_any().downcast_ref::<TtyFile>() {
+        job::check_write(k, tid, tty, false)?;
+    }
+    let append = file.flags() & open::APPEND != 0 && file.file.seekable();
+    let start = if append { file.location.inode.stat()?.size } else { at.unwrap_or(file.offset.get()) };
+    let mut done = k.task(tid).progress.done;
+    let total: u64 = segments.iter().map(|(_, len)| len).sum();
+    let limit = size_limit(k, tid, file, start, total)?;
+    let mut buffer = Vec::new();
+    let mut result = Ok(());
+    for (addr, len) in chunks(segments, done) {
+        let len = len.min(limit.saturating_sub(done) as usize);
+        if len == 0 {
+            break;
+        }
+        buffer.resize(len.max(buffer.len()), 0);
+        if let Err(errno) = k.read_memory(tid, addr, &mut buffer[..len]) {
+            result = Err(errno.into());
+            break;
+        }
+        let (count, stopped) = write_all(k, tid, file, start + done, &buffer[..len]);
+        done += count as u64;
+        if let Err(stop) = stopped {
+            result = Err(stop);
+            break;
+        }
+    }
+    if total == 0 && !file.file.seekable() {
+        return Ok(0);
+    }
+    finish_out(k, tid, file, (start, done, at), result)
+}
+
+/// Writes a piece as far as the file takes it.
+fn write_all(k: &mut Kernel, tid: Tid, file: &OpenFile, offset: u64, bytes: &[u8]) -> (usize, Result<(), Stop>) {
+    if let Some(pseudo) = file.file.as_any().downcast_ref::<PseudoFile>() {
+        return match pseudo.store(k, tid, bytes) {
+            Ok(()) => (bytes.len(), Ok(())),
+            Err(errno) => (0, Err(errno.into())),
+        };
+    }
+    let mut done = 0;
+    while done < bytes.len() {
+        match file.file.write_at(offset + done as u64, &bytes[done..], file.nonblock()) {
+            Ok(0) => return (done, Err(Errno::ENOSPC.into())),
+            Ok(count) => done += count,
+            Err(stop) => return (done, Err(stop)),
+        }
+    }
+    (done, Ok(()))
+}
+
+/// Ends a write: moves the offset, keeps progress when blocking, sends SIGPIPE.
+fn finish_out(
+    k: &mut Kernel,
+    tid: Tid,
+    file: &OpenFile,
+    (start, done, at): (u64, u64, Option<u64>),
+    result: Result<(), Stop>,
+) -> SysResult {
+    crate::tty::send_pending(k);
+    let result = match result {
+        Err(Stop::Block(wait)) => {
+            k.task_mut(tid).progress.done = done;
+            return Err(Stop::Block(wait));
+        }
+        Err(Stop::Errno(Errno::EPIPE)) if !file.file.seekable() => {
+            k.send_signal(Target::Task(tid), SignalInfo::kernel(SIGPIPE));
+            Err(Errno::EPIPE.into())
+        }
+        other => other,
+    };
+    if done == 0 {
+        result?;
+    }
+    if at.is_none() {
+        file.offset.set(start + done);
+    }
+    Ok(done)
+}
+
+/// How many bytes RLIMIT_FSIZE lets a write have; EFBIG with SIGXFSZ when none.
+fn size_limit(k: &mut Kernel, tid: Tid, file: &OpenFile, start: u64, total: u64) -> Result<u64, Errno> {
+    let limit = k.process_of(tid).rlimits[RLIMIT_FSIZE].0;
+    if file.location.inode.kind() != FileKind::Regular || start.saturating_add(total) <= limit.min(i64::MAX as u64) {
+        return Ok(total);
+    }
+    if total > 0 && start >= limit.min(i64::MAX as u64) {
+        if start >= limit {
+            k.send_signal(Target::Task(tid), SignalInfo::kernel(SIGXFSZ));
+        }
+        return Err(Errno::EFBIG);
+    }
+    Ok(limit.min(i64::MAX as u64) - start)
+}
+
+/// `lseek(fd, offset, whence)`
+pub fn lseek(k: &mut Kernel, call: &Call) -> SysResult {
+    let [fd, offset, whence, ..] = call.args;
+    let file = k.file(call.tid, fd)?;
+    if !file.file.seekable() {
+        return Err(Errno::ESPIPE.into());
+    }
+    let (offset, whence) = (offset as i64, whence as u32);
+    let size = || file.location.inode.stat().map(|stat| stat.size as i64);
+    let target = match whence {
+        seek::SET => Some(offset),
+        seek::CUR => (file.offset.get() as i64).checked_add(offset),
+        seek::END => size()?.checked_add(offset),
+        seek::DATA | seek::HOLE if offset < 0 || offset >= size()? => return Err(Errno::ENXIO.into()),
+        seek::DATA => Some(offset),
+        seek::HOLE => Some(size()?),
+        _ => return Err(Errno::EINVAL.into()),
+    };
+    let target = target.ok_or(Errno::EOVERFLOW)?;
+    if target < 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    file.offset.set(target as u64);
+    Ok(target as u64)
+}
+
+/// `ftruncate(fd, length)`
+pub fn ftruncate(k: &mut Kernel, call: &Call) -> SysResult {
+    let [fd, length, ..] = call.args;
+    let file = k.file(call.tid, fd)?;
+    if (length as i64) < 0 || !file.writable() || file.location.inode.kind() != FileKind::Regular {
+        return Err(Errno::EINVAL.into());
+    }
+    size_limit(k, call.tid, &file, length, 0)?;
+    file.location.inode.set_attr(&SetAttr { size: Some(length), ..SetAttr::default() })?;
+    Ok(0)
+}
+
+/// `truncate(path, length)`
+pub fn truncate(k: &mut Kernel, call: &Call) -> SysResult {
+    let [path, length, ..] = call.args;
+    if (length as i64) < 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    let path = k.path_argument(call.tid, path)?;
+    let location = k.resolve_at(call.tid, shallop_linux_abi::file::at::FDCWD as u64, &path, true)?;
+    match location.inode.kind() {
+        FileKind::Regular => {}
+        FileKind::Directory => return Err(Errno::EISDIR.into()),
+        _ => return Err(Errno::EINVAL.into()),
+    }
+    permission::check(&k.task(call.tid).credentials, &location.inode, WRITE)?;
+    k.check_writable(&location)?;
+    location.inode.set_attr(&SetAttr { size: Some(length), ..SetAttr::default() })?;
+    Ok(0)
+}
+
+/// `fallocate(fd, mode, offset, len)`: growing only; other modes are EOPNOTSUPP. Space is not reserved.
+pub fn fallocate(k: &mut Kernel, call: &Call) -> SysResult {
+    let [fd, mode, offset, len, ..] = call.args;
+    let file = k.file(call.tid, fd)?;
+    if !file.writable() {
+        return Err(Errno::EBADF.into());
+    }
+    if (offset as i64) < 0 || (len as i64) <= 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    match file.location.inode.kind() {
+        FileKind::Regular => {}
+        FileKind::Fifo => return Err(Errno::ESPIPE.into()),
+        _ => return Err(Errno::ENODEV.into()),
+    }
+    let end = offset.checked_add(len).filter(|end| *end <= i64::MAX as u64).ok_or(Errno::EFBIG)?;
+    // FALLOC_FL_KEEP_SIZE alone asks for nothing that can be seen.
+    match mode as u32 {
+        0 if file.location.inode.stat()?.size < end => {
+            file.location.inode.set_attr(&SetAttr { size: Some(end), ..SetAttr::default() })?;
+        }
+        0 | 1 => {}
+        _ => return Err(Errno::EOPNOTSUPP.into()),
+    }
+    Ok(0)
+}
+
+/// `fsync(fd)`, `fdatasync(fd)`
+pub fn fsync(k: &mut Kernel, call: &Call) -> SysResult {
+    let file = k.file(call.tid, call.args[0])?;
+    if matches!(file.location.inode.kind(), FileKind::Fifo | FileKind::Socket | FileKind::CharDevice) {
+        return Err(Errno::EINVAL.into());
+    }
+    file.file.sync()?;
+    Ok(0)
+}
+
+/// `sync()`
+pub fn sync(k: &mut Kernel, _call: &Call) -> SysResult {
+    for mount in k.mounts.iter() {
+        // sync(2) cannot fail; fsync(2) is how a program asks.
+        let _ = mount.fs.sync();
+    }
+    Ok(0)
+}
+
+/// `syncfs(fd)`
+pub fn syncfs(k: &mut Kernel, call: &Call) -> SysResult {
+    k.file(call.tid, call.args[0])?.location.inode.fs().sync()?;
+    Ok(0)
+}
+
+/// `fadvise64(fd, offset, len, advice)`: advice is not acted upon.
+pub fn fadvise64(k: &mut Kernel, call: &Call) -> SysResult {
+    let file = k.file(call.tid, call.args[0])?;
+    match file.file.seekable() {
+        true => Ok(0),
+        false => Err(Errno::ESPIPE.into()),
+    }
+}
+
+/// `readahead(fd, offset, count)`: advice.
+pub fn readahead(k: &mut Kernel, call: &Call) -> SysResult {
+    readable(k, call)?;
+    Ok(0)
+}
+
+/// `sendfile(out, in, offset, count)`
+pub fn sendfile(k: &mut Kernel, call: &Call) -> SysResult {
+    let [out, input, offset_at, count, ..] = call.args;
+    let (out, input) = (k.file(call.tid, out)?, k.file(call.tid, input)?);
+    if !out.writable() || !input.readable() {
+        return Err(Errno::EBADF.into());
+    }
+    if !input.file.seekable() || out.flags() & open::APPEND != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    let from = if offset_at == 0 { input.offset.get() } else { k.read_u64(call.tid, offset_at)? };
+    let to = out.offset.get();
+    let (done, result) = copy(k, call.tid, (&input, from), (&out, to), count.min(MAX_BYTES));
+    if done == 0 {
+        result?;
+    }
+    match offset_at {
+        0 => input.offset.set(from + done),
+        addr => k.write_u64(call.tid, addr, from + done)?,
+    }
+    out.offset.set(to + done);
+    Ok(done)
+}
+
+/// `copy_file_range(in, in_offset, out, out_offset, count, flags)`
+pub fn copy_file_range(k: &mut Kernel, call: &Call) -> SysResult {
+    let [input, from_at, out, to_at, count, flags] = call.args;
+    let (input, out) = (k.file(call.tid, input)?, k.file(call.tid, out)?);
+    if flags as u32 != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    if !out.writable() || !input.readable() || out.flags() & open::APPEND != 0 {
+        return Err(Errno::EBADF.into());
+    }
+    for file in [&input, &out] {
+        match file.location.inode.kind() {
+            FileKind::Regular => {}
+            FileKind::Directory => return Err(Errno::EISDIR.into()),
+            _ => return Err(Errno::EINVAL.into()),
+        }
+    }
+    // The text of /proc files has no size, so copying it this way would lose it.
+    if input.location.inode.kernel_view().is_some() {
+        return Err(Errno::EINVAL.into());
+    }
+    let place = |file: &OpenFile, at| if at == 0 { Ok(file.offset.get()) } else { k.read_u64(call.tid, at) };
+    let (from, to) = (place(&input, from_at)?, place(&out, to_at)?);
+    let count = count.min(MAX_BYTES);
+    if input.location.same(&out.location) && from < to.saturating_add(count) && to < from.saturating_add(count) {
+        return Err(Errno::EINVAL.into());
+    }
+    let (done, result) = copy(k, call.tid, (&input, from), (&out, to), count);
+    if done == 0 {
+        result?;
+    }
+    for (file, at, value) in [(&input, from_at, from + done), (&out, to_at, to + done)] {
+        match at {
+            0 => file.offset.set(value),
+            addr => k.write_u64(call.tid, addr, value)?,
+        }
+    }
+    Ok(done)
+}
+
+/// Most bytes that one copying call moves before the program hears of it.
+const COPY_MAX: u64 = 8 << 20;
+
+/// Copies between files; what was done, and what ended it early.
+fn copy(
+    k: &mut Kernel,
+    tid: Tid,
+    (input, from): (&OpenFile, u64),
+    (out, to): (&OpenFile, u64),
+    count: u64,
+) -> (u64, Result<(), Stop>) {
+    if let Some(pseudo) = input.file.as_any().downcast_ref::<PseudoFile>()
+        && let Err(errno) = pseudo.refresh(k, tid, from)
+    {
+        return (0, Err(errno.into()));
+    }
+    let count = count.min(COPY_MAX);
+    let mut buffer = vec![0; CHUNK.min(count as usize)];
+    let mut done = 0;
+    while done < count {
+        let want = (count - done).min(CHUNK as u64) as usize;
+        let got = match input.file.read_at(from + done, &mut buffer[..want], true) {
+            Ok(0) => break,
+            Ok(got) => got,
+            Err(stop) => return (done, Err(stop)),
+        };
+        let (written, result) = write_all(k, tid, out, to + done, &buffer[..got]);
+        done += written as u64;
+        if let Err(stop) = result {
+            if matches!(stop, Stop::Errno(Errno::EPIPE)) {
+                k.send_signal(Target::Task(tid), SignalInfo::kernel(SIGPIPE));
+            }
+            return (done, Err(stop));
+        }
+    }
+    (done, Ok(()))
+}
+
+/// `splice(...)`: EINVAL, as for files that cannot splice; programs then read and write.
+pub fn splice(k: &mut Kernel, call: &Call) -> SysResult {
+    k.file(call.tid, call.args[0])?;
+    k.file(call.tid, call.args[2])?;
+    Err(Errno::EINVAL.into())
+}

@@ -12,6 +12,21 @@ pub struct Capabilities {
     pub ambient: u64,
 }
 
+impl Capabilities {
+    /// execve(2) of a file without capabilities of its own (capabilities(7), "Transformation of capabilities").
+    /// `root`: the real or effective uid is 0; `effective_root`: the effective one.
+    pub fn exec(&mut self, root: bool, effective_root: bool) {
+        if root {
+            self.permitted = self.inheritable | self.bounding;
+            self.effective = if effective_root { self.permitted } else { 0 };
+            self.ambient = 0;
+        } else {
+            self.permitted = self.ambient;
+            self.effective = self.ambient;
+        }
+    }
+}
+
 /// What Docker leaves a container's root: chown dac_override fowner fsetid kill setgid setuid setpcap
 /// net_bind_service net_raw sys_chroot mknod audit_write setfcap.
 pub const DOCKER_DEFAULT: u64 = 0xa80425fb;

@@ -2,7 +2,11 @@
 //!
 //! Neighbours: `fs/<name>` implement them, `vfs/path.rs` walks, `vfs/open_file.rs` is the open file description.
 
+pub mod anonymous;
+pub mod at;
+pub mod context;
 pub mod fd_table;
+pub mod lock;
 pub mod mount;
 pub mod open_file;
 pub mod path;
@@ -13,7 +17,8 @@ use std::rc::Rc;
 use shallop_host_abi::spec::Handle;
 use shallop_linux_abi::Errno;
 
-use crate::wait::{Stop, WaitQueue};
+use crate::kernel::Kernel;
+use crate::wait::{Stop, Tid, WaitQueue};
 
 pub type InodeRef = Rc<dyn Inode>;
 
@@ -189,6 +194,26 @@ pub trait Inode {
 
     /// For downcasting by the file system itself (`link`, `rename`).
     fn as_any(&self) -> &dyn std::any::Any;
+
+    /// Set by file systems whose content is the kernel's own state (/proc, /sys): walking, listing and reading then
+    /// go through this view, which sees the kernel and who asks.
+    fn kernel_view(&self) -> Option<&dyn KernelView> {
+        None
+    }
+}
+
+/// The operations of an inode whose content is the kernel's state. `caller` is the task that asks.
+pub trait KernelView {
+    fn lookup(&self, k: &Kernel, caller: Tid, name: &[u8]) -> Result<InodeRef, Errno>;
+    /// All entries, cookies counting from 1.
+    fn entries(&self, k: &Kernel, caller: Tid) -> Result<Vec<DirEntry>, Errno>;
+    fn read_link(&self, k: &Kernel, caller: Tid) -> Result<Vec<u8>, Errno>;
+    /// As [`Inode::magic_link`].
+    fn magic_link(&self, k: &Kernel, caller: Tid) -> Result<Option<Location>, Errno>;
+    /// The file's text now.
+    fn content(&self, k: &Kernel, caller: Tid) -> Result<Vec<u8>, Errno>;
+    /// write(2) to it.
+    fn store(&self, k: &mut Kernel, caller: Tid, bytes: &[u8]) -> Result<(), Errno>;
 }
 
 /// A mounted file system.
@@ -252,6 +277,14 @@ pub trait File {
     fn wait_queue(&self) -> Option<WaitQueue> {
         None
     }
+    /// Every queue that `poll`'s answer depends on, for files that watch others (epoll).
+    fn wait_queues(&self) -> Vec<WaitQueue> {
+        self.wait_queue().into_iter().collect()
+    }
+    /// Bytes that a read would give now, where that is known (FIONREAD on pipes and terminals).
+    fn available(&self) -> Option<usize> {
+        None
+    }
     /// Device control. `arg` is the raw argument; guest memory goes through `memory`.
     fn ioctl(&self, _request: u32, _arg: u64, _memory: &dyn GuestMemory) -> Result<u64, Stop> {
         Err(Errno::ENOTTY.into())
@@ -283,8 +316,64 @@ pub struct Location {
     /// Name in the parent; empty at the root of the namespace.
     pub name: Rc<[u8]>,
     pub parent: Option<Rc<Location>>,
-    /// Set when this is the root of a mount: number in the mount table.
+    /// The mount it is on: `id` in the mount table; 0 for files outside the tree (pipes, sockets).
     pub mount: u32,
+}
+
+impl Location {
+    /// The place `name` below this one.
+    pub fn child(&self, name: &[u8], inode: InodeRef) -> Location {
+        Location { inode, name: Rc::from(name), parent: Some(Rc::new(self.clone())), mount: self.mount }
+    }
+
+    /// Whether both are the same file on the same mount.
+    pub fn same(&self, other: &Location) -> bool {
+        if self.mount != other.mount {
+            return false;
+        }
+        if Rc::ptr_eq(&self.inode, &other.inode) {
+            return true;
+        }
+        match (self.inode.stat(), other.inode.stat()) {
+            (Ok(a), Ok(b)) => (a.dev, a.ino) == (b.dev, b.ino),
+            _ => false,
+        }
+    }
+
+    /// Absolute path in the namespace; for files outside the tree their label (`pipe:[4]`).
+    pub fn path(&self) -> Vec<u8> {
+        self.path_below(None)
+    }
+
+    /// Path as seen by a task whose root directory is `root`.
+    pub fn path_in(&self, root: &Location) -> Vec<u8> {
+        self.path_below(Some(root))
+    }
+
+    fn path_below(&self, root: Option<&Location>) -> Vec<u8> {
+        if self.parent.is_none() && !self.name.is_empty() {
+            return self.name.to_vec();
+        }
+        // The namespace's own root needs no comparing on the way up: it is where the chain ends.
+        let root = root.filter(|r| r.parent.is_some());
+        let mut names = Vec::new();
+        let mut at = self;
+        while let Some(parent) = &at.parent {
+            if root.is_some_and(|root| root.same(at)) {
+                break;
+            }
+            names.push(at.name.clone());
+            at = parent;
+        }
+        if names.is_empty() {
+            return b"/".to_vec();
+        }
+        names.iter().rev().fold(Vec::new(), |mut path, name| {
+            path.push(b'/');
+            path.extend_from_slice(name);
+            path
+        })
+    }
 }
 
 /// What chdir(2), chroot(2) and umask(2) change; shared by tasks with CLONE_FS.

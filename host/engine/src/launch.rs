@@ -1,0 +1,140 @@
+//! From an image, a process and volumes to a worker's `Request`: numbers the grants and fills the launch spec.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use shallop_host_abi::spec::{Bind, LaunchSpec, LayerGrant, Mount};
+use shallop_host_abi::ABI_VERSION;
+use shallop_supervisor::{Access, Grant, Kind, Request, Workload};
+
+use crate::process::Process;
+use crate::volume::Volume;
+
+/// Linux tasks that one sandbox may have.
+const TASKS_MAX: u32 = 4096;
+
+/// One layer's opened files, lowest first in a list.
+#[derive(Debug)]
+pub struct Layer {
+    pub tar: File,
+    pub index: File,
+    pub aligned: Option<File>,
+}
+
+/// Everything about a Linux sandbox but its stdio.
+#[derive(Debug)]
+pub struct LinuxSandbox {
+    pub arch: String,
+    pub hostname: String,
+    pub process: Process,
+    pub layers: Vec<Layer>,
+    pub upper_journal: File,
+    pub upper_data: File,
+    pub volumes: Vec<Volume>,
+    pub tty: bool,
+    pub interactive: bool,
+    pub memory_limit: u64,
+    pub wall_limit: Option<Duration>,
+    pub strace: bool,
+}
+
+/// The container's stdio and its trace stream.
+#[derive(Debug)]
+pub struct Streams {
+    pub stdio: [OwnedFd; 3],
+    pub trace: Option<OwnedFd>,
+}
+
+impl LinuxSandbox {
+    /// The worker's request; `kernel` and `cpu` are compiled modules.
+    pub fn request(self, kernel: File, cpu: File, streams: Streams) -> Result<Request> {
+        let mut grants = Grants::default();
+        let layers = self.layers.into_iter().map(|layer| grants.layer(layer)).collect();
+        let upper_journal = grants.add(Access::Own, self.upper_journal.into());
+        let upper_data = grants.add(Access::Own, self.upper_data.into());
+        let mounts = self.volumes.iter().map(|volume| grants.volume(volume)).collect::<Result<_>>()?;
+        let title = self.process.argv.clone();
+        let spec = LaunchSpec {
+            version: ABI_VERSION,
+            arch: self.arch,
+            overlay_files: network_files(&self.hostname),
+            hostname: self.hostname,
+            argv: self.process.argv,
+            env: self.process.env,
+            cwd: self.process.workdir,
+            user: self.process.user,
+            layers,
+            upper_journal,
+            upper_data,
+            mounts,
+            tty: self.tty,
+            interactive: self.interactive,
+            memory_limit: self.memory_limit,
+            tasks_max: TASKS_MAX,
+            strace: self.strace,
+            seed: seed()?,
+        };
+        let spec = String::from_utf8(spec.to_json()).context("the launch spec is JSON")?;
+        Ok(Request {
+            workload: Workload {
+                kind: Kind::Linux { spec },
+                memory_limit: self.memory_limit,
+                wall_limit: self.wall_limit,
+            },
+            code: vec![kernel.into(), cpu.into()],
+            grants: grants.0,
+            stdio: streams.stdio,
+            trace: streams.trace,
+            title,
+        })
+    }
+}
+
+/// The list of grants; a grant's place is its handle.
+#[derive(Debug, Default)]
+pub struct Grants(pub Vec<Grant>);
+
+impl Grants {
+    /// Adds one and returns its handle.
+    pub fn add(&mut self, access: Access, descriptor: OwnedFd) -> u32 {
+        self.0.push(Grant { access, descriptor });
+        self.0.len() as u32 - 1
+    }
+
+    fn layer(&mut self, layer: Layer) -> LayerGrant {
+        LayerGrant {
+            tar: self.add(Access::Immutable, layer.tar.into()),
+            index: self.add(Access::Immutable, layer.index.into()),
+            aligned: layer.aligned.map(|file| self.add(Access::Immutable, file.into())),
+        }
+    }
+
+    fn volume(&mut self, volume: &Volume) -> Result<Mount> {
+        let (access, descriptor) = volume.open()?;
+        let directory = matches!(access, Access::Directory { .. });
+        let handle = self.add(access, descriptor);
+        let bind = if directory { Bind::Directory(handle) } else { Bind::File(handle) };
+        Ok(Mount { target: volume.target.clone(), bind, read_only: volume.read_only })
+    }
+}
+
+/// The files that Docker puts over every image.
+fn network_files(hostname: &str) -> Vec<(String, String)> {
+    let hosts = format!("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.0.1\t{hostname}\n");
+    let file = |path: &str, text: String| (path.to_owned(), text);
+    vec![
+        file("/etc/hostname", format!("{hostname}\n")),
+        file("/etc/hosts", hosts),
+        file("/etc/resolv.conf", String::new()),
+    ]
+}
+
+/// A seed from the host's random source.
+fn seed() -> Result<u64> {
+    use std::io::Read;
+    let mut bytes = [0; 8];
+    File::open("/dev/urandom").and_then(|mut f| f.read_exact(&mut bytes)).context("reading random bytes")?;
+    Ok(u64::from_le_bytes(bytes))
+}
