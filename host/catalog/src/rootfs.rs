@@ -1,0 +1,209 @@
+//! The image's files while they are put together: packages laid over each other, then written as one canonical tar.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Component, Path};
+
+use anyhow::{Context, Result, bail};
+use shallop_layer::tar::{Entry, Kind, Time, Writer};
+
+/// What is at a path.
+#[derive(Debug, Clone)]
+enum Node {
+    /// Offset and length in the spool.
+    File(u64, u64),
+    Directory,
+    Symlink(String),
+    HardLink(String),
+}
+
+#[derive(Debug, Clone)]
+struct Item {
+    mode: u32,
+    uid: u32,
+    gid: u32,
+    mtime: i64,
+    node: Node,
+}
+
+/// Files by path (no leading slash); contents in a temporary file.
+#[derive(Debug)]
+pub struct Rootfs {
+    items: BTreeMap<String, Item>,
+    spool: File,
+    end: u64,
+    /// Modification time of what the recipe adds itself: the newest of the packages' files.
+    newest: i64,
+}
+
+impl Rootfs {
+    pub fn new() -> Result<Rootfs> {
+        let spool = tempfile::tempfile().context("making a temporary file")?;
+        Ok(Rootfs { items: BTreeMap::new(), spool, end: 0, newest: 0 })
+    }
+
+    /// Lays one package's files over what is there, leaving out paths below `leave_out`.
+    pub fn unpack(&mut self, data: &mut tar::Archive<Box<dyn Read>>, leave_out: &[&str]) -> Result<()> {
+        for entry in data.entries()? {
+            let mut entry = entry?;
+            let path = normalise(&entry.path()?)?;
+            if path.is_empty() || leave_out.iter().any(|prefix| is_below(&path, prefix)) {
+                continue;
+            }
+            let header = entry.header();
+            let kind = header.entry_type();
+            let mut item = Item {
+                mode: header.mode()? & 0o7777,
+                uid: header.uid()? as u32,
+                gid: header.gid()? as u32,
+                mtime: header.mtime()? as i64,
+                node: Node::Directory,
+            };
+            item.node = match kind {
+                tar::EntryType::Directory => Node::Directory,
+                tar::EntryType::Symlink => Node::Symlink(link_target(&entry)?),
+                tar::EntryType::Link => Node::HardLink(normalise(Path::new(&link_target(&entry)?))?),
+                tar::EntryType::Regular | tar::EntryType::Continuous => self.spool(&mut entry)?,
+                other => bail!("{path} is of a kind that no package should hold ({other:?})"),
+            };
+            self.insert(path, item);
+        }
+        Ok(())
+    }
+
+    fn insert(&mut self, path: String, item: Item) {
+        self.newest = self.newest.max(item.mtime);
+        // A directory of one package may be a symlink to a directory in another (merged /usr): the symlink stays.
+        let stays = matches!(item.node, Node::Directory)
+            && matches!(self.items.get(&path), Some(Item { node: Node::Symlink(_), .. }));
+        if !stays {
+            let path = self.through_links(&path);
+            self.items.insert(path, item);
+        }
+    }
+
+    /// The path with a leading directory symlink (`lib` → `usr/lib`) followed.
+    fn through_links(&self, path: &str) -> String {
+        if let Some((first, rest)) = path.split_once('/')
+            && let Some(Item { node: Node::Symlink(target), .. }) = self.items.get(first)
+        {
+            return format!("{}/{rest}", target.trim_matches('/'));
+        }
+        path.to_owned()
+    }
+
+    fn spool(&mut self, content: &mut dyn Read) -> Result<Node> {
+        let start = self.end;
+        self.spool.seek(SeekFrom::Start(start))?;
+        let len = std::io::copy(content, &mut self.spool).context("writing a temporary file (is the disk full?)")?;
+        self.end += len;
+        Ok(Node::File(start, len))
+    }
+
+    /// Adds a file of the recipe's own.
+    pub fn add_file(&mut self, path: &str, mode: u32, text: &[u8]) -> Result<()> {
+        let node = self.spool(&mut &text[..])?;
+        self.add(path, mode, node);
+        Ok(())
+    }
+
+    pub fn add_symlink(&mut self, path: &str, target: &str) {
+        self.add(path, 0o777, Node::Symlink(target.to_owned()));
+    }
+
+    pub fn add_directory(&mut self, path: &str, mode: u32) {
+        self.add(path, mode, Node::Directory);
+    }
+
+    fn add(&mut self, path: &str, mode: u32, node: Node) {
+        self.items.insert(self.through_links(path), Item { mode, uid: 0, gid: 0, mtime: self.newest, node });
+    }
+
+    /// Gives an existing path another mode and group.
+    pub fn own(&mut self, path: &str, mode: u32, gid: u32) {
+        if let Some(item) = self.items.get_mut(path) {
+            (item.mode, item.gid) = (mode, gid);
+        }
+    }
+
+    /// A file's bytes.
+    pub fn read(&mut self, path: &str) -> Result<Option<Vec<u8>>> {
+        let Some(Item { node: Node::File(offset, len), .. }) = self.items.get(path) else { return Ok(None) };
+        let mut bytes = vec![0; *len as usize];
+        self.spool.seek(SeekFrom::Start(*offset))?;
+        self.spool.read_exact(&mut bytes)?;
+        Ok(Some(bytes))
+    }
+
+    pub fn contains(&self, path: &str) -> bool {
+        self.items.contains_key(path)
+    }
+
+    /// Paths below a directory.
+    pub fn below<'a>(&'a self, dir: &'a str) -> impl Iterator<Item = &'a str> {
+        self.items.keys().map(String::as_str).filter(move |path| is_below(path, dir))
+    }
+
+    /// Writes everything as a tar, sorted by path.
+    pub fn write(&mut self, out: &mut dyn Write) -> Result<()> {
+        let mut writer = Writer::new(out);
+        let mut late = Vec::new();
+        for (path, item) in &self.items {
+            match &item.node {
+                // A hard link can come only after its target.
+                Node::HardLink(_) => late.push((path, item)),
+                Node::File(offset, _) => {
+                    self.spool.seek(SeekFrom::Start(*offset))?;
+                    writer.append(&entry(path, item), &mut &self.spool)?;
+                }
+                _ => writer.append(&entry(path, item), &mut std::io::empty())?,
+            }
+        }
+        for (path, item) in late {
+            writer.append(&entry(path, item), &mut std::io::empty())?;
+        }
+        writer.finish()?;
+        Ok(())
+    }
+}
+
+fn entry(path: &str, item: &Item) -> Entry {
+    let kind = match &item.node {
+        Node::File(_, len) => Kind::File { size: *len },
+        Node::Directory => Kind::Dir,
+        Node::Symlink(target) => Kind::Symlink(target.clone().into_bytes()),
+        Node::HardLink(target) => Kind::HardLink(target.clone().into_bytes()),
+    };
+    Entry {
+        path: path.as_bytes().to_vec(),
+        mode: item.mode,
+        uid: item.uid,
+        gid: item.gid,
+        mtime: Time::seconds(item.mtime),
+        kind,
+        xattrs: Vec::new(),
+    }
+}
+
+fn is_below(path: &str, dir: &str) -> bool {
+    path.strip_prefix(dir).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+fn link_target<R: Read>(entry: &tar::Entry<'_, R>) -> Result<String> {
+    let target = entry.link_name()?.context("a link without a target")?;
+    Ok(target.to_str().context("a link's target is not UTF-8")?.to_owned())
+}
+
+/// `./usr/bin/x` → `usr/bin/x`; refuses what leads out.
+fn normalise(path: &Path) -> Result<String> {
+    let mut parts = Vec::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir | Component::RootDir => {}
+            Component::Normal(name) => parts.push(name.to_str().context("a path that is not UTF-8")?),
+            _ => bail!("{} leads out of the package", path.display()),
+        }
+    }
+    Ok(parts.join("/"))
+}
