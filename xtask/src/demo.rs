@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use crate::shallop::{build, installed, output, root, run};
+use crate::shallop::{build, installed, output, root, run as call};
 
 const BASE: &str = "catalog.internal/python";
 
@@ -15,7 +15,7 @@ fn run_demo(shallop: &Path) -> Result<()> {
     let dictionary = dictionary()?;
     let example = root().join("examples/anagrams");
     step("building examples/anagrams");
-    run(Command::new(shallop).args(["build", "-t", "anagrams"]).arg(&example))?;
+    call(Command::new(shallop).args(["build", "-t", "anagrams"]).arg(&example))?;
     step(&format!("counting anagrams in {}", dictionary.display()));
     let volume = format!("{}:/data/words.txt:ro", dictionary.display());
     let result = output(Command::new(shallop).args(["run", "--rm", "-v", &volume, "anagrams"]))?;
@@ -30,7 +30,7 @@ pub fn run() -> Result<()> {
         run_demo(&shallop)?;
     } else {
         step("no base image can be had here: running the embedded hello-world only");
-        run(Command::new(&shallop).args(["run", "--rm", "catalog/hello-world"]))?;
+        call(Command::new(&shallop).args(["run", "--rm", "catalog/hello-world"]))?;
     }
     println!("\ndone in {:.1} s. Three commands to try next:", start.elapsed().as_secs_f64());
     let program = shallop.display();
@@ -55,7 +55,7 @@ fn base_image(shallop: &Path) -> Result<bool> {
         return Ok(false);
     }
     step(&format!("base image: {BASE}, made from Debian packages fetched by this machine's apt"));
-    run(Command::new(shallop).args(["catalog", "build", "python"]))?;
+    call(Command::new(shallop).args(["catalog", "build", "python"]))?;
     Ok(true)
 }
 
@@ -70,13 +70,13 @@ fn dictionary() -> Result<PathBuf> {
     if !words.exists() {
         step("fetching a word list: package wamerican");
         fs::create_dir_all(&dir)?;
-        run(Command::new("apt-get").args(["download", "-qq", "wamerican"]).current_dir(&dir))?;
+        call(Command::new("apt-get").args(["download", "-qq", "wamerican"]).current_dir(&dir))?;
         let package = fs::read_dir(&dir)?
             .flatten()
             .map(|entry| entry.path())
             .find(|path| path.extension().is_some_and(|ext| ext == "deb"))
             .context("apt downloaded no package wamerican")?;
-        run(Command::new("dpkg-deb").arg("-x").arg(package).arg(dir.join("words")))?;
+        call(Command::new("dpkg-deb").arg("-x").arg(package).arg(dir.join("words")))?;
     }
     Ok(words)
 }

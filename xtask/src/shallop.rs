@@ -34,8 +34,7 @@ fn name(command: &Command) -> String {
 
 /// Whether a program can be found.
 pub fn installed(program: &str) -> bool {
-    std::env::var_os("PATH")
-        .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(program).is_file()))
+    std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(program).is_file()))
 }
 
 /// Adds the wasm targets where rustup manages the toolchain.

@@ -37,7 +37,9 @@ impl Deb {
             let mut entry = entry?;
             if entry.path()?.file_name().is_some_and(|name| name == "control") {
                 let mut text = String::new();
-                entry.read_to_string(&mut text).with_context(|| format!("{}: the control file", self.path.display()))?;
+                entry
+                    .read_to_string(&mut text)
+                    .with_context(|| format!("{}: the control file", self.path.display()))?;
                 return Ok(text);
             }
         }
@@ -102,7 +104,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.deb");
         let mut bytes = MAGIC.to_vec();
-        bytes.extend_from_slice(format!("{:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n", "data.tar", 0, 0, 0, 644, 4096).as_bytes());
+        bytes.extend_from_slice(
+            format!("{:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n", "data.tar", 0, 0, 0, 644, 4096).as_bytes(),
+        );
         std::fs::write(&path, &bytes).unwrap();
         let error = format!("{:#}", Deb::open(&path).unwrap_err());
         assert!(error.contains("x.deb") && error.contains("truncated"), "{error}");

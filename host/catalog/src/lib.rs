@@ -42,9 +42,7 @@ pub fn assemble(recipe: &Recipe, cache: &Path, progress: &mut dyn FnMut(&str)) -
     for (i, file) in files.iter().enumerate() {
         progress(&format!("unpacking {}/{}", i + 1, files.len()));
         let deb = deb::Deb::open(file)?;
-        rootfs
-            .unpack(&mut deb.data()?, recipe.leave_out)
-            .with_context(|| format!("unpacking {}", file.display()))?;
+        rootfs.unpack(&mut deb.data()?, recipe.leave_out).with_context(|| format!("unpacking {}", file.display()))?;
         controls.push(deb.control()?);
     }
     settle(recipe, &mut rootfs, &controls)?;
@@ -78,9 +76,23 @@ fn settle(recipe: &Recipe, rootfs: &mut Rootfs, controls: &[String]) -> Result<(
         }
     }
     for (path, mode) in [
-        ("dev", 0o755), ("etc", 0o755), ("home", 0o755), ("proc", 0o555), ("root", 0o700), ("run", 0o755), ("sys", 0o555),
-        ("tmp", 0o1777), ("usr", 0o755), ("usr/bin", 0o755), ("usr/sbin", 0o755), ("usr/lib", 0o755), ("usr/local", 0o755),
-        ("usr/local/bin", 0o755), ("usr/local/lib", 0o755), ("var", 0o755), ("var/tmp", 0o1777),
+        ("dev", 0o755),
+        ("etc", 0o755),
+        ("home", 0o755),
+        ("proc", 0o555),
+        ("root", 0o700),
+        ("run", 0o755),
+        ("sys", 0o555),
+        ("tmp", 0o1777),
+        ("usr", 0o755),
+        ("usr/bin", 0o755),
+        ("usr/sbin", 0o755),
+        ("usr/lib", 0o755),
+        ("usr/local", 0o755),
+        ("usr/local/bin", 0o755),
+        ("usr/local/lib", 0o755),
+        ("var", 0o755),
+        ("var/tmp", 0o1777),
     ] {
         rootfs.add_directory(path, mode);
     }
