@@ -1,0 +1,67 @@
+//! Every environment variable that shallop reads, with its meaning. Read one with [`Var::get`].
+
+use std::ffi::OsString;
+
+/// An environment variable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Var {
+    pub name: &'static str,
+    /// One sentence for help texts.
+    pub help: &'static str,
+}
+
+impl Var {
+    /// Its value; `None` when it is unset or empty.
+    pub fn get(&self) -> Option<OsString> {
+        std::env::var_os(self.name).filter(|value| !value.is_empty())
+    }
+
+    /// Whether it is set to something.
+    pub fn is_set(&self) -> bool {
+        self.get().is_some()
+    }
+}
+
+macro_rules! vars {
+    ($($(#[$doc:meta])* $id:ident = $help:literal;)*) => {
+        $($(#[$doc])* pub const $id: Var = Var { name: stringify!($id), help: $help };)*
+        /// All of them, in the order of this file.
+        pub const ALL: &[Var] = &[$($id),*];
+    };
+}
+
+vars! {
+    /// One folder for data, cache, state and runtime files.
+    SHALLOP_HOME = "Keep everything (images, containers, caches) below this folder instead of the XDG folders";
+    /// The user's home; base of the XDG defaults.
+    HOME = "The user's home folder";
+    /// XDG Base Directory Specification.
+    XDG_DATA_HOME = "Base of the data folder (default ~/.local/share)";
+    /// XDG Base Directory Specification.
+    XDG_CACHE_HOME = "Base of the cache folder (default ~/.cache)";
+    /// XDG Base Directory Specification.
+    XDG_STATE_HOME = "Base of the state folder (default ~/.local/state)";
+    /// XDG Base Directory Specification.
+    XDG_RUNTIME_DIR = "Base of the folder for sockets and locks (default: below the state folder)";
+    /// https://reproducible-builds.org/specs/source-date-epoch/
+    SOURCE_DATE_EPOCH = "Time stamp, in seconds since 1970, that builds write in place of the present";
+    /// https://no-color.org
+    NO_COLOR = "Print without colours";
+    /// Tests only.
+    SHALLOP_TEST_REQUIRE_ORACLES = "Tests fail, instead of skipping, where a program they compare with is missing";
+    /// Tests only.
+    SHALLOP_TEST_SKIPS = "File to which tests append what they skipped";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ALL;
+
+    #[test]
+    fn names_are_unique_and_explained() {
+        for (i, var) in ALL.iter().enumerate() {
+            assert!(!var.help.is_empty() && !var.help.ends_with('.'), "{}", var.name);
+            assert!(ALL[..i].iter().all(|other| other.name != var.name), "{} twice", var.name);
+        }
+    }
+}
