@@ -1,0 +1,8 @@
+//! LABEL: `name=value …` or `name value`; names may be quoted.
+
+use super::{Input, name_value};
+use crate::error::Result;
+
+pub(super) fn parse(input: &Input<'_>) -> Result<Vec<(String, String)>> {
+    name_value::parse(input)
+}
