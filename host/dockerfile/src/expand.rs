@@ -142,7 +142,11 @@ impl<E: Environment + ?Sized> Lexer<'_, E> {
                     }
                 }
                 Some(c) => {
-                    if c.is_whitespace() { words.space() } else { words.literal(c) }
+                    if c.is_whitespace() {
+                        words.space()
+                    } else {
+                        words.literal(c)
+                    }
                     out.push(c);
                 }
             }
@@ -291,9 +295,17 @@ mod tests {
     #[test]
     fn quotes_and_escapes() {
         for (text, expected) in [
-            ("he'll'o", "hello"), (r"he\'llo", "he'llo"), (r#""abc\tdef""#, r"abc\tdef"), (r#""abc\\tdef""#, r"abc\tdef"),
-            (r"hello\", "hello"), (r"hello\\", r"hello\"), ("$.", "$."), ("he$1x", "hex"), (r"he\$PWD", "he$PWD"),
-            ("'$PWD'", "$PWD"), (r#""$PWD""#, "/home"),
+            ("he'll'o", "hello"),
+            (r"he\'llo", "he'llo"),
+            (r#""abc\tdef""#, r"abc\tdef"),
+            (r#""abc\\tdef""#, r"abc\tdef"),
+            (r"hello\", "hello"),
+            (r"hello\\", r"hello\"),
+            ("$.", "$."),
+            ("he$1x", "hex"),
+            (r"he\$PWD", "he$PWD"),
+            ("'$PWD'", "$PWD"),
+            (r#""$PWD""#, "/home"),
         ] {
             assert_eq!(one(text).as_deref(), Ok(expected), "{text}");
         }
@@ -303,9 +315,18 @@ mod tests {
     #[test]
     fn modifiers() {
         for (text, expected) in [
-            ("${NO:-d}", "d"), ("${NO-d}", "d"), ("${EMPTY-d}", ""), ("${EMPTY:-d}", "d"), ("${PWD:+x}", "x"),
-            ("${EMPTY:+x}", ""), ("${EMPTY+x}", "x"), ("${NO:-${PWD}/x}", "/home/x"), ("${PWD#*/}", "home"),
-            ("${PWD%o*}", "/h"), ("${PWD/o/0}", "/h0me"), ("${A//[ab]/x}", "x x"),
+            ("${NO:-d}", "d"),
+            ("${NO-d}", "d"),
+            ("${EMPTY-d}", ""),
+            ("${EMPTY:-d}", "d"),
+            ("${PWD:+x}", "x"),
+            ("${EMPTY:+x}", ""),
+            ("${EMPTY+x}", "x"),
+            ("${NO:-${PWD}/x}", "/home/x"),
+            ("${PWD#*/}", "home"),
+            ("${PWD%o*}", "/h"),
+            ("${PWD/o/0}", "/h0me"),
+            ("${A//[ab]/x}", "x x"),
         ] {
             assert_eq!(one(text).as_deref(), Ok(expected), "{text}");
         }

@@ -62,7 +62,10 @@ impl Flags {
                     None | Some("true") => true,
                     Some("false") => false,
                     Some(other) => {
-                        return Err(Error::new(self.span, format!("expecting boolean value for flag {name}, not: {other}")));
+                        return Err(Error::new(
+                            self.span,
+                            format!("expecting boolean value for flag {name}, not: {other}"),
+                        ));
                     }
                 };
             }

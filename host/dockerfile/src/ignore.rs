@@ -1,5 +1,7 @@
 //! `.dockerignore`: patterns, `**` and exceptions with `!` (Dockerfile reference, ".dockerignore file").
 
+use crate::pattern;
+
 /// A file's patterns, in order.
 #[derive(Debug, Clone, Default)]
 pub struct Ignore {
@@ -8,8 +10,23 @@ pub struct Ignore {
 
 #[derive(Debug, Clone)]
 struct Rule {
-    segments: Vec<Vec<char>>,
+    tokens: Vec<Token>,
     exception: bool,
+}
+
+#[derive(Debug, Clone)]
+enum Token {
+    Literal(char),
+    /// `?`: one character but `/`.
+    One,
+    /// `*`: characters but `/`.
+    Star,
+    /// `**` at the end: anything.
+    Anything,
+    /// `**` or `**/` before something: any number of folders.
+    Folders,
+    /// What stands between `[` and `]`, the `]` included.
+    Class(Vec<char>),
 }
 
 impl Ignore {
@@ -23,10 +40,11 @@ impl Ignore {
     /// Whether `path` (relative, `/` between names) is kept out of the context: the last rule that matches it, or a
     /// folder above it, decides.
     pub fn is_ignored(&self, path: &str) -> bool {
-        let names: Vec<Vec<char>> = path.split('/').filter(|n| !n.is_empty()).map(|n| n.chars().collect()).collect();
-        let matching = self.rules.iter().rev().find(|rule| {
-            (1..=names.len()).rev().any(|len| matches(&rule.segments, &names[..len]))
-        });
+        let chars: Vec<char> = path.trim_end_matches('/').chars().collect();
+        // The path itself, then the folders above it.
+        let ends: Vec<usize> = (1..=chars.len()).rev().filter(|i| chars.get(*i).is_none_or(|c| *c == '/')).collect();
+        let matching =
+            self.rules.iter().rev().find(|r| path == "/" || ends.iter().any(|e| matches(&r.tokens, &chars[..*e])));
         matching.is_some_and(|rule| !rule.exception)
     }
 
@@ -42,30 +60,77 @@ fn rule(line: &str) -> Option<Rule> {
         Some(pattern) => (true, pattern.trim()),
         None => (false, line),
     };
-    let mut segments: Vec<Vec<char>> = Vec::new();
+    let mut names: Vec<&str> = Vec::new();
     for name in pattern.split('/') {
         match name {
             "" | "." => {}
             ".." => {
-                segments.pop();
+                names.pop();
             }
-            name => segments.push(name.chars().collect()),
+            name => names.push(name),
         }
     }
-    (!segments.is_empty()).then_some(Rule { segments, exception })
+    let tokens = tokens(&names.join("/").chars().collect::<Vec<_>>());
+    (!tokens.is_empty()).then_some(Rule { tokens, exception })
 }
 
-fn matches(pattern: &[Vec<char>], path: &[Vec<char>]) -> bool {
-    match pattern.split_first() {
-        None => path.is_empty(),
-        Some((first, rest)) if first == &['*', '*'] => {
-            // At the end `**` wants at least nothing; before a name, any number of folders.
-            (rest.is_empty() && !path.is_empty()) || (0..=path.len()).any(|skip| matches(rest, &path[skip..]))
-        }
-        Some((first, rest)) => {
-            path.split_first().is_some_and(|(name, below)| crate::pattern::matches(first, name) && matches(rest, below))
-        }
+fn tokens(pattern: &[char]) -> Vec<Token> {
+    let mut tokens = Vec::new();
+    let mut at = 0;
+    while at < pattern.len() {
+        let rest = &pattern[at + 1..];
+        let (token, len) = match pattern[at] {
+            '*' if rest.first() == Some(&'*') => {
+                let len = 2 + usize::from(rest.get(1) == Some(&'/'));
+                (if at + len >= pattern.len() { Token::Anything } else { Token::Folders }, len)
+            }
+            '*' => (Token::Star, 1),
+            '?' => (Token::One, 1),
+            '\\' if !rest.is_empty() => (Token::Literal(rest[0]), 2),
+            '[' => match pattern::class(rest, '\0') {
+                Some((_, len)) => (Token::Class(rest[..len].to_vec()), len + 1),
+                None => (Token::Literal('['), 1),
+            },
+            literal => (Token::Literal(literal), 1),
+        };
+        tokens.push(token);
+        at += len;
     }
+    tokens
+}
+
+/// Follows every position of `text` that the tokens so far can have reached.
+fn matches(tokens: &[Token], text: &[char]) -> bool {
+    let mut reached = vec![false; text.len() + 1];
+    reached[0] = true;
+    for token in tokens {
+        reached = step(token, text, &reached);
+    }
+    reached[text.len()]
+}
+
+fn step(token: &Token, text: &[char], from: &[bool]) -> Vec<bool> {
+    let mut to = vec![false; from.len()];
+    // Some position before this one was reached.
+    let mut before = false;
+    for at in 0..from.len() {
+        let previous = at.checked_sub(1).map(|i| text[i]);
+        let came = at > 0 && from[at - 1];
+        to[at] = match (token, previous) {
+            (Token::Star, Some(c)) => from[at] || (c != '/' && to[at - 1]),
+            (Token::Folders, Some(c)) => from[at] || (c == '/' && before),
+            (Token::Anything, _) => from[at] || before,
+            (Token::Star | Token::Folders, None) => from[at],
+            (Token::One, Some(c)) => came && c != '/',
+            (Token::Literal(literal), Some(c)) => came && *literal == c,
+            (Token::Class(class), Some(c)) => {
+                came && c != '/' && pattern::class(class, c).is_some_and(|(takes, _)| takes)
+            }
+            (_, None) => false,
+        };
+        before |= from[at];
+    }
+    to
 }
 
 #[cfg(test)]

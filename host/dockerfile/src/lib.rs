@@ -64,7 +64,8 @@ fn add(file: &mut Dockerfile, instruction: Instruction) -> Result<()> {
     let Instruction { kind, span, text } = instruction;
     match (kind, file.stages.last_mut()) {
         (Kind::From(from), _) => {
-            let taken = from.name.as_ref().filter(|name| file.stages.iter().any(|s| s.from.name.as_ref() == Some(name)));
+            let taken =
+                from.name.as_ref().filter(|name| file.stages.iter().any(|s| s.from.name.as_ref() == Some(name)));
             if let Some(name) = taken {
                 return Err(Error::new(span, format!("duplicate name {name}: two stages cannot share it")));
             }

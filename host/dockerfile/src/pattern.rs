@@ -38,7 +38,7 @@ fn one(pattern: &[char], p: usize, c: char) -> Option<usize> {
 }
 
 /// A bracket expression after its `[`: whether it takes `c`, and its length with the `]`.
-fn class(pattern: &[char], c: char) -> Option<(bool, usize)> {
+pub(crate) fn class(pattern: &[char], c: char) -> Option<(bool, usize)> {
     let negated = matches!(pattern.first(), Some('!' | '^'));
     let mut at = usize::from(negated);
     let start = at;
@@ -114,9 +114,14 @@ mod tests {
 
     #[test]
     fn patterns() {
-        for (pattern, text, expected) in
-            [("*.c", "a.c", true), ("a*b*c", "axxbyyc", true), ("a*b", "abc", false), ("[!a-c]?", "dx", true), ("[]]", "]", true), ("[", "[", true)]
-        {
+        for (pattern, text, expected) in [
+            ("*.c", "a.c", true),
+            ("a*b*c", "axxbyyc", true),
+            ("a*b", "abc", false),
+            ("[!a-c]?", "dx", true),
+            ("[]]", "]", true),
+            ("[", "[", true),
+        ] {
             assert_eq!(matches(&chars(pattern), &chars(text)), expected, "{pattern} {text}");
         }
         assert_eq!(without_suffix("a.tar.gz", ".*", true), "a");

@@ -14,7 +14,8 @@ pub(super) fn parse(input: Input<'_>) -> Result<Copy> {
         _ => None,
     });
     match remote {
-        Some(path) => Err(Error::new(span, format!("ADD {path}: remote sources are not done yet")).hint("download it in a RUN step or before the build")),
+        Some(path) => Err(Error::new(span, format!("ADD {path}: remote sources are not done yet"))
+            .hint("download it in a RUN step or before the build")),
         None => Ok(copy),
     }
 }

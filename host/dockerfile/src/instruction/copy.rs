@@ -42,7 +42,11 @@ pub(super) fn parse(mut input: Input<'_>) -> Result<Copy> {
         .collect();
     let destination = match paths.pop() {
         Some(Source::Path(path)) if !paths.is_empty() => path,
-        _ => return Err(input.error(format!("{} requires at least two arguments", input.keyword)).hint("COPY source … destination")),
+        _ => {
+            return Err(input
+                .error(format!("{} requires at least two arguments", input.keyword))
+                .hint("COPY source … destination"));
+        }
     };
     let copy = Copy { sources: paths, destination, from, chown, chmod, link };
     input.flags.finish()?;

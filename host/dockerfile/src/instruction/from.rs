@@ -22,7 +22,9 @@ pub(super) fn parse(mut input: Input<'_>) -> Result<From> {
     if let Some(name) = &name
         && !is_stage_name(name)
     {
-        return Err(input.error(format!("invalid name for build stage: \"{name}\", name can't start with a number or contain symbols")));
+        return Err(input.error(format!(
+            "invalid name for build stage: \"{name}\", name can't start with a number or contain symbols"
+        )));
     }
     let platform = input.flags.value("platform")?;
     let found = From { image: image.to_owned(), platform, name };

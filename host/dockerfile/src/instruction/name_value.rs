@@ -12,7 +12,9 @@ pub fn parse(input: &Input<'_>) -> Result<Vec<(String, String)>> {
     if !first.contains('=') {
         return match input.arguments.split_once(char::is_whitespace) {
             Some((name, value)) => Ok(vec![(name.to_owned(), value.trim().to_owned())]),
-            None => Err(input.error(format!("{keyword} must have two arguments")).hint(format!("{keyword} name=value"))),
+            None => {
+                Err(input.error(format!("{keyword} must have two arguments")).hint(format!("{keyword} name=value")))
+            }
         };
     }
     all.into_iter()
@@ -20,7 +22,8 @@ pub fn parse(input: &Input<'_>) -> Result<Vec<(String, String)>> {
             Some((name, _)) if is_blank(name) => Err(input.error(format!("{keyword} names can not be blank"))),
             Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
             None => {
-                let error = input.error(format!("Syntax error - can't find = in \"{word}\". Must be of the form: name=value"));
+                let error =
+                    input.error(format!("Syntax error - can't find = in \"{word}\". Must be of the form: name=value"));
                 Err(error)
             }
         })
