@@ -105,7 +105,7 @@ impl FromStr for Platform {
             w.bytes().any(|c| c.is_ascii_alphanumeric())
                 && w.bytes().all(|c| c.is_ascii_alphanumeric() || b"_.-".contains(&c))
         };
-        if !words.iter().all(|word| good(word)) {
+        if !words.iter().all(good) {
             return Err(fail("each part consists of letters, digits, '_', '.' and '-'"));
         }
         let platform = match words[..] {
