@@ -12,10 +12,15 @@ pub mod tmpfs;
 
 use std::any::Any;
 use std::cell::Cell;
+use std::rc::Rc;
 
 use shallop_linux_abi::Errno;
 
-use crate::vfs::File;
+use crate::kernel::Kernel;
+use crate::task::Credentials;
+use crate::vfs::anonymous::{self, Label};
+use crate::vfs::path::{Limits, Walk};
+use crate::vfs::{File, Location};
 use crate::wait::Stop;
 
 thread_local! {
@@ -42,4 +47,18 @@ impl File for OpenDirectory {
     fn as_any(&self) -> &dyn Any {
         self
     }
+}
+
+/// The place of a path that the kernel itself opens. Where there is no such file, a place outside the tree that is
+/// labelled with the path.
+pub fn place(k: &Kernel, path: &[u8]) -> Location {
+    let root = k.mounts.root();
+    let credentials = Credentials::new(0, 0, Vec::new());
+    let walk =
+        Walk { mounts: &k.mounts, credentials: &credentials, root: &root, kernel: None, limits: Limits::default() };
+    walk.resolve(&root, path, true).unwrap_or_else(|_| {
+        let mut label = anonymous::location(&k.io, Label::Anon("device"), 0, 0, k.now_realtime());
+        label.name = Rc::from(path);
+        label
+    })
 }
