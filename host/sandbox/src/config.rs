@@ -1,0 +1,47 @@
+//! The engine's settings, the same when compiling and when running; [`compile`].
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use wasmtime::{Config, Engine, OptLevel, WasmBacktraceDetails};
+
+use crate::memory::{Creator, GUARD, RESERVATION};
+
+/// Native stack of one task's fiber. Only touched pages are backed.
+const FIBER_STACK: usize = 768 << 10;
+
+/// The part of a stack that wasm may use; the rest is for hypercalls made from it.
+const WASM_STACK: usize = 512 << 10;
+
+/// Compiles a module to the native code that [`crate::run`] and [`crate::run_wasi`] of this very build load.
+///
+/// # Errors
+/// When the module is not valid, or needs a wasm feature that is off.
+pub fn compile(wasm: &[u8]) -> Result<Vec<u8>> {
+    let engine = engine()?;
+    engine.precompile_module(wasm).map_err(|e| anyhow::anyhow!("{e:?}"))
+}
+
+/// An engine for one worker process.
+pub(crate) fn engine() -> Result<Engine> {
+    let mut config = Config::new();
+    config
+        .cranelift_opt_level(OptLevel::Speed)
+        .parallel_compilation(true)
+        .wasm_multi_memory(true)
+        .epoch_interruption(true)
+        .concurrency_support(false)
+        .wasm_backtrace_max_frames(None)
+        .wasm_backtrace_details(WasmBacktraceDetails::Disable)
+        .native_unwind_info(false)
+        .generate_address_map(false)
+        .signals_based_traps(true)
+        .memory_reservation(RESERVATION as u64)
+        .memory_guard_size(GUARD as u64)
+        .memory_may_move(false)
+        .memory_init_cow(false)
+        .with_host_memory(Arc::new(Creator))
+        .max_wasm_stack(WASM_STACK)
+        .async_stack_size(FIBER_STACK);
+    Engine::new(&config).map_err(|e| anyhow::anyhow!("starting the wasm engine: {e:?}"))
+}

@@ -1,0 +1,140 @@
+//! The processor module: linked once as [`Cpu`], then instantiated per task and, as [`Service`], per process.
+
+use anyhow::{Context, Result, anyhow};
+use wasmtime::{Engine, ExternType, Instance, InstancePre, Linker, Module, Store, TypedFunc};
+
+use crate::memory::{ProcessMemories, with_process};
+use crate::task::{self, ready};
+
+/// Tasks of one process at most: the module's tables have one slot for each. The last slot is the service's.
+pub const SLOTS: u32 = 4095;
+const SERVICE_SLOT: i32 = SLOTS as i32;
+
+/// Import module and name of the call by which a task gives the thread back.
+const SUSPEND: (&str, &str) = (shallop_host_abi::hypercall::MODULE, "suspend");
+
+/// `cpu.wasm`, ready to be instantiated.
+pub struct Cpu {
+    task: InstancePre<()>,
+    service: InstancePre<()>,
+    /// Bytes of its memory 0.
+    pub engine_bytes: usize,
+    /// Where each slot's data is, as far as asked; the same in every process.
+    slots: Vec<Option<Slot>>,
+}
+
+/// Offsets in engine memory of one slot's data.
+#[derive(Clone, Copy)]
+pub struct Slot {
+    pub number: i32,
+    pub state: u32,
+    pub control: u32,
+    /// Top of its shadow stack.
+    pub stack: i32,
+}
+
+impl Cpu {
+    pub fn new(engine: &Engine, module: &Module) -> Result<Cpu> {
+        let memory = match module.get_export("memory") {
+            Some(ExternType::Memory(memory)) => memory.minimum(),
+            _ => return Err(anyhow!("the processor module exports no memory")),
+        };
+        let engine_bytes = usize::try_from(memory.saturating_mul(65536)).context("the processor module's memory")?;
+        Ok(Cpu {
+            task: link_task(engine, module).map_err(unlinked)?,
+            service: link_service(engine, module).map_err(unlinked)?,
+            engine_bytes,
+            slots: vec![None; SLOTS as usize],
+        })
+    }
+
+    /// A Store with an instance for one task.
+    pub fn instantiate_task(&self, memories: ProcessMemories) -> wasmtime::Result<(Store<()>, Instance)> {
+        let mut store = task::new_store(self.task.module().engine());
+        let instance = with_process(memories, || ready(self.task.instantiate_async(&mut store)))??;
+        Ok((store, instance))
+    }
+
+    pub fn instantiate_service(&self, memories: ProcessMemories) -> wasmtime::Result<Service> {
+        let mut store = task::new_store(self.service.module().engine());
+        let instance = with_process(memories, || self.service.instantiate(&mut store))?;
+        Service::new(store, &instance)
+    }
+
+    /// Where slot `number`'s data is.
+    pub fn slot(&mut self, number: u32, service: &mut Service) -> wasmtime::Result<Slot> {
+        let place = self.slots.get_mut(number as usize).ok_or_else(|| wasmtime::Error::msg("no such slot"))?;
+        match place {
+            Some(slot) => Ok(*slot),
+            None => Ok(*place.insert(service.locate(number as i32)?)),
+        }
+    }
+
+    /// As [`Cpu::slot`], when it is known without asking.
+    pub fn known_slot(&self, number: u32) -> Option<Slot> {
+        *self.slots.get(number as usize)?
+    }
+}
+
+fn unlinked(error: wasmtime::Error) -> anyhow::Error {
+    anyhow!("linking the processor module: {error:?}")
+}
+
+fn link_task(engine: &Engine, module: &Module) -> wasmtime::Result<InstancePre<()>> {
+    let mut linker = Linker::new(engine);
+    linker.func_wrap_async(SUSPEND.0, SUSPEND.1, |_, (_slot,): (i32,)| Box::new(task::Suspend::default()))?;
+    linker.instantiate_pre(module)
+}
+
+fn link_service(engine: &Engine, module: &Module) -> wasmtime::Result<InstancePre<()>> {
+    let mut linker = Linker::new(engine);
+    linker.func_wrap(SUSPEND.0, SUSPEND.1, |_slot: i32| -> wasmtime::Result<()> {
+        Err(wasmtime::Error::msg("a service call ran a task"))
+    })?;
+    linker.instantiate_pre(module)
+}
+
+/// An instance over a process's memories for calls that are made while its tasks are suspended.
+pub struct Service {
+    store: Store<()>,
+    task_state: TypedFunc<i32, i32>,
+    task_control: TypedFunc<i32, i32>,
+    task_stack: TypedFunc<i32, i32>,
+    flush: TypedFunc<(i64, i64), ()>,
+    fixup: TypedFunc<i32, ()>,
+}
+
+impl Service {
+    fn new(mut store: Store<()>, instance: &Instance) -> wasmtime::Result<Service> {
+        let task_stack = instance.get_typed_func::<i32, i32>(&mut store, "task_stack")?;
+        let own_stack = task_stack.call(&mut store, SERVICE_SLOT)?;
+        task::set_stack(&mut store, instance, own_stack)?;
+        Ok(Service {
+            task_state: instance.get_typed_func(&mut store, "task_state")?,
+            task_control: instance.get_typed_func(&mut store, "task_control")?,
+            task_stack,
+            flush: instance.get_typed_func(&mut store, "flush")?,
+            fixup: instance.get_typed_func(&mut store, "fixup")?,
+            store,
+        })
+    }
+
+    fn locate(&mut self, slot: i32) -> wasmtime::Result<Slot> {
+        Ok(Slot {
+            number: slot,
+            state: self.task_state.call(&mut self.store, slot)? as u32,
+            control: self.task_control.call(&mut self.store, slot)? as u32,
+            stack: self.task_stack.call(&mut self.store, slot)?,
+        })
+    }
+
+    /// Forgets what was decoded from `len` bytes at `addr`.
+    pub fn flush(&mut self, addr: u64, len: u64) -> wasmtime::Result<()> {
+        self.flush.call(&mut self.store, (addr as i64, len as i64))
+    }
+
+    /// Completes the registers and control block of a slot whose guest access trapped.
+    pub fn fixup(&mut self, slot: i32) -> wasmtime::Result<()> {
+        self.fixup.call(&mut self.store, slot)
+    }
+}

@@ -1,0 +1,121 @@
+//! The stdio family: descriptors 0, 1 and 2 of this process, and the trace stream.
+//!
+//! They may be shared with other programs, so their flags are never changed: reads ask first whether something is there.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno as Os;
+use wasmtime::{Caller, Linker};
+
+use super::{bytes, bytes_mut, check_ended, define, define_fallible, os_errno, split};
+use crate::kernel::Host;
+use crate::process::Errno;
+
+/// The kernel's number of the trace stream.
+const TRACE: u32 = 3;
+
+pub fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
+    define!(linker, "stdio_read", read, fd: u32, dst: u32, len: u32);
+    define!(linker, "stdio_winsize", winsize, dst: u32);
+    define_fallible(linker, "stdio_write", |mut caller: Caller<'_, Host>, fd: u32, src: u32, len: u32| {
+        let (memory, host) = split(&mut caller);
+        let result = write(memory, host, fd, src, len);
+        check_ended(host)?;
+        Ok(super::answer(result))
+    })
+}
+
+fn read(memory: &mut [u8], host: &mut Host, fd: u32, dst: u32, len: u32) -> Result<u64, Errno> {
+    if fd != 0 {
+        return Err(libc::EBADF);
+    }
+    let place = bytes_mut(memory, dst, len)?;
+    let stdin = rustix::stdio::stdin();
+    if !readable(stdin)? {
+        host.stdin_armed = true;
+        return Err(libc::EAGAIN);
+    }
+    match rustix::io::read(stdin, place) {
+        // At the end it stays readable: report it no more, the kernel knows.
+        Ok(0) => {
+            host.stdin_armed &= len == 0;
+            Ok(0)
+        }
+        Ok(count) => {
+            host.stdin_armed = true;
+            Ok(count as u64)
+        }
+        Err(Os::INTR) => Err(libc::EAGAIN),
+        Err(error) => Err(os_errno(error)),
+    }
+}
+
+/// Whether a read would not wait.
+fn readable(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
+    let mut fds = [PollFd::new(&fd, PollFlags::IN)];
+    match poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {
+        Ok(count) => Ok(count != 0),
+        Err(Os::INTR) => Ok(false),
+        Err(error) => Err(os_errno(error)),
+    }
+}
+
+/// Writes what fits; waits, but not past the end of the sandbox.
+fn write(memory: &[u8], host: &Host, fd: u32, src: u32, len: u32) -> Result<u64, Errno> {
+    let bytes = bytes(memory, src, len)?;
+    let target = match fd {
+        1 => rustix::stdio::stdout(),
+        2 => rustix::stdio::stderr(),
+        TRACE => host.trace.as_ref().ok_or(libc::EBADF)?.as_fd(),
+        _ => return Err(libc::EBADF),
+    };
+    loop {
+        if !wait_writable(host, target)? {
+            return Err(libc::EINTR);
+        }
+        match rustix::io::write(target, bytes) {
+            Ok(count) => return Ok(count as u64),
+            Err(Os::INTR | Os::AGAIN) => {}
+            Err(error) => return Err(os_errno(error)),
+        }
+    }
+}
+
+/// Waits until a write would do something. False: the sandbox was ended meanwhile.
+fn wait_writable(host: &Host, fd: BorrowedFd<'_>) -> Result<bool, Errno> {
+    loop {
+        if host.interrupt.ended().is_some() {
+            return Ok(false);
+        }
+        // Events other than the end stay pending: while the descriptor is ready for them, look again every 10 ms.
+        let wake = host.events.descriptor();
+        let mut fds = [PollFd::new(&fd, PollFlags::OUT), PollFd::new(&wake, PollFlags::IN)];
+        match poll(&mut fds, None) {
+            Ok(_) if !fds[0].revents().is_empty() => return Ok(true),
+            Ok(_) => pause(fd)?,
+            Err(Os::INTR) => {}
+            Err(error) => return Err(os_errno(error)),
+        }
+    }
+}
+
+/// Waits up to 10 ms for room to write.
+fn pause(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    let mut fds = [PollFd::new(&fd, PollFlags::OUT)];
+    match poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 10_000_000 })) {
+        Ok(_) | Err(Os::INTR) => Ok(()),
+        Err(error) => Err(os_errno(error)),
+    }
+}
+
+fn winsize(memory: &mut [u8], _: &mut Host, dst: u32) -> Result<u64, Errno> {
+    let place = bytes_mut(memory, dst, 4)?;
+    let size = [rustix::stdio::stdout(), rustix::stdio::stdin(), rustix::stdio::stderr()]
+        .into_iter()
+        .find_map(|fd| rustix::termios::tcgetwinsize(fd).ok())
+        .ok_or(libc::ENOTTY)?;
+    place[..2].copy_from_slice(&size.ws_row.to_le_bytes());
+    place[2..].copy_from_slice(&size.ws_col.to_le_bytes());
+    Ok(0)
+}

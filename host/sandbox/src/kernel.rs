@@ -1,0 +1,191 @@
+//! Runs `kernel.wasm` over the hypercalls: [`run`], and [`Host`], what all of them act on.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow};
+use wasmtime::{Engine, Linker, Memory, Module, Store, Trap};
+
+use crate::cpu::Cpu;
+use crate::handles::Handles;
+use crate::hypercalls;
+use crate::launch::{Artifacts, Launch, Outcome};
+use crate::limits::{self, Interrupt, Limits};
+use crate::process::Process;
+use crate::slab::Slab;
+use crate::task::Task;
+use crate::{Events, config, wasi_min};
+
+/// Processes and tasks of one sandbox at most; the kernel's own limits are lower.
+const MAX_SPACES: usize = 8192;
+const MAX_TASKS: usize = 65536;
+
+/// Points of the start-up, as [`Outcome::marks`] numbers them. The kernel's own follow at [`KERNEL_MARK`].
+const KERNEL_LOADED: u32 = 1;
+const KERNEL_INSTANTIATED: u32 = 2;
+const CPU_LOADED: u32 = 3;
+const FIRST_TASK: u32 = 4;
+const KERNEL_MARK: u32 = 100;
+
+/// Marks kept.
+const MAX_MARKS: usize = 256;
+
+/// Bytes of the kernel's own error output that are kept for the report.
+const MAX_CONSOLE: usize = 16 << 10;
+
+/// The exit status when the sandbox itself failed, as `docker run` has it, as wait(2) encodes it.
+const FAILED: u32 = 125 << 8;
+/// Ended by SIGKILL, as wait(2) encodes it.
+const KILLED: u32 = 9;
+
+/// The state behind one sandbox's hypercalls.
+pub struct Host {
+    // In this order, because tasks use the memories of their process.
+    pub tasks: Slab<Task>,
+    pub spaces: Slab<Process>,
+    pub cpu: Cpu,
+    pub memory: Option<Memory>,
+    pub handles: Handles,
+    pub events: Arc<Events>,
+    pub interrupt: Arc<Interrupt>,
+    /// Watch stdin in `event_wait`: it was not reported since the last read.
+    pub stdin_armed: bool,
+    pub trace: Option<OwnedFd>,
+    pub spec: Vec<u8>,
+    pub console: Console,
+    pub exit: Option<u32>,
+    timeline: Timeline,
+}
+
+impl Host {
+    pub fn mark_kernel(&mut self, point: u32) {
+        self.timeline.mark(KERNEL_MARK.saturating_add(point));
+    }
+
+    pub fn mark_task(&mut self) {
+        if !std::mem::replace(&mut self.timeline.task_ran, true) {
+            self.timeline.mark(FIRST_TASK);
+        }
+    }
+}
+
+/// When points of the start-up were reached.
+struct Timeline {
+    start: Instant,
+    marks: Vec<(u32, Duration)>,
+    task_ran: bool,
+}
+
+impl Timeline {
+    fn mark(&mut self, point: u32) {
+        if self.marks.len() < MAX_MARKS {
+            self.marks.push((point, self.start.elapsed()));
+        }
+    }
+}
+
+/// The end of what the kernel said on its own stdout and stderr.
+#[derive(Default)]
+pub struct Console(Vec<u8>);
+
+impl Console {
+    pub fn write(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(&bytes[bytes.len().saturating_sub(MAX_CONSOLE)..]);
+        let surplus = self.0.len().saturating_sub(MAX_CONSOLE);
+        self.0.drain(..surplus);
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0).trim().to_owned()
+    }
+}
+
+/// Runs one Linux sandbox to its end. Stdin, stdout and stderr are this process's.
+///
+/// # Errors
+/// When it cannot start. What goes wrong later is in [`Outcome::report`].
+pub fn run(artifacts: Artifacts, launch: Launch) -> Result<Outcome> {
+    let mut timeline = Timeline { start: Instant::now(), marks: Vec::new(), task_ran: false };
+    shallop_address_space::prepare();
+    let engine = config::engine()?;
+    let events = launch.events.clone();
+    let interrupt = Interrupt::new(&engine);
+    let limits = Limits { memory: launch.memory_limit, wall: launch.wall_limit };
+    let kernel = load(&engine, artifacts.kernel, "kernel")?;
+    timeline.mark(KERNEL_LOADED);
+    let cpu = Cpu::new(&engine, &load(&engine, artifacts.cpu, "processor")?)?;
+    timeline.mark(CPU_LOADED);
+    let mut store = Store::new(&engine, host(launch, cpu, interrupt.clone(), timeline));
+    store.set_epoch_deadline(1);
+
+    let _ticker = limits::start(interrupt.clone(), events.clone(), limits)?;
+    events.attach(Some(interrupt));
+    let result = start(&mut store, &kernel);
+    events.attach(None);
+    Ok(outcome(store.into_data(), result))
+}
+
+fn host(launch: Launch, cpu: Cpu, interrupt: Arc<Interrupt>, timeline: Timeline) -> Host {
+    Host {
+        tasks: Slab::new(MAX_TASKS),
+        spaces: Slab::new(MAX_SPACES),
+        cpu,
+        memory: None,
+        handles: Handles::new(launch.grants),
+        events: launch.events,
+        interrupt,
+        stdin_armed: true,
+        trace: launch.trace,
+        spec: launch.spec,
+        console: Console::default(),
+        exit: None,
+        timeline,
+    }
+}
+
+/// Loads a precompiled module.
+pub fn load(engine: &Engine, file: std::fs::File, name: &str) -> Result<Module> {
+    // SAFETY: the file comes from this build's own code cache, which nobody else writes (`shallop-compiler`).
+    unsafe { Module::deserialize_open_file(engine, file) }.map_err(|e| anyhow!("loading the {name} module: {e:?}"))
+}
+
+/// Instantiates and runs the kernel. Returns only by an error: its exit is one too.
+fn start(store: &mut Store<Host>, kernel: &Module) -> wasmtime::Result<()> {
+    let mut linker = Linker::new(kernel.engine());
+    hypercalls::link(&mut linker)?;
+    wasi_min::link(&mut linker)?;
+    linker.define_unknown_imports_as_traps(kernel)?;
+    let instance = linker.instantiate(&mut *store, kernel)?;
+    store.data_mut().memory = instance.get_memory(&mut *store, "memory");
+    store.data_mut().timeline.mark(KERNEL_INSTANTIATED);
+    instance.get_typed_func::<(), ()>(&mut *store, "_start")?.call(&mut *store, ())
+}
+
+fn outcome(mut host: Host, result: wasmtime::Result<()>) -> Outcome {
+    host.tasks.clear();
+    host.spaces.clear();
+    let marks = std::mem::take(&mut host.timeline.marks);
+    if let Some(status) = host.exit {
+        return Outcome { status, marks, ..Outcome::default() };
+    }
+    if let Some(ending) = host.interrupt.ended() {
+        return Outcome { status: KILLED, marks, limit: ending.limit(), ..Outcome::default() };
+    }
+    Outcome { status: FAILED, marks, report: Some(report(&host.console, &result)), limit: None }
+}
+
+/// Tells why a kernel that did not exit has stopped.
+fn report(console: &Console, result: &wasmtime::Result<()>) -> String {
+    let reason = match result {
+        Ok(()) => "it returned without an exit status".to_owned(),
+        Err(error) => match error.downcast_ref::<Trap>() {
+            Some(trap) => trap.to_string(),
+            None => format!("{error:#}"),
+        },
+    };
+    match console.text() {
+        said if said.is_empty() => format!("the sandbox's kernel stopped: {reason}"),
+        said => format!("the sandbox's kernel stopped: {reason}\n{said}"),
+    }
+}

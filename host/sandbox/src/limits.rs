@@ -1,0 +1,266 @@
+//! The thread that ends time slices and sandboxes: [`Interrupt`], [`start`].
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use wasmtime::Engine;
+
+use crate::events::{Events, lock};
+
+/// How long a task runs before the kernel may choose another.
+const SLICE: Duration = Duration::from_millis(10);
+
+/// How often the memory in use is measured while tasks run.
+const MEASURE_EVERY: Duration = Duration::from_millis(50);
+
+/// Why a sandbox was ended from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Ending {
+    Killed = 1,
+    Memory = 2,
+    Wall = 3,
+}
+
+impl Ending {
+    fn from_number(number: u8) -> Option<Ending> {
+        [Ending::Killed, Ending::Memory, Ending::Wall].into_iter().find(|ending| *ending as u8 == number)
+    }
+
+    /// The limit's name for [`crate::Outcome::limit`].
+    pub fn limit(self) -> Option<&'static str> {
+        match self {
+            Ending::Killed => None,
+            Ending::Memory => Some("memory"),
+            Ending::Wall => Some("wall clock"),
+        }
+    }
+}
+
+/// The word that makes a running task yield.
+#[derive(Clone, Copy)]
+pub struct PreemptWord(*const AtomicU32);
+
+// SAFETY: the word is atomic, and `PreemptWord::new`'s contract keeps it alive while it is published.
+unsafe impl Send for PreemptWord {}
+
+impl PreemptWord {
+    /// # Safety
+    /// `word` is aligned and stays mapped until [`Interrupt::leave`].
+    pub unsafe fn new(word: *mut u8) -> PreemptWord {
+        PreemptWord(word.cast())
+    }
+
+    fn set(self) {
+        // SAFETY: by `new`'s contract.
+        unsafe { &*self.0 }.store(1, Ordering::Relaxed);
+    }
+}
+
+#[derive(Default)]
+struct State {
+    running: Option<PreemptWord>,
+    /// The thread waits without a slice; the next task must wake it.
+    asleep: bool,
+    stop: bool,
+}
+
+/// How other threads get through to the one that runs the sandbox.
+pub struct Interrupt {
+    engine: Engine,
+    state: Mutex<State>,
+    changed: Condvar,
+    ended: AtomicU8,
+}
+
+impl Interrupt {
+    pub fn new(engine: &Engine) -> Arc<Interrupt> {
+        Arc::new(Interrupt {
+            engine: engine.clone(),
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            ended: AtomicU8::new(0),
+        })
+    }
+
+    /// A task is about to run; until [`Interrupt::leave`] it is the one that is preempted.
+    pub fn enter(&self, word: PreemptWord) {
+        let mut state = lock(&self.state);
+        state.running = Some(word);
+        if self.ended().is_some() {
+            word.set();
+        }
+        if std::mem::take(&mut state.asleep) {
+            self.changed.notify_one();
+        }
+    }
+
+    pub fn leave(&self) {
+        lock(&self.state).running = None;
+    }
+
+    /// Makes the running task yield.
+    pub fn preempt(&self) {
+        if let Some(word) = lock(&self.state).running {
+            word.set();
+        }
+    }
+
+    /// Ends the sandbox: every wasm activation of the engine traps soon. The first reason is kept.
+    pub fn end(&self, reason: Ending) {
+        let _ = self.ended.compare_exchange(0, reason as u8, Ordering::AcqRel, Ordering::Acquire);
+        self.engine.increment_epoch();
+        self.preempt();
+    }
+
+    pub fn ended(&self) -> Option<Ending> {
+        Ending::from_number(self.ended.load(Ordering::Acquire))
+    }
+}
+
+/// What a sandbox may use.
+#[derive(Clone, Copy)]
+pub struct Limits {
+    /// Bytes of private and shared memory of this process; 0: no limit.
+    pub memory: u64,
+    pub wall: Option<Duration>,
+}
+
+/// The running thread; dropping it stops the thread.
+pub struct Ticker {
+    interrupt: Arc<Interrupt>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        lock(&self.interrupt.state).stop = true;
+        self.interrupt.changed.notify_one();
+        if let Some(thread) = self.thread.take() {
+            // A panic there has nothing to tell here: limits were on a thread of their own.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Starts the thread that ends slices and enforces `limits`.
+pub fn start(interrupt: Arc<Interrupt>, events: Arc<Events>, limits: Limits) -> Result<Ticker> {
+    let deadline = limits.wall.and_then(|wall| Instant::now().checked_add(wall));
+    let meter = Meter { status: File::open("/proc/self/status").ok(), limit: limits.memory };
+    let shared = interrupt.clone();
+    let run = move || tick(&shared, &events, deadline, &meter);
+    let thread = std::thread::Builder::new().name("limits".into()).spawn(run).context("starting the limits thread")?;
+    Ok(Ticker { interrupt, thread: Some(thread) })
+}
+
+fn tick(interrupt: &Interrupt, events: &Events, deadline: Option<Instant>, meter: &Meter) {
+    let mut measured = Instant::now();
+    loop {
+        if !next_tick(interrupt, deadline) {
+            return;
+        }
+        let now = Instant::now();
+        if deadline.is_some_and(|deadline| now >= deadline) {
+            return end(interrupt, events, Ending::Wall);
+        }
+        if now.duration_since(measured) >= MEASURE_EVERY {
+            measured = now;
+            if meter.exceeded() {
+                return end(interrupt, events, Ending::Memory);
+            }
+        }
+    }
+}
+
+fn end(interrupt: &Interrupt, events: &Events, reason: Ending) {
+    interrupt.end(reason);
+    events.wake();
+}
+
+/// Waits for one slice and ends it, or, when nothing ran in it, for a task to run or the deadline. False: stop.
+fn next_tick(interrupt: &Interrupt, deadline: Option<Instant>) -> bool {
+    let mut state = lock(&interrupt.state);
+    if state.stop {
+        return false;
+    }
+    state.asleep = state.running.is_none();
+    let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+    let wait = if state.asleep { left } else { Some(left.map_or(SLICE, |left| left.min(SLICE))) };
+    let mut state = match wait {
+        Some(time) => {
+            let waited = interrupt.changed.wait_timeout(state, time);
+            waited.unwrap_or_else(std::sync::PoisonError::into_inner).0
+        }
+        None => interrupt.changed.wait(state).unwrap_or_else(std::sync::PoisonError::into_inner),
+    };
+    let was_asleep = std::mem::take(&mut state.asleep);
+    if let Some(word) = state.running
+        && !was_asleep
+    {
+        word.set();
+    }
+    !state.stop
+}
+
+/// Measures this process's memory.
+struct Meter {
+    /// `/proc/self/status`, open since before anything could keep us from it.
+    status: Option<File>,
+    limit: u64,
+}
+
+impl Meter {
+    fn exceeded(&self) -> bool {
+        let Some(status) = self.status.as_ref().filter(|_| self.limit != 0) else { return false };
+        let mut text = [0; 4096];
+        let len = status.read_at(&mut text, 0).unwrap_or(0);
+        used_bytes(&text[..len]) > self.limit
+    }
+}
+
+/// Anonymous and shared memory in a `/proc/PID/status` (proc_pid_status(5)). File pages can be dropped and do not count.
+fn used_bytes(status: &[u8]) -> u64 {
+    let text = String::from_utf8_lossy(status);
+    let kib = |line: &str| line.split_whitespace().nth(1).and_then(|number| number.parse::<u64>().ok()).unwrap_or(0);
+    let counted = text.lines().filter(|line| line.starts_with("RssAnon:") || line.starts_with("RssShmem:"));
+    counted.map(|line| kib(line).saturating_mul(1024)).fold(0, u64::saturating_add)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn used_memory_is_anonymous_and_shared() {
+        let status = b"VmRSS:\t  9000 kB\nRssAnon:\t   100 kB\nRssFile:\t  8000 kB\nRssShmem:\t  20 kB\n";
+        assert_eq!(used_bytes(status), 120 * 1024);
+        assert_eq!(used_bytes(b"RssAnon: nonsense\n"), 0);
+    }
+
+    #[test]
+    fn the_first_ending_stays() {
+        let interrupt = Interrupt::new(&crate::config::engine().unwrap());
+        assert_eq!(interrupt.ended(), None);
+        interrupt.end(Ending::Wall);
+        interrupt.end(Ending::Killed);
+        assert_eq!(interrupt.ended(), Some(Ending::Wall));
+    }
+
+    #[test]
+    fn preempting_reaches_only_the_running_task() {
+        let interrupt = Interrupt::new(&crate::config::engine().unwrap());
+        let word = AtomicU32::new(0);
+        // SAFETY: `word` lives on past `leave`.
+        interrupt.enter(unsafe { PreemptWord::new((&raw const word).cast_mut().cast()) });
+        interrupt.preempt();
+        assert_eq!(word.swap(0, Ordering::Relaxed), 1);
+        interrupt.leave();
+        interrupt.preempt();
+        assert_eq!(word.load(Ordering::Relaxed), 0);
+    }
+}

@@ -1,0 +1,251 @@
+//! Where wasm memories live: [`Creator`] gives a task the memories of its process and everybody else a mapping of their own.
+
+use std::cell::RefCell;
+use std::ptr;
+use std::sync::Arc;
+
+use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
+use wasmtime::{LinearMemory, MemoryCreator, MemoryType};
+
+/// Bytes of address space for each memory: every 32-bit offset.
+pub const RESERVATION: usize = 4 << 30;
+
+/// Bytes after the reservation that no memory uses, for constant offsets of accesses; with it no access needs a check.
+pub const GUARD: usize = 256 << 20;
+
+/// Wasm pages of the memory that is a guest's address space.
+const GUEST_PAGES: u64 = 65536;
+
+/// Address space of the size that compiled code counts on; its first bytes accessible, the rest not.
+pub struct Mapping {
+    base: *mut u8,
+}
+
+// SAFETY: the mapping belongs to the value, and the pointer is only a number here.
+unsafe impl Send for Mapping {}
+// SAFETY: as above; who reads or writes through `base` answers for it.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    const BYTES: usize = RESERVATION + GUARD;
+
+    /// Reserves, with the first `accessible` bytes zero, readable and writable.
+    pub fn new(accessible: usize) -> rustix::io::Result<Mapping> {
+        let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
+        // SAFETY: a new mapping at an address of the system's choice.
+        let base = unsafe { mmap_anonymous(ptr::null_mut(), Self::BYTES, ProtFlags::empty(), flags)? };
+        let mapping = Mapping { base: base.cast() };
+        mapping.open(accessible)?;
+        Ok(mapping)
+    }
+
+    pub fn base(&self) -> *mut u8 {
+        self.base
+    }
+
+    /// Makes the first `bytes` accessible.
+    fn open(&self, bytes: usize) -> rustix::io::Result<()> {
+        if bytes > RESERVATION {
+            return Err(rustix::io::Errno::NOMEM);
+        }
+        if bytes == 0 {
+            return Ok(());
+        }
+        // SAFETY: within the mapping, which is private to this value.
+        unsafe { mprotect(self.base.cast(), bytes, MprotectFlags::READ | MprotectFlags::WRITE) }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: made by `new`; memories that use it hold an `Arc` of it or own it. It cannot fail for a whole mapping.
+        let _ = unsafe { munmap(self.base.cast(), Self::BYTES) };
+    }
+}
+
+/// The engine's own data for one process (memory 0 of `cpu.wasm`), shared by the process's instances.
+pub struct EngineMemory {
+    mapping: Mapping,
+    bytes: usize,
+}
+
+impl EngineMemory {
+    pub fn new(bytes: usize) -> rustix::io::Result<EngineMemory> {
+        Ok(EngineMemory { mapping: Mapping::new(bytes)?, bytes })
+    }
+
+    /// Pointer to `len` bytes at `offset`, when they are inside.
+    pub fn at(&self, offset: u32, len: usize) -> Option<*mut u8> {
+        let end = (offset as usize).checked_add(len)?;
+        // SAFETY: within the mapping by the comparison before.
+        (end <= self.bytes).then(|| unsafe { self.mapping.base.add(offset as usize) })
+    }
+}
+
+/// The memories for the instances made while it is current.
+#[derive(Clone)]
+pub struct ProcessMemories {
+    pub engine: Arc<EngineMemory>,
+    pub guest: GuestMemory,
+}
+
+/// A guest's address space, owned by the process, which outlives its instances.
+#[derive(Clone, Copy)]
+pub struct GuestMemory {
+    base: *mut u8,
+}
+
+impl GuestMemory {
+    /// # Safety
+    /// `base` has [`RESERVATION`] + [`GUARD`] bytes reserved for as long as instances with this memory exist, and each
+    /// access there either works or raises a signal.
+    pub unsafe fn new(base: *mut u8) -> GuestMemory {
+        GuestMemory { base }
+    }
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<ProcessMemories>> = const { RefCell::new(None) };
+}
+
+/// Runs `instantiate` with the memories of a process for the instances that it makes.
+pub fn with_process<R>(memories: ProcessMemories, instantiate: impl FnOnce() -> R) -> R {
+    CURRENT.with(|current| current.replace(Some(memories)));
+    let result = instantiate();
+    CURRENT.with(|current| current.replace(None));
+    result
+}
+
+/// Gives out memories; see [`with_process`].
+pub struct Creator;
+
+// SAFETY: each memory has the whole reservation and guard that the engine's settings promise to compiled code.
+unsafe impl MemoryCreator for Creator {
+    fn new_memory(
+        &self,
+        ty: MemoryType,
+        minimum: usize,
+        maximum: Option<usize>,
+        reserved: Option<usize>,
+        guard: usize,
+    ) -> Result<Box<dyn LinearMemory>, String> {
+        if reserved.is_some_and(|bytes| bytes > RESERVATION) || guard > GUARD || minimum > RESERVATION {
+            return Err("a memory of more than 4 GiB".into());
+        }
+        match CURRENT.with(|current| current.borrow().clone()) {
+            Some(process) if ty.minimum() == GUEST_PAGES => Ok(Box::new(Guest(process.guest))),
+            Some(process) if minimum <= process.engine.bytes => Ok(Box::new(Shared(process.engine))),
+            Some(_) => Err("the engine's memory is larger than its module said".into()),
+            None => Ok(Box::new(Own::new(minimum, maximum).map_err(|e| e.to_string())?)),
+        }
+    }
+}
+
+struct Guest(GuestMemory);
+
+// SAFETY: only an address; the thread that runs tasks is the only one that uses it.
+unsafe impl Send for Guest {}
+// SAFETY: as above.
+unsafe impl Sync for Guest {}
+
+// SAFETY: base and size never change; `GuestMemory::new`'s contract is that all of it is reserved.
+unsafe impl LinearMemory for Guest {
+    fn byte_size(&self) -> usize {
+        RESERVATION
+    }
+
+    fn byte_capacity(&self) -> usize {
+        RESERVATION
+    }
+
+    fn grow_to(&mut self, _: usize) -> wasmtime::Result<()> {
+        Err(wasmtime::Error::msg("an address space does not grow"))
+    }
+
+    fn as_ptr(&self) -> *mut u8 {
+        self.0.base
+    }
+}
+
+struct Shared(Arc<EngineMemory>);
+
+// SAFETY: base and size never change while the `Arc` lives.
+unsafe impl LinearMemory for Shared {
+    fn byte_size(&self) -> usize {
+        self.0.bytes
+    }
+
+    fn byte_capacity(&self) -> usize {
+        self.0.bytes
+    }
+
+    fn grow_to(&mut self, _: usize) -> wasmtime::Result<()> {
+        Err(wasmtime::Error::msg("the engine's memory does not grow"))
+    }
+
+    fn as_ptr(&self) -> *mut u8 {
+        self.0.mapping.base
+    }
+}
+
+/// A memory of one instance alone.
+struct Own {
+    mapping: Mapping,
+    bytes: usize,
+    maximum: usize,
+}
+
+impl Own {
+    fn new(minimum: usize, maximum: Option<usize>) -> rustix::io::Result<Own> {
+        let maximum = maximum.map_or(RESERVATION, |bytes| bytes.min(RESERVATION));
+        Ok(Own { mapping: Mapping::new(minimum)?, bytes: minimum, maximum })
+    }
+}
+
+// SAFETY: the base never moves, and `bytes` are accessible.
+unsafe impl LinearMemory for Own {
+    fn byte_size(&self) -> usize {
+        self.bytes
+    }
+
+    fn byte_capacity(&self) -> usize {
+        RESERVATION
+    }
+
+    fn grow_to(&mut self, bytes: usize) -> wasmtime::Result<()> {
+        if bytes > self.maximum {
+            return Err(wasmtime::Error::msg("the memory is at its maximum"));
+        }
+        self.mapping.open(bytes).map_err(|e| wasmtime::Error::msg(format!("growing a memory: {e}")))?;
+        self.bytes = self.bytes.max(bytes);
+        Ok(())
+    }
+
+    fn as_ptr(&self) -> *mut u8 {
+        self.mapping.base
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn engine_memory_checks_its_bounds() {
+        let memory = EngineMemory::new(65536).unwrap();
+        assert!(memory.at(65535, 1).is_some());
+        assert!(memory.at(65535, 2).is_none());
+        assert!(memory.at(u32::MAX, usize::MAX).is_none());
+    }
+
+    #[test]
+    fn own_memory_grows_in_place_and_is_zero() {
+        let mut memory = Own::new(65536, Some(3 * 65536)).unwrap();
+        let base = memory.as_ptr();
+        memory.grow_to(2 * 65536).unwrap();
+        assert_eq!(memory.as_ptr(), base);
+        // SAFETY: the memory is 128 KiB now.
+        assert_eq!(unsafe { base.add(2 * 65536 - 1).read() }, 0);
+        assert!(memory.grow_to(4 * 65536).is_err());
+    }
+}

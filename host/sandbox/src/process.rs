@@ -1,0 +1,183 @@
+//! One Linux process of the sandbox: its address space, the engine's memory for it, and slots for its tasks.
+
+use std::sync::Arc;
+
+use shallop_address_space::AddressSpace;
+use shallop_host_abi::hypercall::STATE_BYTES;
+
+use crate::cpu::{Cpu, SLOTS, Service, Slot};
+use crate::memory::{EngineMemory, GUARD, GuestMemory, ProcessMemories, RESERVATION};
+use crate::task::Task;
+
+/// A Linux errno number.
+pub type Errno = i32;
+
+/// Bytes of a control block: preempt, kind, detail, fault_kind, address.
+const CONTROL_BYTES: usize = 24;
+
+/// A process. Its tasks are dropped before it.
+pub struct Process {
+    /// Made when first needed.
+    service: Option<Service>,
+    /// Numbers of slots that were used and are free again.
+    free_slots: Vec<u32>,
+    /// Slots from here on were never used.
+    next_slot: u32,
+    /// Tasks that exist.
+    pub tasks: u32,
+    /// A task has run, so that there may be decoded blocks.
+    pub ran: bool,
+    engine: Arc<EngineMemory>,
+    pub space: AddressSpace,
+}
+
+impl Process {
+    /// A process with an empty address space.
+    pub fn new(engine_bytes: usize) -> Result<Process, Errno> {
+        Self::with_space(AddressSpace::new().map_err(|e| e.errno())?, engine_bytes)
+    }
+
+    /// A process with a copy of this one's address space.
+    pub fn fork(&mut self, engine_bytes: usize) -> Result<Process, Errno> {
+        Self::with_space(self.space.fork().map_err(|e| e.errno())?, engine_bytes)
+    }
+
+    fn with_space(space: AddressSpace, engine_bytes: usize) -> Result<Process, Errno> {
+        if space.reserved() < RESERVATION + GUARD {
+            return Err(libc::ENOMEM);
+        }
+        let engine = EngineMemory::new(engine_bytes).map_err(|e| e.raw_os_error())?;
+        let engine = Arc::new(engine);
+        Ok(Process { service: None, free_slots: Vec::new(), next_slot: 0, tasks: 0, ran: false, engine, space })
+    }
+
+    fn memories(&self) -> ProcessMemories {
+        // SAFETY: the whole reservation was checked for in `with_space`; `Host` drops a process after its tasks, and
+        // the service is in the process, before the space.
+        let guest = unsafe { GuestMemory::new(self.space.base()) };
+        ProcessMemories { engine: self.engine.clone(), guest }
+    }
+
+    fn service(&mut self, cpu: &Cpu) -> wasmtime::Result<&mut Service> {
+        if self.service.is_none() {
+            self.service = Some(cpu.instantiate_service(self.memories())?);
+        }
+        self.service.as_mut().ok_or_else(|| wasmtime::Error::msg("no service"))
+    }
+
+    /// A new task of this process, which is space number `space`.
+    pub fn create_task(&mut self, cpu: &mut Cpu, space: u32) -> Result<Task, Errno> {
+        let number = self.free_slots.pop().or_else(|| (self.next_slot < SLOTS).then_some(self.next_slot));
+        let number = number.ok_or(libc::EAGAIN)?;
+        self.next_slot = self.next_slot.max(number + 1);
+        let task = self.slot(cpu, number).and_then(|slot| {
+            let (store, instance) = cpu.instantiate_task(self.memories())?;
+            Task::new(store, instance, space, slot)
+        });
+        match task {
+            Ok(task) => {
+                self.tasks += 1;
+                self.clear_control(task.slot);
+                Ok(task)
+            }
+            Err(_) => {
+                self.free_slots.push(number);
+                Err(libc::ENOMEM)
+            }
+        }
+    }
+
+    fn slot(&mut self, cpu: &mut Cpu, number: u32) -> wasmtime::Result<Slot> {
+        if let Some(slot) = cpu.known_slot(number) {
+            return Ok(slot);
+        }
+        self.service(cpu)?;
+        let service = self.service.as_mut().ok_or_else(|| wasmtime::Error::msg("no service"))?;
+        cpu.slot(number, service)
+    }
+
+    /// Gives a dropped task's slot back.
+    pub fn release(&mut self, slot: Slot) {
+        self.tasks = self.tasks.saturating_sub(1);
+        self.free_slots.push(slot.number as u32);
+    }
+
+    /// The register block of a slot: `STATE_BYTES` bytes.
+    pub fn registers(&self, slot: Slot) -> Option<*mut u8> {
+        self.engine.at(slot.state, STATE_BYTES)
+    }
+
+    /// The control block of a slot.
+    pub fn control(&self, slot: Slot) -> Option<Control> {
+        let aligned = slot.control % 8 == 0;
+        self.engine.at(slot.control, CONTROL_BYTES).filter(|_| aligned).map(|base| Control { base })
+    }
+
+    fn clear_control(&self, slot: Slot) {
+        if let Some(base) = self.engine.at(slot.control, CONTROL_BYTES) {
+            // SAFETY: the bytes are there, and the slot's task does not run.
+            unsafe { base.write_bytes(0, CONTROL_BYTES) };
+        }
+    }
+
+    /// Changes the mappings in a range, and forgets what was decoded there.
+    pub fn change(
+        &mut self,
+        cpu: &Cpu,
+        (addr, len): (u64, u64),
+        change: impl FnOnce(&mut AddressSpace) -> Result<(), shallop_address_space::Error>,
+    ) -> Result<(), Errno> {
+        let code_before = self.ran && self.space.executable_in(addr, len);
+        let changed = change(&mut self.space).map_err(|e| e.errno());
+        if code_before || self.ran && self.space.executable_in(addr, len) {
+            self.flush(cpu, addr, len)?;
+        }
+        changed
+    }
+
+    /// Forgets what was decoded from a range.
+    pub fn flush(&mut self, cpu: &Cpu, addr: u64, len: u64) -> Result<(), Errno> {
+        self.service(cpu).and_then(|service| service.flush(addr, len)).map_err(|_| libc::EIO)
+    }
+
+    /// Completes a slot's registers and control block after a trapped guest access.
+    pub fn fixup(&mut self, cpu: &Cpu, slot: Slot) -> wasmtime::Result<()> {
+        self.service(cpu)?.fixup(slot.number)
+    }
+}
+
+/// A slot's control block in engine memory.
+#[derive(Clone, Copy)]
+pub struct Control {
+    base: *mut u8,
+}
+
+impl Control {
+    /// The first word, which makes the task yield.
+    pub fn preempt_word(self) -> *mut u8 {
+        self.base
+    }
+
+    fn word(self, offset: usize) -> u32 {
+        debug_assert!(offset + 4 <= CONTROL_BYTES);
+        // SAFETY: inside the block, which is aligned; the task that writes it is suspended, and this thread runs tasks.
+        unsafe { self.base.add(offset).cast::<u32>().read() }
+    }
+
+    pub fn kind(self) -> u32 {
+        self.word(4)
+    }
+
+    pub fn detail(self) -> u32 {
+        self.word(8)
+    }
+
+    /// 0 load, 1 store, 2 fetch.
+    pub fn fault_kind(self) -> u32 {
+        self.word(12)
+    }
+
+    pub fn address(self) -> u64 {
+        u64::from(self.word(16)) | u64::from(self.word(20)) << 32
+    }
+}

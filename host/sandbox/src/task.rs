@@ -1,0 +1,164 @@
+//! One Linux task: a Store with an instance of the processor module on a fiber of its own, run by hand.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::ptr;
+use std::task::{Context, Poll, Waker};
+
+use wasmtime::unix::StoreExt;
+use wasmtime::{Engine, Instance, Store, Trap, TypedFunc, Val};
+
+use crate::cpu::Slot;
+
+/// The future of the import `suspend`: gives the thread back once.
+#[derive(Default)]
+pub struct Suspend {
+    suspended: bool,
+}
+
+impl Future for Suspend {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        if std::mem::replace(&mut self.suspended, true) { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+/// The result of a future that never waits.
+pub fn ready<T>(future: impl Future<Output = T>) -> wasmtime::Result<T> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => Ok(value),
+        Poll::Pending => Err(wasmtime::Error::msg("a call that cannot wait waited")),
+    }
+}
+
+thread_local! {
+    /// The address of this thread's last memory fault under wasm; 0: none.
+    static FAULT: Cell<usize> = const { Cell::new(0) };
+}
+
+/// A Store whose memory faults are recorded, and which the end of the sandbox stops.
+pub fn new_store(engine: &Engine) -> Store<()> {
+    let mut store = Store::new(engine, ());
+    store.set_epoch_deadline(1);
+    // SAFETY: the handler touches one constant-initialised thread-local without destructor and reads what the system passed:
+    // both are async-signal-safe.
+    unsafe { store.set_signal_handler(record_fault) };
+    store
+}
+
+/// Notes where a fault was. It is then wasmtime's to turn into a trap.
+fn record_fault(signal: libc::c_int, info: *const libc::siginfo_t, _: *const libc::c_void) -> bool {
+    if signal == libc::SIGSEGV {
+        // SAFETY: the system passes a valid siginfo, and SIGSEGV has an address.
+        let addr = unsafe { (*info).si_addr() } as usize;
+        FAULT.set(addr);
+    }
+    false
+}
+
+/// Sets an instance's shadow stack pointer.
+pub fn set_stack(store: &mut Store<()>, instance: &Instance, top: i32) -> wasmtime::Result<()> {
+    let pointer = instance.get_global(&mut *store, "__stack_pointer");
+    pointer.ok_or_else(|| wasmtime::Error::msg("the processor module has no stack pointer"))?.set(store, Val::I32(top))
+}
+
+/// Why [`Task::run`] came back.
+pub enum Stop {
+    /// The task suspended itself; its control block tells why.
+    Suspended,
+    /// It trapped on an access to this host address.
+    Fault(usize),
+    /// It trapped otherwise, and cannot go on.
+    Broken,
+}
+
+type Running = Pin<Box<dyn Future<Output = (wasmtime::Result<()>, Store<()>)>>>;
+
+/// What a task's Store is doing.
+enum Activity {
+    /// Nothing: not started, or trapped.
+    Idle(Store<()>),
+    /// In `suspend`, on its fiber.
+    Suspended(Running),
+    /// It cannot be used any more.
+    Gone,
+}
+
+/// One task.
+pub struct Task {
+    activity: Activity,
+    instance: Instance,
+    run: TypedFunc<i32, ()>,
+    /// The process it belongs to.
+    pub space: u32,
+    pub slot: Slot,
+}
+
+impl Task {
+    pub fn new(mut store: Store<()>, instance: Instance, space: u32, slot: Slot) -> wasmtime::Result<Task> {
+        let run = instance.get_typed_func(&mut store, "run")?;
+        Ok(Task { activity: Activity::Idle(store), instance, run, space, slot })
+    }
+
+    /// Runs until the task suspends itself or traps.
+    pub fn run(&mut self) -> Stop {
+        FAULT.set(0);
+        let mut running = match std::mem::replace(&mut self.activity, Activity::Gone) {
+            Activity::Suspended(running) => running,
+            Activity::Idle(store) => match self.start(store) {
+                Ok(running) => running,
+                Err(_) => return Stop::Broken,
+            },
+            Activity::Gone => return Stop::Broken,
+        };
+        match running.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Pending => {
+                self.activity = Activity::Suspended(running);
+                Stop::Suspended
+            }
+            Poll::Ready((result, store)) => {
+                self.activity = Activity::Idle(store);
+                stopped(&result)
+            }
+        }
+    }
+
+    /// Calls `run` on a new fiber, with the shadow stack empty.
+    fn start(&self, mut store: Store<()>) -> wasmtime::Result<Running> {
+        set_stack(&mut store, &self.instance, self.slot.stack)?;
+        let (run, slot) = (self.run.clone(), self.slot.number);
+        Ok(Box::pin(async move {
+            let result = run.call_async(&mut store, slot).await;
+            (result, store)
+        }))
+    }
+}
+
+/// Why `run` returned, which it does by trapping only.
+fn stopped(result: &wasmtime::Result<()>) -> Stop {
+    let trap = result.as_ref().err().and_then(|error| error.downcast_ref::<Trap>());
+    match (trap, FAULT.replace(0)) {
+        (Some(Trap::MemoryOutOfBounds), addr) if addr != 0 => Stop::Fault(addr),
+        _ => Stop::Broken,
+    }
+}
+
+/// Copies between a register block in engine memory and a buffer of the same length.
+///
+/// # Safety
+/// `block` has `registers.len()` bytes that nobody else uses during the call.
+pub unsafe fn load_registers(block: *mut u8, registers: &[u8]) {
+    // SAFETY: by the contract; a buffer of ours is outside engine memory.
+    unsafe { ptr::copy_nonoverlapping(registers.as_ptr(), block, registers.len()) };
+}
+
+/// The other direction of [`load_registers`].
+///
+/// # Safety
+/// As there.
+pub unsafe fn save_registers(block: *const u8, registers: &mut [u8]) {
+    // SAFETY: as in `load_registers`.
+    unsafe { ptr::copy_nonoverlapping(block, registers.as_mut_ptr(), registers.len()) };
+}
