@@ -15,6 +15,8 @@ impl Error {
     pub const EINVAL: Error = Error(Errno::INVAL);
     /// A page of the range is not mapped, or there are too many mappings.
     pub const ENOMEM: Error = Error(Errno::NOMEM);
+    /// A page to be moved is not mapped.
+    pub const EFAULT: Error = Error(Errno::FAULT);
     /// The protection asked for is not allowed for this file.
     pub const EACCES: Error = Error(Errno::ACCESS);
 

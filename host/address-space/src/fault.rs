@@ -198,6 +198,11 @@ impl Repairer {
         self.table().bus.iter(pages(&range)).map(|page| page * PAGE).collect()
     }
 
+    /// Prepares the pages of `range` (bytes) for a store by the host. False if one stays read-only.
+    pub(crate) fn touch(&self, range: Range<u64>) -> bool {
+        self.is_idle() || self.table().tracked.iter(pages(&range)).all(|page| self.table().repair(page))
+    }
+
     /// Watches the pages of `range` (bytes), which are already read-only on the host.
     pub(crate) fn watch(&self, range: Range<u64>) {
         let table = self.table();
@@ -216,16 +221,6 @@ impl Repairer {
     pub(crate) fn take_dirty(&self, range: Range<u64>) -> Vec<u64> {
         let table = self.table();
         table.dirty.iter(pages(&range)).filter(|page| table.dirty.clear(*page)).map(|page| page * PAGE).collect()
-    }
-
-    /// Clears a page's bus error; true if it had one.
-    pub(crate) fn clear_bus(&self, addr: u64) -> bool {
-        let table = self.table();
-        let had = table.bus.clear(addr / PAGE);
-        if had {
-            table.unpatch();
-        }
-        had
     }
 }
 

@@ -12,6 +12,7 @@ mod region;
 mod resident;
 mod reservation;
 mod space;
+mod watch;
 
 pub use error::Error;
 pub use region::{Kind, Protection, Region, Sharing, Stability};

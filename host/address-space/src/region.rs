@@ -222,6 +222,17 @@ impl PageMap {
         1 + 2 * self.regions.len() - self.touching
     }
 
+    /// How many more runs there may be after the pages of `range` changed to one state: its ends that now lie inside
+    /// of a run.
+    pub fn new_boundaries(&self, range: &Range<u64>) -> usize {
+        [range.start, range.end].into_iter().filter(|at| !self.is_boundary(*at)).count()
+    }
+
+    fn is_boundary(&self, at: u64) -> bool {
+        let starts = self.regions.contains_key(&at);
+        starts || self.regions.range(..at).next_back().is_some_and(|(_, region)| region.end() == at)
+    }
+
     /// Takes all pages of `range` out of the map.
     pub fn remove(&mut self, range: Range<u64>) {
         if range.is_empty() {

@@ -128,11 +128,157 @@ impl AddressSpace {
         }
         let result = self.host.protect(new.start, new.len, new.host_prot());
         if result.is_err() && self.host.protect(old.start, old.len, old.host_prot()).is_err() {
-            self.lose(old.start..old.end());
+            self.lose(old.start..old.end())?;
         } else if result.is_ok() {
             self.map.insert(new);
         }
         self.account();
         result
+    }
+
+    /// Private pages read as first mapped again: zeroes, or the file's content (`MADV_DONTNEED`). Shared pages keep
+    /// theirs. ENOMEM if a page of the range is not mapped; then nothing changes.
+    pub fn discard(&mut self, addr: u64, len: u64) -> Result<(), Error> {
+        if len == 0 && addr.is_multiple_of(PAGE) {
+            return Ok(());
+        }
+        let range = check_range(addr, len)?;
+        if !self.map.covers(range.clone()) {
+            return Err(Error::ENOMEM);
+        }
+        self.settle(range)?;
+        self.host.discard(addr, len)
+    }
+
+    /// Moves mappings with their pages over whatever is at `to`; nothing is left mapped at `from`.
+    ///
+    /// EFAULT if a page of the source is not mapped, EINVAL if the ranges overlap. Another error may come after some
+    /// of the regions in the range were moved; the page map tells which.
+    pub fn move_pages(&mut self, from: u64, to: u64, len: u64) -> Result<(), Error> {
+        let (source, target) = (check_range(from, len)?, check_range(to, len)?);
+        if source.start < target.end && target.start < source.end {
+            return Err(Error::EINVAL);
+        }
+        if !self.map.covers(source.clone()) {
+            return Err(Error::EFAULT);
+        }
+        let regions: Vec<Region> = self.map.clipped(source.clone()).collect();
+        let inner = 2 * (regions.len() - 1);
+        self.admit(self.map.new_boundaries(&source) + self.map.new_boundaries(&target) + inner)?;
+        self.settle(source)?;
+        regions.into_iter().try_for_each(|region| {
+            let to = to + (region.start - from);
+            self.move_region(&region, to)
+        })
+    }
+
+    /// Moves the pages of a region. It may consist of several host mappings (they don't merge once pages were
+    /// touched): then its halves are moved, down to single pages.
+    fn move_region(&mut self, region: &Region, to: u64) -> Result<(), Error> {
+        let mut left = vec![(0, region.len)];
+        while let Some((at, len)) = left.pop() {
+            let (from, to) = (region.start + at, to + at);
+            let result = match region.kind {
+                Kind::Reserved => self.host.anon(to, len, Protection::NONE),
+                _ => self.host.relocate(from, to, len),
+            };
+            if result == Err(Error::EFAULT) && len > PAGE {
+                let half = (len / 2).next_multiple_of(PAGE);
+                left.push((at + half, len - half));
+                left.push((at, half));
+                continue;
+            }
+            let piece = self.map.clipped(from..from + len).next().ok_or(Error::EFAULT)?;
+            self.placed(Region { start: to, ..piece }, result)?;
+            self.lose(from..from + len)?;
+        }
+        Ok(())
+    }
+
+    /// Whether any page of the range may be executed: translations of it are then to be dropped.
+    pub fn executable_in(&self, addr: u64, len: u64) -> bool {
+        let end = addr.saturating_add(len).min(crate::SPACE);
+        self.map.clipped(addr.min(end)..end).any(|region| region.prot.contains(Protection::EXEC))
+    }
+
+    /// Host mappings that this space uses, at most, as long as the host merges equal neighbours. All spaces of the
+    /// process together may use [`MAPPINGS_LIMIT`]; an operation that would go beyond is ENOMEM.
+    pub fn mappings(&self) -> usize {
+        self.own_mappings() + self.repairer.patches()
+    }
+
+    /// The regions, ascending.
+    pub fn regions(&self) -> impl Iterator<Item = &Region> {
+        self.map.iter()
+    }
+
+    /// Makes the host's rights in `range` those of the page map again.
+    pub(crate) fn settle(&mut self, range: Range<u64>) -> Result<(), Error> {
+        if self.repairer.differs(range.clone()) {
+            for region in self.map.clipped(range.clone()) {
+                self.host.protect(region.start, region.len, region.host_prot())?;
+            }
+        }
+        self.repairer.forget(range);
+        Ok(())
+    }
+
+    /// Enters a region that the host has put in place.
+    pub(crate) fn placed(&mut self, region: Region, result: Result<(), Error>) -> Result<(), Error> {
+        // A failed system call has changed nothing: the reservation sees to it.
+        result?;
+        self.repairer.forget(region.start..region.end());
+        self.map.insert(region);
+        self.account();
+        Ok(())
+    }
+
+    /// Takes pages out of the page map, then from the guest.
+    fn lose(&mut self, range: Range<u64>) -> Result<(), Error> {
+        self.repairer.forget(range.clone());
+        self.map.remove(range.clone());
+        self.account();
+        self.host.anon(range.start, range.end - range.start, Protection::NONE)
+    }
+
+    fn own_mappings(&self) -> usize {
+        // One for the table of page bits.
+        self.map.runs() + 1
+    }
+
+    /// ENOMEM if the process has no room for `more` host mappings.
+    pub(crate) fn admit(&self, more: usize) -> Result<(), Error> {
+        let fits = more == 0 || MAPPINGS.load(Ordering::Relaxed).saturating_add(more) <= MAPPINGS_LIMIT;
+        if fits { Ok(()) } else { Err(Error::ENOMEM) }
+    }
+
+    /// Tells the process's total what the page map needs now.
+    pub(crate) fn account(&mut self) {
+        let now = self.own_mappings();
+        MAPPINGS.fetch_add(now, Ordering::Relaxed);
+        MAPPINGS.fetch_sub(self.counted, Ordering::Relaxed);
+        self.counted = now;
+    }
+}
+
+impl Drop for AddressSpace {
+    fn drop(&mut self) {
+        self.repairer.retire();
+        MAPPINGS.fetch_sub(self.counted, Ordering::Relaxed);
+    }
+}
+
+/// The guest address of a host address inside the reservation; beyond [`SPACE`](crate::SPACE) it is in the guard.
+pub fn classify(space: &AddressSpace, host_addr: usize) -> Option<u64> {
+    offset_in(space.base().addr(), host_addr).map(|offset| offset as u64)
+}
+
+/// EACCES for shared stores to a file that never changes.
+fn allow(kind: &Kind, prot: Protection) -> Result<(), Error> {
+    match kind {
+        Kind::File { sharing: Sharing::Shared, stability: Stability::Immutable, .. } if prot.writable() => {
+            Err(Error::EACCES)
+        }
+        _ => Ok(()),
     }
 }
