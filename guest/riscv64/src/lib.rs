@@ -3,3 +3,5 @@
 #![forbid(unsafe_code)]
 
 pub mod float;
+pub mod linux;
+pub mod signal_frame;

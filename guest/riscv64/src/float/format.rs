@@ -44,8 +44,8 @@ pub trait Format: sealed::Sealed {
     fn host_mul(a: u64, b: u64) -> u64;
     fn host_div(a: u64, b: u64) -> u64;
     fn host_sqrt(a: u64) -> u64;
-    /// The rounding error of `a + b = sum`, exact unless it overflows on the way (Knuth's TwoSum). 0: exact;
-    /// None: not to be told.
+    /// Whether `sum`, the rounded `a + b`, is exact (the error of Knuth's TwoSum is 0); `None` where the computation
+    /// of the error overflows.
     fn host_add_exact(a: u64, b: u64, sum: u64) -> Option<bool>;
 }
 
