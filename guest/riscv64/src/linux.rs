@@ -3,7 +3,8 @@
 
 use core::fmt::Write;
 
-use shallop_machine::{FrameBytes, Isa, Registers, SignalFrame};
+use shallop_machine::isa::FrameBytes;
+use shallop_machine::{Isa, Registers, SignalFrame};
 
 use crate::signal_frame::{Context, FRAME_SIZE, INFO_OFFSET, UCONTEXT_OFFSET};
 

@@ -13,7 +13,7 @@
 //! 1088
 //! ```
 
-use shallop_machine::FrameBytes;
+use shallop_machine::isa::FrameBytes;
 
 /// Length of the frame.
 pub const FRAME_SIZE: usize = 1088;
