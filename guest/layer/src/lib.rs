@@ -18,6 +18,9 @@ pub use error::LayerError;
 /// Bytes of a page; what mappable data is aligned to.
 pub const PAGE: u64 = 4096;
 
+/// Extended attributes: name (`user.x`) and value.
+pub type Xattrs = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// A file that is read at offsets.
 pub trait ReadAt {
     /// Reads up to `buf.len()` bytes from `offset`; 0 at or past the end.

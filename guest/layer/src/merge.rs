@@ -132,18 +132,7 @@ impl Merged {
     /// # Errors
     /// An index is damaged.
     pub fn lookup(&self, dir: &Node, name: &[u8]) -> Result<Option<Node>, LayerError> {
-        let mut places = Vec::new();
-        for part in dir.places() {
-            match self.index(part.layer)?.lookup(part.node, name)? {
-                Some(Found::Node(node)) => {
-                    if !self.gather(&mut places, Place { layer: part.layer, node })? {
-                        break;
-                    }
-                }
-                Some(Found::Whiteout) => break,
-                None => {}
-            }
-        }
+        let places = self.lookup_parts(dir.places(), name)?;
         self.finished(&places)
     }
 
@@ -216,7 +205,7 @@ impl Merged {
 
     /// # Errors
     /// An index is damaged.
-    pub fn xattrs(&self, node: &Node) -> Result<Vec<(Vec<u8>, Vec<u8>)>, LayerError> {
+    pub fn xattrs(&self, node: &Node) -> Result<crate::Xattrs, LayerError> {
         let place = self.described(node)?;
         self.index(place.layer)?.xattrs(place.node)
     }
@@ -261,6 +250,22 @@ impl Merged {
         Ok(node.top)
     }
 
+    /// What `name` leads to in a directory's parts, highest first.
+    fn lookup_parts(&self, parts: impl Iterator<Item = Place>, name: &[u8]) -> Result<Vec<Place>, LayerError> {
+        let mut places = Vec::new();
+        for part in parts {
+            let open = match self.index(part.layer)?.lookup(part.node, name)? {
+                Some(Found::Node(node)) => self.gather(&mut places, Place { layer: part.layer, node })?,
+                Some(Found::Whiteout) => false,
+                None => true,
+            };
+            if !open {
+                break;
+            }
+        }
+        Ok(places)
+    }
+
     /// Adds a lower layer's part; whether still lower ones may follow.
     fn gather(&self, places: &mut Vec<Place>, place: Place) -> Result<bool, LayerError> {
         let meta = self.meta(place)?;
@@ -297,19 +302,7 @@ impl Merged {
     fn find_below(&self, layer: u32, path: &[u8]) -> Result<Option<Place>, LayerError> {
         let mut parts: Vec<Place> = (0..layer).rev().map(|layer| Place { layer, node: 0 }).collect();
         for name in path.split(|b| *b == b'/').filter(|n| !n.is_empty()) {
-            let mut next = Vec::new();
-            for part in &parts {
-                match self.index(part.layer)?.lookup(part.node, name)? {
-                    Some(Found::Node(node)) => {
-                        if !self.gather(&mut next, Place { layer: part.layer, node })? {
-                            break;
-                        }
-                    }
-                    Some(Found::Whiteout) => break,
-                    None => {}
-                }
-            }
-            parts = next;
+            parts = self.lookup_parts(parts.into_iter(), name)?;
         }
         match parts.first() {
             Some(place) if self.meta(*place)?.mode & 0o170000 != 0o040000 => Ok(Some(*place)),

@@ -24,7 +24,7 @@ struct Node {
     record: NodeRecord,
     /// A symlink's text or an external hard link's path.
     link: Vec<u8>,
-    xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    xattrs: crate::Xattrs,
     /// Of a directory.
     children: BTreeMap<Vec<u8>, Child>,
 }

@@ -109,7 +109,7 @@ pub(crate) fn encode_xattrs(xattrs: &[(Vec<u8>, Vec<u8>)], out: &mut Vec<u8>) {
 }
 
 /// Reads what [`encode_xattrs`] wrote.
-pub(crate) fn decode_xattrs(mut block: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, LayerError> {
+pub(crate) fn decode_xattrs(mut block: &[u8]) -> Result<crate::Xattrs, LayerError> {
     let mut xattrs = Vec::new();
     while !block.is_empty() {
         let bad = || LayerError::corrupt("extended attributes of the index are cut off", 0);

@@ -177,7 +177,7 @@ impl Index {
 
     /// # Errors
     /// The index is damaged.
-    pub fn xattrs(&self, node: NodeId) -> Result<Vec<(Vec<u8>, Vec<u8>)>, LayerError> {
+    pub fn xattrs(&self, node: NodeId) -> Result<crate::Xattrs, LayerError> {
         let r = self.record(node)?;
         format::decode_xattrs(self.string(r.xattrs_at, r.xattrs_len)?)
     }

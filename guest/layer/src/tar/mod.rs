@@ -59,7 +59,7 @@ pub struct Entry {
     pub mtime: Time,
     pub kind: Kind,
     /// Name (`user.x`) and value.
-    pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    pub xattrs: crate::Xattrs,
 }
 
 impl Entry {

@@ -3,8 +3,11 @@
 use super::Time;
 use crate::error::LayerError;
 
+/// Keys and values.
+pub(super) type Records = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// Splits the body of an extended header, which is at `offset` of the archive, into its records.
-pub(super) fn parse(body: &[u8], offset: u64) -> Result<Vec<(Vec<u8>, Vec<u8>)>, LayerError> {
+pub(super) fn parse(body: &[u8], offset: u64) -> Result<Records, LayerError> {
     let mut records = Vec::new();
     let mut at = 0;
     while at < body.len() {

@@ -2,6 +2,7 @@
 
 use std::io::Read;
 
+use super::pax::Records;
 use super::{BLOCK, Entry, Kind, Time, XATTR_MAX, padding, pax};
 use crate::error::LayerError;
 
@@ -27,13 +28,13 @@ pub struct Reader<'a> {
     left: u64,
     padding: u64,
     /// Records of global extended headers.
-    global: Vec<(Vec<u8>, Vec<u8>)>,
+    global: Records,
 }
 
 /// What extended headers say about the next member.
 #[derive(Default)]
 struct Extended {
-    records: Vec<(Vec<u8>, Vec<u8>)>,
+    records: Records,
     path: Option<Vec<u8>>,
     link: Option<Vec<u8>>,
 }
@@ -190,7 +191,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn extended(&mut self, size: u64) -> Result<Vec<(Vec<u8>, Vec<u8>)>, LayerError> {
+    fn extended(&mut self, size: u64) -> Result<Records, LayerError> {
         let at = self.offset;
         pax::parse(&self.body(size)?, at)
     }
