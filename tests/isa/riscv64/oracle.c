@@ -1,0 +1,186 @@
+/*
+ * Executes single riscv64 instructions on an emulator that is known to be right.
+ *
+ * Reads records from stdin; each holds one instruction and the whole state before it. Writes each back with the
+ * state after it. The instruction lies in the middle of 4 MiB of c.ebreak, so that wherever it goes on, a SIGTRAP
+ * follows; its handler takes the state from its ucontext, reads the next record, puts that state in its place and
+ * returns into it. No instruction of this program runs between the two.
+ *
+ * Build: riscv64-linux-gnu-gcc -O1 -static -nostdlib -ffreestanding -fno-stack-protector -mno-relax \
+ *        -Wl,--no-relax oracle.c -o oracle
+ * (no libc and no relaxation: the handler runs with whatever gp and tp the tested state has)
+ */
+
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef unsigned long u64;
+
+/* One record, the same on stdin and stdout. Little-endian, 600 bytes. */
+struct record {
+	u32 instruction;	/* a compressed one in the low half */
+	u32 length;		/* 2 or 4 bytes */
+	u64 x[32];
+	u64 f[32];
+	u32 fcsr;
+	u32 signal;		/* out: SIGTRAP when it was executed, else SIGILL, SIGSEGV, SIGBUS */
+	u64 pc;			/* out */
+	u8 scratch[64];		/* at SCRATCH */
+};
+
+/* struct rt_sigframe's ucontext, arch/riscv/include/uapi/asm/ucontext.h */
+struct context {
+	u64 flags, link;
+	u64 stack[3];
+	u8 mask[128];
+	u8 padding[8];
+	u64 pc;
+	u64 x[31];
+	u64 f[32];
+	u32 fcsr;
+};
+
+struct action {
+	void (*handler)(int, void *, struct context *);
+	u64 flags;
+	u64 mask;
+};
+
+struct stack {
+	void *sp;
+	int flags;
+	u64 size;
+};
+
+enum {
+	SYS_read = 63, SYS_write = 64, SYS_exit = 93, SYS_sigaltstack = 132, SYS_rt_sigaction = 134, SYS_mmap = 222,
+	SIGILL = 4, SIGTRAP = 5, SIGBUS = 7, SIGSEGV = 11,
+	SA_SIGINFO = 4, SA_ONSTACK = 0x08000000,
+	PROT_ALL = 7, MAP_PRIVATE_ANONYMOUS_FIXED = 0x32,
+};
+
+#define CODE		0x20000000ul	/* start of the c.ebreaks */
+#define CODE_LENGTH	0x400000ul
+#define ENTRY		(CODE + CODE_LENGTH / 2)
+#define SCRATCH_PAGE	0x10000000ul
+#define SCRATCH		(SCRATCH_PAGE + 0x800)
+
+static struct record record;
+static int started;
+static u8 handler_stack[1 << 16] __attribute__((aligned(16)));
+
+static long call(long number, long a, long b, long c, long d, long e, long f)
+{
+	register long a0 asm("a0") = a;
+	register long a1 asm("a1") = b;
+	register long a2 asm("a2") = c;
+	register long a3 asm("a3") = d;
+	register long a4 asm("a4") = e;
+	register long a5 asm("a5") = f;
+	register long a7 asm("a7") = number;
+
+	asm volatile("ecall" : "+r"(a0) : "r"(a1), "r"(a2), "r"(a3), "r"(a4), "r"(a5), "r"(a7) : "memory");
+	return a0;
+}
+
+static void leave(int code)
+{
+	for (;;)
+		call(SYS_exit, code, 0, 0, 0, 0, 0);
+}
+
+/* The whole record, or the end of the program. */
+static void transfer(long number, int descriptor)
+{
+	u64 done = 0;
+
+	while (done < sizeof record) {
+		long count = call(number, descriptor, (long)&record + done, sizeof record - done, 0, 0, 0);
+
+		if (count <= 0)
+			leave(count == 0 && done == 0 ? 0 : 1);
+		done += count;
+	}
+}
+
+static void put_instruction(u32 instruction)
+{
+	volatile u16 *code = (volatile u16 *)ENTRY;
+
+	code[0] = instruction;
+	code[1] = instruction >> 16;
+	asm volatile("fence.i" ::: "memory");
+}
+
+static void take_state(int signal, struct context *context)
+{
+	volatile u8 *scratch = (volatile u8 *)SCRATCH;
+	int i;
+
+	record.x[0] = 0;
+	for (i = 1; i < 32; i++)
+		record.x[i] = context->x[i - 1];
+	for (i = 0; i < 32; i++)
+		record.f[i] = context->f[i];
+	for (i = 0; i < 64; i++)
+		record.scratch[i] = scratch[i];
+	record.fcsr = context->fcsr;
+	record.signal = signal;
+	record.pc = context->pc;
+}
+
+static void give_state(struct context *context)
+{
+	volatile u8 *scratch = (volatile u8 *)SCRATCH;
+	int i;
+
+	put_instruction(record.length == 2 ? record.instruction | 0x90020000 : record.instruction);
+	for (i = 1; i < 32; i++)
+		context->x[i - 1] = record.x[i];
+	for (i = 0; i < 32; i++)
+		context->f[i] = record.f[i];
+	for (i = 0; i < 64; i++)
+		scratch[i] = record.scratch[i];
+	context->fcsr = record.fcsr;
+	context->pc = ENTRY;
+}
+
+static void handle(int signal, void *info, struct context *context)
+{
+	(void)info;
+	if (started) {
+		take_state(signal, context);
+		put_instruction(0x90029002);
+		transfer(SYS_write, 1);
+	}
+	started = 1;
+	transfer(SYS_read, 0);
+	give_state(context);
+}
+
+static void map(u64 address, u64 length)
+{
+	if (call(SYS_mmap, address, length, PROT_ALL, MAP_PRIVATE_ANONYMOUS_FIXED, -1, 0) != (long)address)
+		leave(2);
+}
+
+void _start(void)
+{
+	static const int signals[] = { SIGILL, SIGTRAP, SIGBUS, SIGSEGV };
+	struct stack stack = { handler_stack, 0, sizeof handler_stack };
+	struct action action = { handle, SA_SIGINFO | SA_ONSTACK, 0 };
+	volatile u16 *code = (volatile u16 *)CODE;
+	u64 i;
+
+	map(CODE, CODE_LENGTH);
+	map(SCRATCH_PAGE, 0x1000);
+	for (i = 0; i < CODE_LENGTH / 2; i++)
+		code[i] = 0x9002;
+	if (call(SYS_sigaltstack, (long)&stack, 0, 0, 0, 0, 0) != 0)
+		leave(3);
+	for (i = 0; i < sizeof signals / sizeof signals[0]; i++)
+		if (call(SYS_rt_sigaction, signals[i], (long)&action, 0, 8, 0, 0) != 0)
+			leave(4);
+	asm volatile("ebreak");
+	leave(5);
+}
