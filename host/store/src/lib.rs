@@ -1,1 +1,104 @@
-//! (in work)
+//! The local store: images, layers, containers and build results, shared by every shallop process of a user.
+//!
+//! Content is in files named by digest, metadata in a SQLite database (`schema.sql`). Everything is written beside its
+//! place, synced and renamed, so that a process that dies at any moment leaves a store that works; what it left
+//! unfinished goes at the next collection.
+//!
+//! | module | what |
+//! |---|---|
+//! | `blob` | content by digest |
+//! | `layer` | layers by diffID: tar, index, page-aligned copies |
+//! | `image`, `refs` | images, their names, how to find and remove them |
+//! | `container`, `names` | containers, their folders and names |
+//! | `cache` | results of build steps |
+//! | `lease`, `gc` | what is in use, and removal of the rest |
+//! | `layout` | OCI layouts, out and in |
+//! | `database`, `files` | how rows and files are written |
+#![forbid(unsafe_code)]
+
+mod blob;
+mod database;
+mod error;
+mod files;
+mod layer;
+mod lease;
+
+use std::path::PathBuf;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use shallop_config::Dirs;
+
+pub use blob::Stored;
+pub use error::{Result, StoreError};
+pub use files::Lock;
+pub use layer::{LAYER_MAX, LayerFiles, LayerInfo};
+pub use lease::KeyLock;
+
+use database::Database;
+use lease::Lease;
+
+/// A session with the store, for any number of threads. What it stores is safe from collection until it is dropped; so
+/// a process that lives long opens one per job. Opening does next to nothing: the database is opened when needed.
+#[derive(Debug)]
+pub struct Store {
+    dirs: Dirs,
+    database: Database,
+    lease: OnceLock<Lease>,
+    taking_lease: Mutex<()>,
+}
+
+impl Store {
+    /// The store in these folders, which are created when missing.
+    ///
+    /// # Errors
+    /// When the data folder cannot be created.
+    pub fn open(dirs: &Dirs) -> Result<Store> {
+        for dir in [dirs.data.as_path(), &dirs.locks()] {
+            files::create_dir(dir)?;
+        }
+        Ok(Store {
+            database: Database::new(dirs.database()),
+            dirs: dirs.clone(),
+            lease: OnceLock::new(),
+            taking_lease: Mutex::new(()),
+        })
+    }
+
+    /// Where it is.
+    pub fn dirs(&self) -> &Dirs {
+        &self.dirs
+    }
+
+    /// This session's lease, taken at the first call.
+    fn lease(&self) -> Result<&Lease> {
+        if let Some(lease) = self.lease.get() {
+            return Ok(lease);
+        }
+        let _one_at_a_time = self.taking_lease.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.lease.get() {
+            Some(lease) => Ok(lease),
+            None => {
+                let lease = Lease::take(&self.dirs)?;
+                Ok(self.lease.get_or_init(|| lease))
+            }
+        }
+    }
+
+    /// A place for something unfinished. It is removed when the draft is dropped, unless it was renamed.
+    fn draft(&self) -> Result<Draft> {
+        Ok(Draft { path: self.lease()?.draft_path(&self.dirs) })
+    }
+}
+
+/// A path in `ingest/`.
+#[derive(Debug)]
+struct Draft {
+    path: PathBuf,
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        // What cannot be removed now goes with the next collection.
+        let _ = files::remove(&self.path);
+    }
+}

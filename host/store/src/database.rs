@@ -1,0 +1,177 @@
+//! [`Database`]: the SQLite file, opened at first use, its version and how older versions become newer ones.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
+
+use crate::error::{Doing, Result, StoreError};
+
+/// Step `n` makes version `n + 1` of version `n`. Append only.
+const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// One connection, shared by the threads of this process. Other processes have their own.
+#[derive(Debug)]
+pub struct Database {
+    path: PathBuf,
+    connection: Mutex<Option<Connection>>,
+}
+
+impl Database {
+    pub fn new(path: PathBuf) -> Database {
+        Database { path, connection: Mutex::new(None) }
+    }
+
+    /// Reads within one snapshot.
+    pub fn read<T>(&self, act: impl FnOnce(&Transaction) -> Result<T>) -> Result<T> {
+        self.transact(TransactionBehavior::Deferred, act)
+    }
+
+    /// Reads and writes; all of it happens, or none.
+    pub fn write<T>(&self, act: impl FnOnce(&Transaction) -> Result<T>) -> Result<T> {
+        self.transact(TransactionBehavior::Immediate, act)
+    }
+
+    fn transact<T>(&self, kind: TransactionBehavior, act: impl FnOnce(&Transaction) -> Result<T>) -> Result<T> {
+        let mut guard = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let connection = self.connected(&mut guard)?;
+        let transaction = connection.transaction_with_behavior(kind).map_err(|e| self.error(e))?;
+        let value = act(&transaction).map_err(|e| self.locate(e))?;
+        transaction.commit().map_err(|e| self.error(e))?;
+        Ok(value)
+    }
+
+    fn connected<'a>(&self, guard: &'a mut MutexGuard<'_, Option<Connection>>) -> Result<&'a mut Connection> {
+        if guard.is_none() {
+            **guard = Some(self.connect()?);
+        }
+        guard.as_mut().ok_or_else(|| StoreError::Busy("the database is not open".to_owned()))
+    }
+
+    fn connect(&self) -> Result<Connection> {
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        std::fs::create_dir_all(folder).doing("creating", folder)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&self.path, flags).map_err(|e| self.error(e))?;
+        self.prepare(connection)
+    }
+
+    fn prepare(&self, mut connection: Connection) -> Result<Connection> {
+        let set = |name: &str, value: &str| connection.pragma_update(None, name, value).map_err(|e| self.error(e));
+        connection.busy_timeout(BUSY_TIMEOUT).map_err(|e| self.error(e))?;
+        set("foreign_keys", "on")?;
+        // With WAL, NORMAL keeps the database consistent after kill -9 and power loss; content is synced before rows.
+        set("synchronous", if self.wal_is_safe() { "normal" } else { "full" })?;
+        let version = self.version(&connection)?;
+        if version < MIGRATIONS.len() as i64 {
+            let mode = if self.wal_is_safe() { "wal" } else { "delete" };
+            connection.pragma_update(None, "journal_mode", mode).map_err(|e| self.error(e))?;
+            self.migrate(&mut connection)?;
+        }
+        Ok(connection)
+    }
+
+    fn version(&self, connection: &Connection) -> Result<i64> {
+        let found = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(|e| self.error(e))?;
+        let known = MIGRATIONS.len() as i64;
+        if (0..=known).contains(&found) {
+            Ok(found)
+        } else {
+            Err(StoreError::NewerDatabase { path: self.path.clone(), found, known })
+        }
+    }
+
+    /// Brings the schema up to date. Several processes may come here at once: the version is read again inside.
+    fn migrate(&self, connection: &mut Connection) -> Result<()> {
+        let transaction =
+            connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(|e| self.error(e))?;
+        let version = usize::try_from(self.version(&transaction)?).unwrap_or_default();
+        for step in &MIGRATIONS[version..] {
+            transaction.execute_batch(step).map_err(|e| self.error(e))?;
+        }
+        transaction.pragma_update(None, "user_version", MIGRATIONS.len() as i64).map_err(|e| self.error(e))?;
+        transaction.commit().map_err(|e| self.error(e))
+    }
+
+    /// WAL needs shared memory between processes, which network file systems do not have.
+    fn wal_is_safe(&self) -> bool {
+        #[cfg(target_os = "linux")]
+        {
+            const NETWORKED: [u32; 5] = [0x6969, 0x517b, 0xff53_4d42, 0xfe53_4d42, 0x0102_1997];
+            let folder = self.path.parent().unwrap_or(Path::new("."));
+            // f_type's width differs between architectures; the magic numbers have 32 bits.
+            rustix::fs::statfs(folder).is_ok_and(|fs| !NETWORKED.contains(&(fs.f_type as u32)))
+        }
+        #[cfg(not(target_os = "linux"))]
+        {
+            true
+        }
+    }
+
+    /// Names the file in an error that came without.
+    fn locate(&self, error: StoreError) -> StoreError {
+        match error {
+            StoreError::Database { path, why } if path.as_os_str().is_empty() => {
+                StoreError::Database { path: self.path.clone(), why }
+            }
+            StoreError::NoSpace { path } if path.as_os_str().is_empty() => {
+                StoreError::NoSpace { path: self.path.clone() }
+            }
+            other => other,
+        }
+    }
+
+    fn error(&self, error: rusqlite::Error) -> StoreError {
+        self.locate(error.into())
+    }
+}
+
+/// The path is filled in by [`Database::locate`].
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> StoreError {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => StoreError::NoSpace { path: PathBuf::new() },
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy(error.to_string()),
+            _ => StoreError::Database { path: PathBuf::new(), why: error.to_string() },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(path: &Path) -> Result<i64> {
+        Database::new(path.to_owned()).read(|t| Ok(t.query_row("SELECT count(*) FROM image", [], |row| row.get(0))?))
+    }
+
+    #[test]
+    fn made_once_and_opened_by_many() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("deep/er/shallop.db");
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| open(&path).unwrap())).collect();
+            threads.into_iter().for_each(|thread| assert_eq!(thread.join().unwrap(), 0));
+        });
+    }
+
+    #[test]
+    fn a_newer_version_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("db");
+        open(&path).unwrap();
+        Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
+        assert!(matches!(open(&path), Err(StoreError::NewerDatabase { found: 99, .. })));
+    }
+
+    #[test]
+    fn garbage_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("shallop.db");
+        std::fs::write(&path, vec![7; 8192]).unwrap();
+        let message = open(&path).unwrap_err().to_string();
+        assert!(message.contains("shallop.db") && message.contains("damaged"), "{message}");
+    }
+}

@@ -1,0 +1,182 @@
+//! Writing files so that they are there whole or not at all, and lock files that die with their process.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+use std::time::SystemTime;
+
+use rustix::fs::FlockOperation;
+
+use crate::error::{Doing, Result, StoreError};
+
+/// Bytes copied at a time.
+const CHUNK: usize = 128 * 1024;
+
+/// Creates a folder, with its parents, that only its owner may enter.
+pub fn create_dir(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).doing("creating", path)
+}
+
+/// Creates a new file that only its owner may read.
+pub fn create_file(path: &Path) -> Result<File> {
+    OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path).doing("creating", path)
+}
+
+/// Puts a folder's entries on stable storage.
+pub fn sync_dir(path: &Path) -> Result<()> {
+    File::open(path).and_then(|dir| dir.sync_all()).doing("syncing", path)
+}
+
+/// Copies everything, and tells errors of the reader from those of our file at `path`.
+pub fn copy(from: &mut dyn Read, to: &mut dyn Write, path: &Path) -> Result<u64> {
+    let mut buffer = vec![0; CHUNK];
+    let mut total = 0;
+    loop {
+        let n = match from.read(&mut buffer) {
+            Ok(0) => return Ok(total),
+            Ok(n) => n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Err(e) => return Err(StoreError::Input(e)),
+        };
+        to.write_all(&buffer[..n]).doing("writing", path)?;
+        total += n as u64;
+    }
+}
+
+/// Opens a file, `None` when there is none.
+pub fn open_if_exists(path: &Path) -> Result<Option<File>> {
+    match File::open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(StoreError::io("opening", path, e)),
+    }
+}
+
+/// Sets the time of modification to now: young content is not collected.
+pub fn touch(path: &Path) -> Result<()> {
+    let now = fs::FileTimes::new().set_modified(SystemTime::now());
+    File::open(path).and_then(|file| file.set_times(now)).doing("touching", path)
+}
+
+/// Removes a file or a folder; one that is gone is fine.
+pub fn remove(path: &Path) -> Result<()> {
+    let removed = match fs::symlink_metadata(path) {
+        Ok(meta) if meta.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(e) => Err(e),
+    };
+    match removed {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(StoreError::io("removing", path, e)),
+        _ => Ok(()),
+    }
+}
+
+/// Names of a folder's entries; none when there is no folder. Names that are not UTF-8 are not ours.
+pub fn names(dir: &Path) -> Result<Vec<String>> {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(StoreError::io("reading", dir, e)),
+    };
+    let names: io::Result<Vec<_>> = entries.map(|entry| Ok(entry?.file_name().into_string())).collect();
+    Ok(names.doing("reading", dir)?.into_iter().flatten().collect())
+}
+
+/// A lock on a file. It ends when this is dropped, or with the process, however that ends.
+#[derive(Debug)]
+pub struct Lock {
+    file: File,
+}
+
+impl Lock {
+    /// Waits for the lock.
+    pub fn exclusive(path: &Path) -> Result<Lock> {
+        Lock::acquire(path, FlockOperation::LockExclusive)
+    }
+
+    /// Waits for the lock; several may hold it this way.
+    pub fn shared(path: &Path) -> Result<Lock> {
+        Lock::acquire(path, FlockOperation::LockShared)
+    }
+
+    /// The lock, or `None` when another holds it.
+    pub fn try_exclusive(path: &Path) -> Result<Option<Lock>> {
+        match Lock::acquire(path, FlockOperation::NonBlockingLockExclusive) {
+            Ok(lock) => Ok(Some(lock)),
+            Err(StoreError::Io { source, .. }) if source.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Whether somebody holds it. A missing file is not held.
+    pub fn is_held(path: &Path) -> Result<bool> {
+        let Some(file) = open_if_exists(path)? else { return Ok(false) };
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => Ok(false),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(true),
+            Err(e) => Err(StoreError::io("locking", path, e.into())),
+        }
+    }
+
+    fn acquire(path: &Path, operation: FlockOperation) -> Result<Lock> {
+        loop {
+            let file = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(0o600)
+                .open(path)
+                .doing("opening the lock", path)?;
+            match rustix::fs::flock(&file, operation) {
+                Err(rustix::io::Errno::INTR) => continue,
+                other => other.doing("locking", path)?,
+            }
+            // The file may have been removed between opening and locking: then the lock is on nothing.
+            let ours = file.metadata().doing("reading", path)?;
+            let same = |there: fs::Metadata| there.ino() == ours.ino() && there.dev() == ours.dev();
+            if fs::metadata(path).is_ok_and(same) {
+                return Ok(Lock { file });
+            }
+        }
+    }
+
+    /// The locked file.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_excludes_and_ends_with_its_value() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        assert!(!Lock::is_held(&path).unwrap());
+        let lock = Lock::exclusive(&path).unwrap();
+        assert!(Lock::is_held(&path).unwrap());
+        assert!(Lock::try_exclusive(&path).unwrap().is_none());
+        drop(lock);
+        assert!(!Lock::is_held(&path).unwrap());
+        assert!(Lock::try_exclusive(&path).unwrap().is_some());
+    }
+
+    #[test]
+    fn missing_things_are_fine_to_remove_and_list() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("none");
+        remove(&path).unwrap();
+        assert!(names(&path).unwrap().is_empty());
+        create_dir(&path.join("a/b")).unwrap();
+        assert_eq!(names(&path).unwrap(), ["a"]);
+        remove(&path).unwrap();
+        assert!(!path.exists());
+    }
+}
