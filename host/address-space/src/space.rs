@@ -282,3 +282,6 @@ fn allow(kind: &Kind, prot: Protection) -> Result<(), Error> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;
