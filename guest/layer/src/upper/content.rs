@@ -79,22 +79,23 @@ impl Upper {
     }
 
     /// Sets the size of a regular file whose bytes are its own; what is cut off reads as zeroes if it grows again.
+    /// With `keep` no page is given back: they are mapped somewhere, and the caller has punched those past the end.
     ///
     /// # Errors
     /// It is no such file, too large, or writing fails.
-    pub fn truncate(&mut self, ino: u64, len: u64, data: &dyn WriteAt) -> Result<(), LayerError> {
+    pub fn truncate(&mut self, ino: u64, len: u64, keep: bool, data: &dyn WriteAt) -> Result<(), LayerError> {
         if len > i64::MAX as u64 - PAGE {
             return Err(LayerError::limit("bytes of a file", i64::MAX as u64));
         }
         let (extents, size) = self.own(ino)?;
         let (first, end) = (len.div_ceil(PAGE), extents.end());
         if len < size {
-            if end > first {
+            if end > first && !keep {
                 self.record(&[Op::Hole { ino, at: first, len: end - first }])?;
             }
             self.clear_tail(ino, len, len.next_multiple_of(PAGE), data)?;
         } else {
-            self.clear_tail(ino, size, len, data)?;
+            self.clear_tail(ino, size, size.next_multiple_of(PAGE), data)?;
         }
         if let Some(attr) = self.attr_mut(ino) {
             attr.size = len;

@@ -47,6 +47,8 @@ pub enum Op {
     Opaque { dir: u64 },
     /// The file's bytes are its own from now on, at first all holes.
     Own { ino: u64 },
+    /// The file's bytes are those of `from` from now on, which is gone.
+    Adopt { ino: u64, from: u64 },
     /// `len` pages from file page `at` are at page `start` of the data file.
     Extent { ino: u64, at: u64, start: u64, len: u64 },
     /// `len` pages from file page `at` are a hole.
@@ -116,6 +118,7 @@ fn encode(op: &Op, out: &mut Vec<u8>) {
         Op::Hole { ino, at, len } => numbers(out, 9, &[*ino, *at, *len]),
         Op::Drop { ino } => numbers(out, 10, &[*ino]),
         Op::Clean => out.push(11),
+        Op::Adopt { ino, from } => numbers(out, 12, &[*ino, *from]),
     }
 }
 
@@ -195,6 +198,7 @@ impl Input<'_> {
             9 => Op::Hole { ino: self.long()?, at: self.long()?, len: self.long()? },
             10 => Op::Drop { ino: self.long()? },
             11 => Op::Clean,
+            12 => Op::Adopt { ino: self.long()?, from: self.long()? },
             other => return Err(self.bad(&format!("unknown operation {other}"))),
         })
     }
@@ -323,6 +327,7 @@ mod tests {
             Op::Extent { ino: 2, at: 0, start: 5, len: 6 },
             Op::Hole { ino: 2, at: 1, len: 2 },
             Op::Drop { ino: 2 },
+            Op::Adopt { ino: 2, from: 3 },
             Op::Clean,
         ];
         let mut out = Vec::new();

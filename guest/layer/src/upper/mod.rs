@@ -180,7 +180,6 @@ impl Upper {
         for op in ops {
             self.apply(op.clone()).map_err(|what| LayerError::corrupt(format!("writable layer: {what}"), 0))?;
         }
-        // Attributes that changed before must not be overtaken, or a crash would show them with older names.
         journal::encode_record(ops, &mut self.pending);
         Ok(())
     }
@@ -315,6 +314,7 @@ impl Upper {
                 directory.names.retain(|_, name| *name != Name::Whiteout);
             }
             Op::Own { ino } => *self.content(ino)? = Content::Own(Extents::default()),
+            Op::Adopt { ino, from } => self.apply_adopt(ino, from)?,
             Op::Extent { ino, at, start, len } => self.apply_extent(ino, at, start, len)?,
             Op::Hole { ino, at, len } => {
                 let removed = self.extents(ino)?.remove(at, len);
@@ -357,6 +357,18 @@ impl Upper {
         extents.insert(at, Run { start, len });
         self.freed.extend(removed);
         Ok(())
+    }
+
+    fn apply_adopt(&mut self, ino: u64, from: u64) -> Result<(), String> {
+        if ino == from {
+            return Err(format!("inode {ino} cannot adopt its own bytes"));
+        }
+        let extents = std::mem::take(self.extents(from)?);
+        let old = std::mem::replace(self.content(ino)?, Content::Own(extents));
+        if let Content::Own(old) = old {
+            self.freed.extend(old.iter().map(|(_, run)| run));
+        }
+        self.apply_drop(from)
     }
 
     fn apply_drop(&mut self, ino: u64) -> Result<(), String> {

@@ -132,7 +132,7 @@ fn contents_grow_shrink_and_have_holes() {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         let at = (seed >> 33) % 60_000;
         if step % 7 == 3 {
-            upper.truncate(f, at, &disk.data).expect("truncates");
+            upper.truncate(f, at, false, &disk.data).expect("truncates");
             want.resize(usize::try_from(at).expect("small"), 0);
         } else {
             let piece = vec![
@@ -233,7 +233,7 @@ fn freed_pages_are_not_reused_before_the_journal_knows() {
     disk.flush(&mut upper, false);
     let c = make(&mut upper, root, "c", REG, NewBody::Regular(None));
     upper.write(c, 0, &[3; 100], &disk.data).expect("writes");
-    upper.truncate(c, 5000, &disk.data).expect("grows");
+    upper.truncate(c, 5000, false, &disk.data).expect("grows");
     assert_eq!(upper.data_end(), 4, "the pages of `a` are used again");
     assert_eq!(contents(&merged, &upper, &disk, "c"), Some([vec![3; 100], vec![0; 4900]].concat()));
 }
