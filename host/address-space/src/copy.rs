@@ -144,3 +144,72 @@ fn system_copy(direction: Direction, local: &libc::iovec, pages: &[libc::iovec])
     };
     usize::try_from(copied).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::object::MemoryObject;
+    use crate::{AddressSpace, PAGE, Protection, SPACE, Sharing, Stability};
+
+    const AT: u64 = 0x20_0000;
+    const RW: Protection = Protection::WRITE;
+
+    fn space() -> AddressSpace {
+        AddressSpace::new().expect("space")
+    }
+
+    #[test]
+    fn copies_stop_at_the_first_bad_page() {
+        let mut space = space();
+        space.map_anon(AT, 2 * PAGE, RW).expect("map");
+        space.protect(AT + PAGE, PAGE, Protection::READ).expect("protect");
+        let bytes = vec![9; 3 * PAGE as usize];
+        assert_eq!(space.write(AT + PAGE - 10, &bytes), 10);
+        assert_eq!(space.write(AT + PAGE, &bytes), 0);
+        let mut seen = bytes.clone();
+        assert_eq!(space.read(AT, &mut seen), 2 * PAGE as usize);
+        assert_eq!(seen[PAGE as usize - 11..PAGE as usize + 1], [0, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 0]);
+        assert_eq!(space.read(AT + 2 * PAGE, &mut seen), 0);
+    }
+
+    #[test]
+    fn copies_at_the_ends_of_the_space_copy_nothing() {
+        let mut space = space();
+        let mut byte = [0; 16];
+        for addr in [0, SPACE - 8, SPACE, u64::MAX - 7, u64::MAX] {
+            assert_eq!(space.read(addr, &mut byte), 0);
+            assert_eq!(space.write(addr, &byte), 0);
+        }
+        assert_eq!(space.read(AT, &mut []), 0);
+    }
+
+    #[test]
+    fn cut_files_make_copies_short() {
+        let mut space = space();
+        let file = MemoryObject::create(4 * PAGE).expect("object").file();
+        for sharing in [Sharing::Shared, Sharing::Private] {
+            file.set_len(4 * PAGE).expect("resize");
+            space.map_file(AT, 4 * PAGE, RW, &file, 0, sharing, Stability::Own).expect("map");
+            let mut bytes = vec![3; 4 * PAGE as usize];
+            assert_eq!(space.write(AT + 1, &bytes[1..]), bytes.len() - 1);
+            file.set_len(PAGE + 1).expect("cut");
+            assert_eq!(space.read(AT + 100, &mut bytes[..3 * PAGE as usize]), 2 * PAGE as usize - 100);
+            assert_eq!(space.write(AT + PAGE, &bytes), PAGE as usize);
+            assert_eq!(space.read(AT + 3 * PAGE, &mut bytes), 0);
+            file.set_len(4 * PAGE).expect("grow");
+            assert_eq!(space.read(AT, &mut bytes), bytes.len());
+        }
+    }
+
+    #[test]
+    fn long_copies_of_own_files_are_whole() {
+        let mut space = space();
+        let pages = 3 * super::BATCH as u64 + 1;
+        let file = MemoryObject::create(pages * PAGE).expect("object").file();
+        space.map_file(AT, pages * PAGE, RW, &file, 0, Sharing::Shared, Stability::Own).expect("map");
+        let bytes: Vec<u8> = (0..pages * PAGE - 7).map(|i| (i % 251) as u8).collect();
+        assert_eq!(space.write(AT + 3, &bytes), bytes.len());
+        let mut seen = vec![0; bytes.len()];
+        assert_eq!(space.read(AT + 3, &mut seen), bytes.len());
+        assert!(seen == bytes);
+    }
+}

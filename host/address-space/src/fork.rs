@@ -146,3 +146,6 @@ fn huge_span(region: &Region, runs: &[Range<u64>]) -> Option<Range<u64>> {
         .sum();
     (used * 2 >= span.end - span.start).then_some(span)
 }
+
+#[cfg(test)]
+mod tests;

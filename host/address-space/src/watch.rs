@@ -59,3 +59,74 @@ impl AddressSpace {
         self.repairer.is_bus(addr) && self.heal(addr)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{AddressSpace, PAGE, Protection};
+
+    const AT: u64 = 0x20_0000;
+
+    fn watched() -> AddressSpace {
+        let mut space = AddressSpace::new().expect("space");
+        space.map_anon(AT, 8 * PAGE, Protection::WRITE).expect("map");
+        space.protect(AT + 7 * PAGE, PAGE, Protection::READ).expect("protect");
+        space.track_dirty(AT, 8 * PAGE).expect("track");
+        space
+    }
+
+    #[test]
+    fn the_first_store_to_a_watched_page_is_repaired_and_noted() {
+        let mut space = watched();
+        let before = space.mappings();
+        assert!(!space.repair(AT, false), "loads need no repair");
+        assert!(space.repair(AT + 2 * PAGE + 5, true));
+        assert!(!space.repair(AT + 2 * PAGE, true), "the page is writable now");
+        assert!(!space.repair(AT + 7 * PAGE, true), "the page was never writable");
+        assert!(!space.repair(u64::MAX, true));
+        assert_eq!(space.mappings(), before + 2);
+        assert_eq!(space.take_dirty(AT, 8 * PAGE), [AT + 2 * PAGE]);
+        assert!(space.take_dirty(AT, 8 * PAGE).is_empty());
+        space.track_dirty(AT, 8 * PAGE).expect("again");
+        assert_eq!(space.mappings(), before);
+        assert!(space.repair(AT + 2 * PAGE, true));
+    }
+
+    #[test]
+    fn host_writes_count_as_stores() {
+        let mut space = watched();
+        assert_eq!(space.write(AT + PAGE - 1, &[1, 2]), 2);
+        assert_eq!(space.write(AT + 7 * PAGE, b"x"), 0);
+        assert_eq!(space.take_dirty(0, u64::MAX), [AT, AT + PAGE]);
+        assert_eq!(space.write(AT, b"more"), 4);
+        assert!(space.take_dirty(0, u64::MAX).is_empty(), "not watched any more");
+    }
+
+    #[test]
+    fn changed_mappings_end_the_watch_and_count_as_stores() {
+        let mut space = watched();
+        space.protect(AT, PAGE, Protection::READ).expect("protect");
+        space.unmap(AT + PAGE, PAGE).expect("unmap");
+        space.map_anon(AT + 2 * PAGE, PAGE, Protection::WRITE).expect("map");
+        space.discard(AT + 3 * PAGE, PAGE).expect("discard");
+        space.move_pages(AT + 4 * PAGE, AT + 64 * PAGE, PAGE).expect("move");
+        assert_eq!(space.take_dirty(AT, 64 * PAGE), (0..5).map(|page| AT + page * PAGE).collect::<Vec<_>>());
+        assert!(!space.repair(AT, true) && !space.repair(AT + 64 * PAGE, true));
+        for page in [2, 3, 64, 5] {
+            assert_eq!(space.write(AT + page * PAGE, b"x"), 1);
+        }
+        assert_eq!(space.take_dirty(AT, 64 * PAGE), [AT + 5 * PAGE]);
+        space.untrack_dirty(AT, 8 * PAGE).expect("untrack");
+        assert!(space.take_dirty(AT, 8 * PAGE).is_empty());
+        assert!(!space.repair(AT + 6 * PAGE, true));
+        assert_eq!(space.write(AT + 6 * PAGE, b"x"), 1);
+    }
+
+    #[test]
+    fn a_repairer_outlives_its_space_and_does_nothing() {
+        let space = watched();
+        let repairer = space.repairer();
+        assert!(repairer.repair(AT, true));
+        drop(space);
+        assert!(!repairer.repair(AT + PAGE, true));
+    }
+}
