@@ -3,5 +3,6 @@
 #![forbid(unsafe_code)]
 
 pub mod float;
-pub mod linux;
-pub mod signal_frame;
+pub mod registers;
+
+pub use registers::State;
