@@ -10,21 +10,31 @@ const BATCH: usize = 64;
 impl AddressSpace {
     /// Copies from guest address `addr` on; the number of bytes before the first page that cannot be read.
     pub fn read(&self, addr: u64, buf: &mut [u8]) -> usize {
-        self.pieces(addr, buf.len(), |region| region.host_prot().readable(), |at, done, len| {
-            let target = buf.get_mut(done..done + len).map_or(std::ptr::null_mut(), <[u8]>::as_mut_ptr);
-            self.transfer(Direction::Out, at, target, len)
-        })
+        self.pieces(
+            addr,
+            buf.len(),
+            |region| region.host_prot().readable(),
+            |at, done, len| {
+                let target = buf.get_mut(done..done + len).map_or(std::ptr::null_mut(), <[u8]>::as_mut_ptr);
+                self.transfer(Direction::Out, at, target, len)
+            },
+        )
     }
 
     /// Copies to guest address `addr`; the number of bytes before the first page that cannot be written.
     pub fn write(&mut self, addr: u64, bytes: &[u8]) -> usize {
-        self.pieces(addr, bytes.len(), |region| region.host_prot().writable(), |at, done, len| {
-            if !self.repairer.touch(at..at + len as u64) {
-                return 0;
-            }
-            let source = bytes.get(done..done + len).map_or(std::ptr::null(), <[u8]>::as_ptr);
-            self.transfer(Direction::In, at, source.cast_mut(), len)
-        })
+        self.pieces(
+            addr,
+            bytes.len(),
+            |region| region.host_prot().writable(),
+            |at, done, len| {
+                if !self.repairer.touch(at..at + len as u64) {
+                    return 0;
+                }
+                let source = bytes.get(done..done + len).map_or(std::ptr::null(), <[u8]>::as_ptr);
+                self.transfer(Direction::In, at, source.cast_mut(), len)
+            },
+        )
     }
 
     /// Calls `copy` (address, bytes done, length) for each piece of `addr..addr + len` that lies in one region that

@@ -114,8 +114,12 @@ impl AddressSpace {
         while at < region.end() {
             let len = STRIDE.min(region.end() - at);
             let (Ok(source), Ok(target)) = (self.host.at(at, len), child.host.at(at, len)) else { break };
-            let seen = copy_checked(Direction::Out, source, ours.as_mut_ptr(), len as usize)
-                .min(copy_checked(Direction::Out, target, theirs.as_mut_ptr(), len as usize));
+            let seen = copy_checked(Direction::Out, source, ours.as_mut_ptr(), len as usize).min(copy_checked(
+                Direction::Out,
+                target,
+                theirs.as_mut_ptr(),
+                len as usize,
+            ));
             let pages = ours.chunks_exact(PAGE as usize).zip(theirs.chunks_exact(PAGE as usize));
             for (index, (a, b)) in pages.take(seen / PAGE as usize).enumerate() {
                 if a != b {
@@ -140,10 +144,7 @@ fn huge_span(region: &Region, runs: &[Range<u64>]) -> Option<Range<u64>> {
     });
     let first = dense.next()?;
     let span = first.start..dense.next_back().map_or(first.end, |last| last.end);
-    let used: u64 = runs
-        .iter()
-        .map(|run| run.end.min(span.end).saturating_sub(run.start.max(span.start)))
-        .sum();
+    let used: u64 = runs.iter().map(|run| run.end.min(span.end).saturating_sub(run.start.max(span.start))).sum();
     (used * 2 >= span.end - span.start).then_some(span)
 }
 

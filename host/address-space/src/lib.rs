@@ -9,8 +9,8 @@ pub mod fault;
 mod fork;
 pub mod object;
 mod region;
-mod resident;
 mod reservation;
+mod resident;
 mod space;
 mod watch;
 

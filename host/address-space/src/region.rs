@@ -335,8 +335,12 @@ mod tests {
     #[test]
     fn file_pieces_keep_their_offsets() {
         let file = Arc::new(tempfile_like());
-        let kind =
-            |offset| Kind::File { file: file.clone(), offset, sharing: Sharing::Private, stability: Stability::Immutable };
+        let kind = |offset| Kind::File {
+            file: file.clone(),
+            offset,
+            sharing: Sharing::Private,
+            stability: Stability::Immutable,
+        };
         let mut map = PageMap::new();
         map.insert(Region { start: 0x1000, len: 0x3000, prot: Protection::READ, kind: kind(0x5000) });
         map.remove(0x2000..0x3000);

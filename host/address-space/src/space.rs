@@ -30,8 +30,7 @@ impl AddressSpace {
         let host = Reservation::new()?;
         let repairer = Repairer::new(host.base())?;
         let registration = Registration::new(host.base(), &repairer)?;
-        let mut space =
-            AddressSpace { _registration: registration, repairer, host, map: PageMap::new(), counted: 0 };
+        let mut space = AddressSpace { _registration: registration, repairer, host, map: PageMap::new(), counted: 0 };
         space.admit(space.own_mappings())?;
         space.account();
         Ok(space)

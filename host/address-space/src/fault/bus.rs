@@ -74,8 +74,7 @@ fn chain(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void, code: 
         libc::SIG_DFL | libc::SIG_IGN => die(signal, code),
         handler if previous.is_some_and(|action| action.sa_flags & libc::SA_SIGINFO != 0) => {
             // SAFETY: with SA_SIGINFO the number is the address of a function of this type.
-            let call: extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void) =
-                unsafe { std::mem::transmute(handler) };
+            let call: extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void) = unsafe { std::mem::transmute(handler) };
             call(signal, info, context);
         }
         handler => {
@@ -97,4 +96,3 @@ fn die(signal: c_int, code: c_int) {
         }
     }
 }
-

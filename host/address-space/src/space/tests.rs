@@ -161,9 +161,8 @@ fn files_without_write_access_refuse_later_rights_too() {
     let path = std::env::current_exe().expect("path");
     let file = Arc::new(File::open(path).expect("open"));
     let mut space = space();
-    let map = |space: &mut AddressSpace, prot| {
-        space.map_file(AT, PAGE, prot, &file, 0, Sharing::Shared, Stability::Own)
-    };
+    let map =
+        |space: &mut AddressSpace, prot| space.map_file(AT, PAGE, prot, &file, 0, Sharing::Shared, Stability::Own);
     assert_eq!(map(&mut space, RW), Err(Error::EACCES));
     assert!(space.regions().next().is_none());
     map(&mut space, Protection::READ).expect("map");
@@ -189,7 +188,8 @@ fn moved_pages_keep_content_rights_and_backing() {
     file.write_all_at(b"page two", 2 * PAGE).expect("write");
     space.map_anon(AT, 2 * PAGE, RW).expect("map");
     space.write(AT, b"anon");
-    space.map_file(AT + 2 * PAGE, 2 * PAGE, Protection::READ, &file, 2 * PAGE, Sharing::Private, Stability::Own)
+    space
+        .map_file(AT + 2 * PAGE, 2 * PAGE, Protection::READ, &file, 2 * PAGE, Sharing::Private, Stability::Own)
         .expect("map");
     space.reserve(AT + 4 * PAGE, PAGE).expect("reserve");
     let to = AT + 64 * PAGE;
