@@ -16,7 +16,6 @@ use crate::wait::Stop;
 pub(super) struct Opened {
     pub platform: &'static dyn Platform,
     pub handle: Handle,
-    pub writable: bool,
     /// False for what was granted at the start and stays open.
     pub owned: bool,
 }

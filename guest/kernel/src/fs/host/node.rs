@@ -115,7 +115,7 @@ impl Node {
 
     /// Remembers an open descriptor while somebody uses it.
     fn keep(&self, handle: u32, writable: bool) -> Rc<Opened> {
-        let opened = Rc::new(Opened { platform: self.volume.platform, handle, writable, owned: true });
+        let opened = Rc::new(Opened { platform: self.volume.platform, handle, owned: true });
         self.opened.borrow_mut()[usize::from(writable)] = Rc::downgrade(&opened);
         opened
     }

@@ -36,7 +36,7 @@ pub fn host_file(
     gid: u32,
 ) -> Result<InodeRef, Errno> {
     platform.file_stat(handle)?;
-    let opened = Rc::new(Opened { platform, handle, writable: !read_only, owned: false });
+    let opened = Rc::new(Opened { platform, handle, owned: false });
     let device = crate::fs::anonymous_device();
     let (owner, mode) = (Cell::new((uid, gid)), Cell::new(None));
     Ok(Rc::new(Single(Rc::new(Shared { opened, read_only, owner, mode, device }))))

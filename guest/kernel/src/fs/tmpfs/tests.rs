@@ -7,7 +7,7 @@ use shallop_platform::Platform;
 use shallop_platform::fake::Fake;
 
 use super::*;
-use crate::vfs::{Backing, Inode, SetAttr};
+use crate::vfs::{Backing, SetAttr};
 use crate::wait::Stop;
 
 fn attr() -> NewAttr {
