@@ -3,6 +3,9 @@
 #![forbid(unsafe_code)]
 
 pub mod float;
+pub mod linux;
 pub mod registers;
+pub mod signal_frame;
 
+pub use linux::Riscv64;
 pub use registers::State;

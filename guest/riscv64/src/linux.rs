@@ -6,6 +6,7 @@ use core::fmt::Write;
 use shallop_machine::isa::FrameBytes;
 use shallop_machine::{Isa, Registers, SignalFrame};
 
+use crate::registers::{NO_RESERVATION, State, offset, read, write};
 use crate::signal_frame::{Context, FRAME_SIZE, INFO_OFFSET, UCONTEXT_OFFSET};
 
 /// The riscv64 personality.
@@ -20,10 +21,6 @@ const A1: usize = 11;
 const A2: usize = 12;
 const A7: usize = 17;
 
-/// Byte offsets in a register block (`State`).
-const PC_OFFSET: usize = 256;
-const F_OFFSET: usize = 264;
-const FCSR_OFFSET: usize = 520;
 /// frm and fflags.
 const FCSR_MASK: u32 = 0xff;
 
@@ -45,42 +42,26 @@ const fn letter(letter: u8) -> u64 {
     1 << (letter - b'A')
 }
 
-fn word(registers: &Registers, offset: usize) -> u64 {
-    let mut bytes = [0; 8];
-    bytes.copy_from_slice(&registers.0[offset..offset + 8]);
-    u64::from_le_bytes(bytes)
-}
-
-fn set_word(registers: &mut Registers, offset: usize, value: u64) {
-    registers.0[offset..offset + 8].copy_from_slice(&value.to_le_bytes());
-}
-
 fn x(registers: &Registers, index: usize) -> u64 {
-    word(registers, 8 * index)
+    read(registers, offset::X + 8 * index)
 }
 
 fn set_x(registers: &mut Registers, index: usize, value: u64) {
-    set_word(registers, 8 * index, value);
+    write(registers, offset::X + 8 * index, value);
 }
 
 fn set_pc(registers: &mut Registers, value: u64) {
-    set_word(registers, PC_OFFSET, value);
+    write(registers, offset::PC, value);
 }
 
-fn fcsr(registers: &Registers) -> u32 {
-    let mut bytes = [0; 4];
-    bytes.copy_from_slice(&registers.0[FCSR_OFFSET..FCSR_OFFSET + 4]);
-    u32::from_le_bytes(bytes)
-}
-
-fn set_fcsr(registers: &mut Registers, value: u32) {
-    registers.0[FCSR_OFFSET..FCSR_OFFSET + 4].copy_from_slice(&(value & FCSR_MASK).to_le_bytes());
+fn set_f(registers: &mut Registers, index: usize, value: u64) {
+    write(registers, offset::F + 8 * index, value);
 }
 
 /// pc, then x1 to x31, as a frame has them.
 fn general(registers: &Registers) -> [u64; 32] {
     let mut general = [0; 32];
-    general[0] = word(registers, PC_OFFSET);
+    general[0] = read(registers, offset::PC);
     for (index, value) in general.iter_mut().enumerate().skip(1) {
         *value = x(registers, index);
     }
@@ -116,13 +97,13 @@ impl Isa for Riscv64 {
     }
 
     fn start(&self, registers: &mut Registers, pc: u64, sp: u64) {
-        *registers = Registers::default();
+        State::default().store(registers);
         set_pc(registers, pc);
         set_x(registers, SP, sp);
     }
 
     fn pc(&self, registers: &Registers) -> u64 {
-        word(registers, PC_OFFSET)
+        read(registers, offset::PC)
     }
 
     fn sp(&self, registers: &Registers) -> u64 {
@@ -148,8 +129,8 @@ impl Isa for Riscv64 {
             alt_stack: frame.alt_stack,
             mask: frame.mask,
             general: general(registers),
-            floating: core::array::from_fn(|index| word(registers, F_OFFSET + 8 * index)),
-            fcsr: fcsr(registers),
+            floating: core::array::from_fn(|index| read(registers, offset::F + 8 * index)),
+            fcsr: read(registers, offset::FCSR) as u32,
         };
         let sp = frame.stack_top.wrapping_sub(FRAME_SIZE as u64) & !15;
         set_pc(registers, frame.handler);
@@ -172,9 +153,11 @@ impl Isa for Riscv64 {
             set_x(registers, index, context.general[index]);
         }
         for (index, value) in context.floating.iter().enumerate() {
-            set_word(registers, F_OFFSET + 8 * index, *value);
+            set_f(registers, index, *value);
         }
-        set_fcsr(registers, context.fcsr);
+        write(registers, offset::FCSR, (context.fcsr & FCSR_MASK) as u64);
+        // A handler ends a reservation of the code that it interrupted.
+        write(registers, offset::RESERVATION_ADDRESS, NO_RESERVATION);
         (context.mask, context.alt_stack)
     }
 
@@ -195,12 +178,13 @@ mod tests {
 
     fn numbered() -> Registers {
         let mut registers = Registers::default();
+        State::default().store(&mut registers);
         for index in 1..32 {
             set_x(&mut registers, index, 100 + index as u64);
-            set_word(&mut registers, F_OFFSET + 8 * index, 200 + index as u64);
+            set_f(&mut registers, index, 200 + index as u64);
         }
         set_pc(&mut registers, 0x1_0000);
-        set_fcsr(&mut registers, 0xe3);
+        write(&mut registers, offset::FCSR, 0xe3);
         registers
     }
 
