@@ -1,6 +1,6 @@
 //! The task family: address spaces, tasks, and running them.
 
-use shallop_address_space::{classify, fault};
+use shallop_address_space::classify;
 use shallop_host_abi::hypercall::{Exit, STATE_BYTES, exit};
 use wasmtime::{Caller, Linker};
 
@@ -106,7 +106,7 @@ fn guest_fault(process: &mut Process, cpu: &crate::cpu::Cpu, task: &Task, contro
     if process.fixup(cpu, task.slot).is_err() {
         return BROKEN;
     }
-    let bus = if fault::take_bus(addr) { BUS } else { 0 };
+    let bus = if process.space.take_bus(address) { BUS } else { 0 };
     Exit { kind: exit::FAULT, detail: control.fault_kind() & 0xff | bus, address }
 }
 
