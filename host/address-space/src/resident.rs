@@ -27,10 +27,12 @@ struct Pagemap {
 
 static PAGEMAP: OnceLock<Option<Pagemap>> = OnceLock::new();
 
-/// Opens what this crate needs later of the host's file system (`/proc/self/pagemap`): call it before the process
-/// gives up access to it. False if it is not there; forks then compare pages instead, which is slow.
+/// Prepares the process: installs the SIGBUS handler and opens `/proc/self/pagemap`. Call it before the process gives
+/// up its access to the file system. False if one of the two failed: without the file, forks compare pages instead,
+/// which is slow; without the handler, a page that a file lost ends the process.
 pub fn prepare() -> bool {
-    pagemap().is_some()
+    let handler = crate::fault::install_sigbus().is_ok();
+    pagemap().is_some() && handler
 }
 
 fn pagemap() -> Option<&'static File> {

@@ -136,9 +136,9 @@ fn comparing_finds_what_the_pagemap_tells() {
 #[test]
 fn huge_pages_are_for_dense_memory() {
     let region = Region { start: 0, len: 64 * HUGE, prot: RW, kind: Kind::Anon };
-    let span = |runs: &[Range<u64>]| huge_span(&region, runs);
-    assert_eq!(span(&[PAGE..HUGE]), None);
-    assert_eq!(span(&[PAGE..3 * HUGE + PAGE]), Some(HUGE..3 * HUGE));
-    assert_eq!(span(&[HUGE..2 * HUGE, 3 * HUGE..4 * HUGE]), Some(HUGE..4 * HUGE));
-    assert_eq!(span(&[0..HUGE, 9 * HUGE..10 * HUGE]), None, "sparse");
+    let span = |runs: &[(u64, u64)]| huge_span(&region, &runs.iter().map(|run| run.0..run.1).collect::<Vec<_>>());
+    assert_eq!(span(&[(PAGE, HUGE)]), None);
+    assert_eq!(span(&[(PAGE, 3 * HUGE + PAGE)]), Some(HUGE..3 * HUGE));
+    assert_eq!(span(&[(HUGE, 2 * HUGE), (3 * HUGE, 4 * HUGE)]), Some(HUGE..4 * HUGE));
+    assert_eq!(span(&[(0, HUGE), (9 * HUGE, 10 * HUGE)]), None, "sparse");
 }
