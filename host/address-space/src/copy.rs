@@ -1,7 +1,7 @@
 //! Copies between host memory and a space: as far as the pages allow, never with a fault.
 
 use crate::region::Region;
-use crate::{AddressSpace, PAGE, SPACE};
+use crate::{AddressSpace, Error, PAGE, SPACE};
 use std::ffi::c_void;
 
 /// Pages that one system call copies.
@@ -78,7 +78,7 @@ impl AddressSpace {
             return 0;
         }
         if cut {
-            return copy_checked(direction, guest, other, len);
+            return copy_checked(direction, guest, other, len).unwrap_or(0);
         }
         let guest: *mut u8 = guest.cast();
         // SAFETY: `other` is `len` bytes of a slice outside the space. The page map says that the guest's bytes are
@@ -114,19 +114,24 @@ pub(crate) enum Direction {
 }
 
 /// Copies by process_vm_readv(2) or process_vm_writev(2) on this very process: what would be a signal is a short
-/// count. The bytes copied.
-pub(crate) fn copy_checked(direction: Direction, guest: *mut c_void, other: *mut u8, len: usize) -> usize {
+/// count. The bytes copied; an error if the process may not make these calls.
+pub(crate) fn copy_checked(
+    direction: Direction,
+    guest: *mut c_void,
+    other: *mut u8,
+    len: usize,
+) -> Result<usize, Error> {
     let mut done = 0;
     while done < len {
         let (pages, piece) = batch(guest.cast::<u8>().wrapping_add(done), len - done);
         let local = libc::iovec { iov_base: other.wrapping_add(done).cast(), iov_len: piece };
-        let copied = system_copy(direction, &local, pages.as_slice());
+        let copied = system_copy(direction, &local, pages.as_slice())?;
         done += copied.min(piece);
         if copied < piece {
             break;
         }
     }
-    done
+    Ok(done)
 }
 
 /// One vector element a page, since the system calls count whole elements only; the bytes of all.
@@ -142,7 +147,7 @@ fn batch(guest: *mut u8, len: usize) -> (Vec<libc::iovec>, usize) {
     (vectors, total)
 }
 
-fn system_copy(direction: Direction, local: &libc::iovec, pages: &[libc::iovec]) -> usize {
+fn system_copy(direction: Direction, local: &libc::iovec, pages: &[libc::iovec]) -> Result<usize, Error> {
     let pid = rustix::process::getpid().as_raw_nonzero().get();
     let (remote, count) = (pages.as_ptr(), pages.len() as libc::c_ulong);
     // SAFETY: the vectors are valid; `local` is memory of the caller's, and bad guest pages are an error, no fault.
@@ -152,7 +157,10 @@ fn system_copy(direction: Direction, local: &libc::iovec, pages: &[libc::iovec])
             Direction::In => libc::process_vm_writev(pid, local, 1, remote, count, 0),
         }
     };
-    usize::try_from(copied).unwrap_or(0)
+    match usize::try_from(copied).map_err(|_| Error::from(std::io::Error::last_os_error())) {
+        Err(Error::EFAULT) => Ok(0),
+        result => result,
+    }
 }
 
 #[cfg(test)]

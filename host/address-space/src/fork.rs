@@ -47,7 +47,7 @@ impl AddressSpace {
         }
         child.map_again(region, Protection::READ | Protection::WRITE)?;
         self.with_readable(region, || {
-            let runs = runs.unwrap_or_else(|| self.different_runs(region, child));
+            let runs = runs.map_or_else(|| self.different_runs(region, child), Ok)?;
             child.prepare_target(region, &runs);
             runs.into_iter().try_for_each(|run| self.copy_run(region, child, run))
         })?;
@@ -98,7 +98,7 @@ impl AddressSpace {
         let (source, target) = (self.host.at(run.start, len)?, child.host.at(run.start, len)?);
         if region.kind.may_bus() {
             // A page that the file has no more is left out: it is a bus error in the child too.
-            copy_checked(Direction::Out, source, target.cast(), len as usize);
+            copy_checked(Direction::Out, source, target.cast(), len as usize)?;
             return Ok(());
         }
         // SAFETY: both ranges are mapped, the source readable, the target writable, and in different reservations.
@@ -107,19 +107,14 @@ impl AddressSpace {
     }
 
     /// Runs of pages of `region` that differ from those of the new mapping in `child`.
-    fn different_runs(&self, region: &Region, child: &AddressSpace) -> Vec<Range<u64>> {
+    fn different_runs(&self, region: &Region, child: &AddressSpace) -> Result<Vec<Range<u64>>, Error> {
         let mut runs = Runs::default();
         let (mut ours, mut theirs) = (vec![0; STRIDE as usize], vec![0; STRIDE as usize]);
         let mut at = region.start;
         while at < region.end() {
             let len = STRIDE.min(region.end() - at);
-            let (Ok(source), Ok(target)) = (self.host.at(at, len), child.host.at(at, len)) else { break };
-            let seen = copy_checked(Direction::Out, source, ours.as_mut_ptr(), len as usize).min(copy_checked(
-                Direction::Out,
-                target,
-                theirs.as_mut_ptr(),
-                len as usize,
-            ));
+            let seen = self.peek(region, at, &mut ours[..len as usize])?;
+            let seen = seen.min(child.peek(region, at, &mut theirs[..len as usize])?);
             let pages = ours.chunks_exact(PAGE as usize).zip(theirs.chunks_exact(PAGE as usize));
             for (index, (a, b)) in pages.take(seen / PAGE as usize).enumerate() {
                 if a != b {
@@ -128,7 +123,18 @@ impl AddressSpace {
             }
             at += len;
         }
-        runs.0
+        Ok(runs.0)
+    }
+
+    /// Copies pages of `region`, which the host can read whatever the page map says; short where a file was cut.
+    fn peek(&self, region: &Region, at: u64, buf: &mut [u8]) -> Result<usize, Error> {
+        let source = self.host.at(at, buf.len() as u64)?;
+        if region.kind.may_bus() {
+            return copy_checked(Direction::Out, source, buf.as_mut_ptr(), buf.len());
+        }
+        // SAFETY: the pages are mapped and readable, and nothing can take them away; `buf` is outside the space.
+        unsafe { std::ptr::copy_nonoverlapping(source.cast(), buf.as_mut_ptr(), buf.len()) };
+        Ok(buf.len())
     }
 }
 

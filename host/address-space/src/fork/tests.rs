@@ -124,7 +124,7 @@ fn comparing_finds_what_the_pagemap_tells() {
     let mut found = Vec::new();
     for region in parent.regions() {
         fresh.map_again(region, Protection::READ).expect("map");
-        let runs = parent.different_runs(region, &fresh);
+        let runs = parent.different_runs(region, &fresh).expect("compare");
         if let Some(told) = parent.private_runs(region.start..region.end()) {
             assert!(runs.iter().all(|run| told.iter().any(|t| t.start <= run.start && run.end <= t.end)));
         }
