@@ -39,3 +39,6 @@ pub const QUEUED_SIGNALS: usize = 4096;
 pub const SCRIPT_DEPTH: u32 = 5;
 /// Bytes of the first line of a script that are looked at.
 pub const SCRIPT_LINE: usize = 256;
+/// What uname(2) and /proc/sys/kernel say: a kernel whose calls are all known here or refused.
+pub const OS_RELEASE: &str = "6.12.0-shallop";
+pub const OS_VERSION: &str = "#1 SMP PREEMPT_DYNAMIC";

@@ -186,6 +186,7 @@ pub fn exec_credentials(k: &Kernel, tid: Tid, stat: &Stat) -> crate::task::Crede
             who.egid = stat.gid;
         }
     }
+    who.keep_caps = false;
     who.suid = who.euid;
     who.fsuid = who.euid;
     who.sgid = who.egid;

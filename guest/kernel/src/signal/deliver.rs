@@ -37,6 +37,7 @@ pub fn deliver(k: &mut Kernel, tid: Tid, mut blocked: Option<OnSignal>) -> Outco
         let Some(info) = task.pending.take(allowed).or_else(|| k.process_mut(pid).pending.take(allowed)) else {
             return outcome;
         };
+        super::show_pending(k, pid);
         let action = k.process(pid).actions.get(info.signal);
         match action.handler {
             SIG_IGN if bit(info.signal) & UNBLOCKABLE == 0 => continue,
@@ -48,6 +49,7 @@ pub fn deliver(k: &mut Kernel, tid: Tid, mut blocked: Option<OnSignal>) -> Outco
                 if let Some(policy) = blocked.take() {
                     end_call(k, tid, policy, action);
                 }
+                crate::strace::delivered(k, tid, &info);
                 if enter(k, tid, &info, action).is_err() {
                     exit::by_signal(k, pid, SIGSEGV);
                     return Outcome::Gone;

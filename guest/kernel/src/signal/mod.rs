@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 
 use shallop_linux_abi::signal::*;
 
+use crate::kernel::Kernel;
 use crate::task::Pid;
 use crate::wait::Tid;
 
@@ -154,6 +155,18 @@ pub fn default_action(signal: u32) -> Disposition {
         SIGQUIT | SIGILL | SIGTRAP | SIGABRT | SIGBUS | SIGFPE | SIGSEGV | SIGXCPU | SIGXFSZ | SIGSYS => Disposition::Core,
         _ => Disposition::Terminate,
     }
+}
+
+/// Whether the signal would do nothing to the task's process.
+pub fn is_ignored(k: &Kernel, tid: Tid, signal: u32) -> bool {
+    k.process_of(tid).actions.ignores(signal)
+}
+
+/// Brings `Process::pending_shown` up to date.
+pub fn show_pending(k: &Kernel, pid: Pid) {
+    let Some(process) = k.processes.get(pid) else { return };
+    let tasks = process.tasks.iter().filter_map(|tid| k.tasks.get(*tid));
+    process.pending_shown.set(tasks.fold(process.pending.set, |set, task| set | task.pending.set));
 }
 
 /// sigaltstack(2).

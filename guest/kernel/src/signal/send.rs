@@ -47,6 +47,7 @@ fn send_to(k: &mut Kernel, pid: Pid, tid: Option<Tid>, info: SignalInfo) {
         Some(tid) => k.task_mut(tid).pending.add(info),
         None => k.process_mut(pid).pending.add(info),
     };
+    super::show_pending(k, pid);
     queue.wake();
     wake_for(k, pid, tid, info.signal);
 }

@@ -4,6 +4,7 @@ use shallop_linux_abi::Errno;
 use shallop_linux_abi::file::{open, seek};
 use shallop_linux_abi::rlimit::RLIMIT_FSIZE;
 
+use super::signalfd::SignalFile;
 use crate::dispatch::Call;
 use crate::fs::pseudo::PseudoFile;
 use crate::kernel::Kernel;
@@ -23,7 +24,7 @@ const CHUNK: usize = 128 << 10;
 const MAX_SEGMENTS: u64 = 1024;
 
 /// A piece of guest memory: address, length.
-type Segment = (u64, u64);
+pub type Segment = (u64, u64);
 
 /// `read(fd, buf, count)`
 pub fn read(k: &mut Kernel, call: &Call) -> SysResult {
@@ -119,14 +120,18 @@ fn position(file: &OpenFile, offset: u64) -> Result<u64, Errno> {
     Ok(offset)
 }
 
-/// The iovec array at argument 1, its total cut at what one call may move.
+/// The iovec array at argument 1.
 fn vector(k: &Kernel, call: &Call) -> Result<Vec<Segment>, Errno> {
-    let [_, addr, count, ..] = call.args;
+    segments(k, call.tid, call.args[1], call.args[2])
+}
+
+/// An iovec array as (address, length), its total cut at what one call may move.
+pub fn segments(k: &Kernel, tid: Tid, addr: u64, count: u64) -> Result<Vec<Segment>, Errno> {
     if count > MAX_SEGMENTS {
         return Err(Errno::EINVAL);
     }
     let mut bytes = vec![0; count as usize * 16];
-    k.read_memory(call.tid, addr, &mut bytes)?;
+    k.read_memory(tid, addr, &mut bytes)?;
     let mut left = MAX_BYTES;
     let word = |bytes: &[u8]| u64::from_le_bytes(std::array::from_fn(|i| bytes[i]));
     bytes
@@ -171,6 +176,9 @@ fn transfer_in(k: &mut Kernel, tid: Tid, file: &OpenFile, segments: &[Segment], 
     let start = at.unwrap_or(file.offset.get());
     if let Some(pseudo) = file.file.as_any().downcast_ref::<PseudoFile>() {
         pseudo.refresh(k, tid, start)?;
+    }
+    if let Some(signals) = file.file.as_any().downcast_ref::<SignalFile>() {
+        signals.collect(k, tid, segments.iter().map(|(_, len)| len).sum());
     }
     let stream = !file.file.seekable();
     let mut done = 0;

@@ -175,6 +175,7 @@ fn new_process(k: &mut Kernel, parent: Tid, pid: Pid, args: &CloneArgs, mm: Rc<R
         signal_queue: WaitQueue::new(),
         actions,
         pending: Pending::default(),
+        pending_shown: Rc::default(),
         subreaper: false,
         dumpable: from.dumpable,
         death_signal: 0,

@@ -64,6 +64,8 @@ pub struct Credentials {
     pub groups: Rc<[u32]>,
     pub caps: Capabilities,
     pub no_new_privs: bool,
+    /// PR_SET_KEEPCAPS: giving up user id 0 keeps the permitted capabilities.
+    pub keep_caps: bool,
 }
 
 impl Credentials {
@@ -84,6 +86,7 @@ impl Credentials {
             groups: groups.into(),
             caps,
             no_new_privs: false,
+            keep_caps: false,
         }
     }
 

@@ -142,6 +142,8 @@ pub struct Process {
     pub signal_queue: WaitQueue,
     pub actions: Box<Actions>,
     pub pending: Pending,
+    /// Every pending signal of the process and its tasks, for those who have no kernel at hand (signalfd).
+    pub pending_shown: Rc<Cell<u64>>,
     pub subreaper: bool,
     pub dumpable: bool,
     /// PR_SET_PDEATHSIG.
