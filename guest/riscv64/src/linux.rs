@@ -97,6 +97,7 @@ impl Isa for Riscv64 {
     }
 
     fn start(&self, registers: &mut Registers, pc: u64, sp: u64) {
+        *registers = Registers::default();
         State::default().store(registers);
         set_pc(registers, pc);
         set_x(registers, SP, sp);

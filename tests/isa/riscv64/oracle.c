@@ -62,12 +62,14 @@ enum {
 #define CODE		0x20000000ul	/* start of the c.ebreaks */
 #define CODE_LENGTH	0x400000ul
 #define ENTRY		(CODE + CODE_LENGTH / 2)
+/* Where no tested value of sp is: on the alternate stack, the frame would be put below it. */
+#define HANDLER_STACK	0x35a5a00000ul
+#define STACK_LENGTH	0x10000ul
 #define SCRATCH_PAGE	0x10000000ul
 #define SCRATCH		(SCRATCH_PAGE + 0x800)
 
 static struct record record;
 static int started;
-static u8 handler_stack[1 << 16] __attribute__((aligned(16)));
 
 static long call(long number, long a, long b, long c, long d, long e, long f)
 {
@@ -167,13 +169,14 @@ static void map(u64 address, u64 length)
 void _start(void)
 {
 	static const int signals[] = { SIGILL, SIGTRAP, SIGBUS, SIGSEGV };
-	struct stack stack = { handler_stack, 0, sizeof handler_stack };
+	struct stack stack = { (void *)HANDLER_STACK, 0, STACK_LENGTH };
 	struct action action = { handle, SA_SIGINFO | SA_ONSTACK, 0 };
 	volatile u16 *code = (volatile u16 *)CODE;
 	u64 i;
 
 	map(CODE, CODE_LENGTH);
 	map(SCRATCH_PAGE, 0x1000);
+	map(HANDLER_STACK, STACK_LENGTH);
 	for (i = 0; i < CODE_LENGTH / 2; i++)
 		code[i] = 0x9002;
 	if (call(SYS_sigaltstack, (long)&stack, 0, 0, 0, 0, 0) != 0)
