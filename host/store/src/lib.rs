@@ -17,11 +17,17 @@
 #![forbid(unsafe_code)]
 
 mod blob;
+mod cache;
+mod container;
 mod database;
 mod error;
 mod files;
+mod gc;
+mod image;
 mod layer;
 mod lease;
+mod names;
+mod refs;
 
 use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -29,10 +35,15 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use shallop_config::Dirs;
 
 pub use blob::Stored;
+pub use cache::CacheEntry;
+pub use container::{Container, ContainerState, NewContainer, UpperPaths};
 pub use error::{Result, StoreError};
 pub use files::Lock;
+pub use gc::{Collected, GcOptions};
+pub use image::{Image, ImageId, ImageSummary};
 pub use layer::{LAYER_MAX, LayerFiles, LayerInfo};
 pub use lease::KeyLock;
+pub use refs::Removal;
 
 use database::Database;
 use lease::Lease;

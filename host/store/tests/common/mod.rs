@@ -1,0 +1,70 @@
+//! A store in a temporary folder, and layers to put into it.
+#![allow(dead_code, reason = "not every test file uses everything")]
+
+use std::io::Write;
+use std::path::Path;
+
+use shallop_config::Dirs;
+use shallop_layer::tar::{Entry, Kind, Writer};
+use shallop_oci::{ImageConfig, Platform, Reference};
+use shallop_store::{ImageId, LayerInfo, Store};
+
+pub struct Home {
+    pub folder: tempfile::TempDir,
+    pub dirs: Dirs,
+}
+
+impl Home {
+    pub fn new() -> Home {
+        let folder = tempfile::tempdir().unwrap();
+        let dirs = Dirs::below(folder.path());
+        Home { folder, dirs }
+    }
+
+    /// A session of its own.
+    pub fn store(&self) -> Store {
+        Store::open(&self.dirs).unwrap()
+    }
+}
+
+/// A tar with these files.
+pub fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut writer = Writer::new(&mut out);
+    for (path, content) in files {
+        let entry = Entry::new(path.as_bytes().to_vec(), 0o644, Kind::File { size: content.len() as u64 });
+        writer.append(&entry, &mut &content[..]).unwrap();
+    }
+    writer.finish().unwrap();
+    out
+}
+
+pub fn put_layer(store: &Store, files: &[(&str, &[u8])]) -> LayerInfo {
+    store.put_layer_tar(&mut &tar(files)[..]).unwrap()
+}
+
+/// An image whose configuration has `label`, so that its id is its own.
+pub fn put_image(store: &Store, label: &str, layers: &[LayerInfo]) -> ImageId {
+    let mut config = ImageConfig::new(&Platform::default());
+    config.config.labels.insert("label".to_owned(), label.to_owned());
+    config.created = Some("2024-01-02T03:04:05Z".to_owned());
+    store.put_image(&config, layers).unwrap()
+}
+
+/// An image with one layer and a name.
+pub fn tagged(store: &Store, name: &str) -> (ImageId, LayerInfo) {
+    let layer = put_layer(store, &[("file", name.as_bytes())]);
+    let id = put_image(store, name, &[layer]);
+    store.tag(&Reference::parse(name).unwrap(), &id).unwrap();
+    (id, layer)
+}
+
+pub fn entries(dir: &Path) -> usize {
+    std::fs::read_dir(dir).map(|entries| entries.count()).unwrap_or(0)
+}
+
+pub fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
