@@ -1,0 +1,38 @@
+//! Open regular files of the overlay.
+
+use std::any::Any;
+use std::rc::Rc;
+
+use shallop_linux_abi::Errno;
+
+use super::node::Node;
+use crate::vfs::{Backing, File};
+use crate::wait::Stop;
+
+/// An open regular file.
+pub(super) struct OpenRegular {
+    pub(super) node: Rc<Node>,
+}
+
+impl File for OpenRegular {
+    fn read_at(&self, offset: u64, buf: &mut [u8], _nonblock: bool) -> Result<usize, Stop> {
+        Ok(self.node.read(offset, buf)?)
+    }
+
+    fn write_at(&self, offset: u64, bytes: &[u8], _nonblock: bool) -> Result<usize, Stop> {
+        self.node.write(offset, bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn backing(&self, offset: u64, len: u64, shared: bool) -> Result<Vec<Backing>, Errno> {
+        self.node.backing(offset, len, shared)
+    }
+
+    fn sync(&self) -> Result<(), Errno> {
+        self.node.overlay().sync_all()
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
