@@ -40,33 +40,34 @@ fn pick<F: Format>(a: u64, b: u64, flags: &mut Flags, first: impl Fn(u64, u64) -
 /// `a == b`; only a signalling NaN raises NV.
 #[inline]
 pub fn eq<F: Format>(a: u64, b: u64, flags: &mut Flags) -> bool {
-    if is_nan::<F>(a) || is_nan::<F>(b) {
-        if is_signalling::<F>(a) || is_signalling::<F>(b) {
-            *flags |= NV;
-        }
-        return false;
+    if F::to_host(a) == F::to_host(b) {
+        return true;
     }
-    order::<F>(a) == order::<F>(b)
+    if is_signalling::<F>(a) || is_signalling::<F>(b) {
+        *flags |= NV;
+    }
+    false
 }
 
 /// `a < b`; any NaN raises NV.
 #[inline]
 pub fn lt<F: Format>(a: u64, b: u64, flags: &mut Flags) -> bool {
-    if is_nan::<F>(a) || is_nan::<F>(b) {
-        *flags |= NV;
-        return false;
-    }
-    order::<F>(a) < order::<F>(b)
+    F::to_host(a) < F::to_host(b) || signal_nan::<F>(a, b, flags)
 }
 
 /// `a <= b`; any NaN raises NV.
 #[inline]
 pub fn le<F: Format>(a: u64, b: u64, flags: &mut Flags) -> bool {
+    F::to_host(a) <= F::to_host(b) || signal_nan::<F>(a, b, flags)
+}
+
+/// Raises NV when an operand is a NaN; false.
+#[inline]
+fn signal_nan<F: Format>(a: u64, b: u64, flags: &mut Flags) -> bool {
     if is_nan::<F>(a) || is_nan::<F>(b) {
         *flags |= NV;
-        return false;
     }
-    order::<F>(a) <= order::<F>(b)
+    false
 }
 
 /// The mask of FCLASS: bit 0 -infinity, 1 negative normal, 2 negative subnormal, 3 -0, 4 +0, 5 positive subnormal,

@@ -4,7 +4,7 @@ use super::format::{
     Class, Double, Format, Single, exponent_field, infinity, is_signalling, nan_result, signed, unpack, zero,
 };
 use super::round::{round, rounds_up};
-use super::{Flags, NV, NX, Rounding};
+use super::{Flags, NV, NX, Rounding, fast};
 
 /// The magnitude of a finite value rounded to an integer (saturated at 2^64), and whether it was inexact.
 #[inline]
@@ -23,6 +23,9 @@ fn rounded_magnitude(sign: bool, exponent: i32, significand: u64, rm: Rounding) 
 /// To an integer of the range `-lowest ..= highest`; out of range, NaN: NV and the nearer end (the highest for NaN).
 #[inline]
 fn to_integer<F: Format>(a: u64, rm: Rounding, flags: &mut Flags, lowest: u64, highest: u64) -> u64 {
+    if let Some(result) = fast::to_integer::<F>(a, rm, flags, lowest, highest) {
+        return result;
+    }
     let x = unpack::<F>(a);
     let (magnitude, inexact, in_range) = match x.class {
         Class::Zero => return 0,
@@ -127,6 +130,9 @@ pub fn f32_to_f64(a: u64, flags: &mut Flags) -> u64 {
 /// FCVT.S.D.
 #[inline]
 pub fn f64_to_f32(a: u64, rm: Rounding, flags: &mut Flags) -> u64 {
+    if let Some(result) = fast::f64_to_f32(a, rm, flags) {
+        return result;
+    }
     let x = unpack::<Double>(a);
     match x.class {
         Class::Nan => nan_result::<Single>(is_signalling::<Double>(a), flags),

@@ -3,7 +3,7 @@
 //! All of it rests on the host's `f32` and `f64` operations being those of IEEE 754, which both wasm and the native
 //! targets promise for everything but the bits of a NaN; a NaN is never taken from here.
 
-use super::format::{Format, exponent_field};
+use super::format::{Format, Single, exponent_field};
 use super::{Flags, NX, Rounding};
 
 /// Finite, and so large that neither it nor what was rounded to it was below the normal numbers.
@@ -106,6 +106,34 @@ pub(super) fn sqrt<F: Format>(a: u64, rm: Rounding, flags: &mut Flags) -> Option
         raise_if(!exact, flags);
     }
     Some(root)
+}
+
+/// To an integer toward zero, as a cast in C asks; `-lowest ..= highest` is the result's range.
+#[inline(always)]
+pub(super) fn to_integer<F: Format>(a: u64, rm: Rounding, flags: &mut Flags, lowest: u64, highest: u64) -> Option<u64> {
+    const LIMIT: f64 = (1u64 << 63) as f64;
+    let value = F::to_host(a);
+    if rm != Rounding::TowardZero || value.is_nan() || value.abs() >= LIMIT {
+        return None;
+    }
+    let integer = value as i64;
+    let end = if integer < 0 { lowest } else { highest };
+    if integer.unsigned_abs() > end {
+        return None;
+    }
+    raise_if(integer as f64 != value, flags);
+    Some(integer as u64)
+}
+
+#[inline(always)]
+pub(super) fn f64_to_f32(a: u64, rm: Rounding, flags: &mut Flags) -> Option<u64> {
+    let value = f64::from_bits(a);
+    let result = value as f32;
+    if rm != Rounding::NearestEven || !is_plain::<Single>(result.to_bits() as u64) {
+        return None;
+    }
+    raise_if(result as f64 != value, flags);
+    Some(result.to_bits() as u64)
 }
 
 #[inline(always)]

@@ -40,6 +40,8 @@ pub trait Format: sealed::Sealed {
     /// Exponent of the smallest normal number.
     const EXPONENT_MIN: i32 = 1 - Self::BIAS;
 
+    /// The same value as a host's double; a NaN's bits may change.
+    fn to_host(a: u64) -> f64;
     fn host_add(a: u64, b: u64) -> u64;
     fn host_mul(a: u64, b: u64) -> u64;
     fn host_div(a: u64, b: u64) -> u64;
@@ -53,6 +55,11 @@ impl Format for Single {
     const BITS: u32 = 32;
     const FRACTION_BITS: u32 = 23;
     const BIAS: i32 = 127;
+
+    #[inline(always)]
+    fn to_host(a: u64) -> f64 {
+        f32::from_bits(a as u32) as f64
+    }
 
     #[inline(always)]
     fn host_add(a: u64, b: u64) -> u64 {
@@ -87,6 +94,11 @@ impl Format for Double {
     const BITS: u32 = 64;
     const FRACTION_BITS: u32 = 52;
     const BIAS: i32 = 1023;
+
+    #[inline(always)]
+    fn to_host(a: u64) -> f64 {
+        f64::from_bits(a)
+    }
 
     #[inline(always)]
     fn host_add(a: u64, b: u64) -> u64 {
