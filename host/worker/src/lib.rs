@@ -33,6 +33,8 @@ pub fn main() -> Result<()> {
 fn run(control: &UnixStream, received: Received) -> Result<Outcome> {
     take_stdio(received.stdio)?;
     let events = Events::new().context("making the event descriptor")?;
+    // What the jail would refuse later: the page map that fork reads.
+    shallop_address_space::prepare();
     jail::enter(&received.grants)?;
     // After the jail, so that this thread is in it too.
     listen(control.try_clone()?, events.clone())?;
