@@ -73,3 +73,6 @@ impl Entry {
 pub(crate) fn padding(size: u64) -> u64 {
     size.wrapping_neg() % BLOCK as u64
 }
+
+#[cfg(test)]
+mod tests;
