@@ -40,6 +40,8 @@ pub mod vfs;
 pub mod wait;
 
 mod kernel;
+#[cfg(test)]
+mod testing;
 
 pub use dispatch::{Call, Handler};
 pub use kernel::{Kernel, SpaceMemory};

@@ -50,7 +50,7 @@ impl SignalInfo {
         SignalInfo { signal, code: SI_USER, pid: pid.0, uid, ..SignalInfo::default() }
     }
 
-    fn is_fault(&self) -> bool {
+    pub(crate) fn is_fault(&self) -> bool {
         matches!(self.signal, SIGSEGV | SIGBUS | SIGILL | SIGFPE | SIGTRAP) && self.code > 0 && self.code != SI_KERNEL
     }
 

@@ -8,7 +8,7 @@ mod value;
 use std::fmt::Write as _;
 
 use shallop_linux_abi::Errno;
-use shallop_linux_abi::signal as sig;
+use shallop_linux_abi::signal::SIGKILL;
 
 use crate::dispatch::Call;
 use crate::kernel::Kernel;
@@ -18,6 +18,8 @@ use crate::wait::Tid;
 
 /// Descriptor of the trace stream (hypercall `stdio_write`).
 const STREAM: u32 = 3;
+const EXIT: u64 = 93;
+const EXIT_GROUP: u64 = 94;
 
 /// A call whose line is not yet written.
 pub struct Trace {
@@ -29,7 +31,13 @@ pub struct Trace {
 /// A call begins.
 pub fn entered(k: &mut Kernel, call: &Call) {
     let formats = argument_formats(call.number);
-    let arguments = formats.iter().enumerate().map(|(i, f)| value::before(k, call, *f, i)).collect();
+    let arguments: Vec<_> = formats.iter().enumerate().map(|(i, f)| value::before(k, call, *f, i).unwrap_or_default()).collect();
+    if matches!(call.number, EXIT | EXIT_GROUP) {
+        // It does not come back, and its task will be gone.
+        let line = format!("{}({}) = ?", value::name(call.number), arguments.join(", "));
+        return emit(k, call.tid, &line);
+    }
+    let arguments = arguments.into_iter().map(|text| Some(text).filter(|text| !text.is_empty())).collect();
     if let Some(task) = k.tasks.get_mut(call.tid) {
         task.trace = Some(Box::new(Trace { call: *call, arguments }));
     }
@@ -37,13 +45,9 @@ pub fn entered(k: &mut Kernel, call: &Call) {
 
 /// A call is over; `None` when it does not come back (exit, execve, rt_sigreturn).
 pub fn left(k: &mut Kernel, call: &Call, result: Option<i64>) {
-    // After execve by another thread than the first the task has another number; after exit it may be gone.
-    let trace = k.tasks.get_mut(call.tid).and_then(|task| task.trace.take());
+    let Some(trace) = k.tasks.get_mut(call.tid).and_then(|task| task.trace.take()) else { return };
     let name = value::name(call.number);
-    let arguments = match &trace {
-        Some(trace) => finished(k, trace, result),
-        None => String::new(),
-    };
+    let arguments = finished(k, &trace, result);
     let mut line = format!("{name}({arguments})");
     let execed = matches!(name.as_ref(), "execve" | "execveat") && result.is_none();
     match result {
@@ -63,7 +67,7 @@ pub fn interrupted(k: &mut Kernel, tid: Tid) {
 
 /// A signal's handler is entered.
 pub fn delivered(k: &mut Kernel, tid: Tid, info: &SignalInfo) {
-    if k.strace {
+    if k.strace && !info.is_fault() {
         let name = value::signal(info.signal);
         let line = format!(
             "--- {name} {{si_signo={name}, si_code={}, si_pid={}, si_uid={}}} ---",
@@ -151,7 +155,7 @@ fn emit(k: &Kernel, tid: Tid, line: &str) {
 pub fn exited(k: &Kernel, tid: Tid, status: u32) {
     if k.strace && status & 0x7f == 0 {
         emit(k, tid, &format!("+++ exited with {} +++", status >> 8 & 0xff));
-    } else if k.strace && status & 0x7f == sig::SIGKILL {
+    } else if k.strace && status & 0x7f == SIGKILL {
         emit(k, tid, "+++ killed by SIGKILL +++");
     }
 }

@@ -133,6 +133,7 @@ fn abandon(k: &mut Kernel, tid: Tid, pid: Pid, addr: u64) {
 
 /// The last task is gone: children go to a new parent, the parent is told.
 fn end_process(k: &mut Kernel, pid: Pid, status: u32) {
+    crate::strace::exited(k, Tid(pid.0), status);
     let process = k.process_mut(pid);
     process.life = Life::Zombie(status);
     process.stopped = None;
