@@ -1,0 +1,19 @@
+//! What the end-to-end tests share: programs to compare with ([`oracle`]), running a command with a time limit
+//! ([`command`]), and the `shallop` command with a home of its own ([`shallop`]).
+#![forbid(unsafe_code)]
+
+pub mod command;
+pub mod oracle;
+pub mod shallop;
+
+pub use command::{Finished, run};
+pub use oracle::oracle;
+pub use shallop::Shallop;
+
+use std::path::PathBuf;
+
+/// The root folder of the workspace.
+pub fn workspace() -> PathBuf {
+    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).expect("tests/support is two folders deep").to_owned()
+}
