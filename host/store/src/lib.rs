@@ -25,6 +25,7 @@ mod files;
 mod gc;
 mod image;
 mod layer;
+mod layout;
 mod lease;
 mod names;
 mod refs;
@@ -42,6 +43,7 @@ pub use files::Lock;
 pub use gc::{Collected, GcOptions};
 pub use image::{Image, ImageId, ImageSummary};
 pub use layer::{LAYER_MAX, LayerFiles, LayerInfo};
+pub use layout::Imported;
 pub use lease::KeyLock;
 pub use refs::Removal;
 

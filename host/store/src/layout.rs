@@ -1,0 +1,314 @@
+//! OCI layouts (OCI image specification, image-layout.md): images as a folder with `oci-layout`, `index.json`, `blobs/`.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+
+use shallop_oci::index::{IMAGE_NAME, REF_NAME};
+use shallop_oci::{Descriptor, Digest, ImageConfig, Index, Manifest, Platform, Reference, media_type};
+
+use crate::blob::DOCUMENT_MAX;
+use crate::error::{Doing, Result, StoreError};
+use crate::image::{ImageId, LayerRecord};
+use crate::{LayerInfo, Store, files};
+
+/// The file `oci-layout`.
+const LAYOUT: &str = "{\"imageLayoutVersion\":\"1.0.0\"}";
+/// Indexes within indexes.
+const DEPTH_MAX: u32 = 4;
+/// Manifests of one layout.
+const MANIFESTS_MAX: usize = 1000;
+
+/// An image that came out of a layout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Imported {
+    pub id: ImageId,
+    pub platform: Platform,
+    /// The name that the layout gives it; the image has been tagged with it.
+    pub reference: Option<Reference>,
+}
+
+impl Store {
+    /// Writes an image to the layout in `dir`, which is created when missing; other images there stay. Returns the
+    /// digest of the manifest. Content is verified on the way.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchImage`], [`StoreError::Mismatch`] for damaged content, [`StoreError::Io`].
+    pub fn export_oci_layout(&self, id: &ImageId, dir: &Path) -> Result<Digest> {
+        let tags = self.image(id)?.tags;
+        let (digest, manifest) = self.manifest(id)?;
+        let blobs = dir.join("blobs").join("sha256");
+        fs::create_dir_all(&blobs).doing("creating", &blobs)?;
+        let size = self.export_blob(&digest, &blobs)?;
+        for descriptor in std::iter::once(&manifest.config).chain(&manifest.layers) {
+            self.export_blob(&descriptor.digest, &blobs)?;
+        }
+        replace(&dir.join("oci-layout"), LAYOUT.as_bytes())?;
+        let media_type = manifest.media_type.as_deref().unwrap_or(media_type::OCI_MANIFEST);
+        let descriptor = Descriptor {
+            platform: Some(
+                ImageConfig::parse(&self.read_blob(id)?).map_or_else(|_| Platform::default(), |c| c.platform()),
+            ),
+            ..Descriptor::new(media_type, digest, size)
+        };
+        add_to_index(&dir.join("index.json"), &descriptor, &tags)?;
+        Ok(digest)
+    }
+
+    fn export_blob(&self, digest: &Digest, blobs: &Path) -> Result<u64> {
+        let path = blobs.join(digest.hex());
+        if let Ok(meta) = fs::metadata(&path) {
+            let mut there = File::open(&path).doing("opening", &path)?;
+            if Digest::of_reader(&mut there).doing("reading", &path)?.0 == *digest {
+                return Ok(meta.len());
+            }
+        }
+        write_file(&path, &mut |out| self.copy_blob(digest, out))
+    }
+
+    /// Takes in every image of the layout in `dir` that shallop can run, and tags those that have a full name. Every
+    /// digest is checked.
+    ///
+    /// # Errors
+    /// [`StoreError::Invalid`] and [`StoreError::Mismatch`] name what is wrong; when there is no image for a supported
+    /// platform, that is an error too.
+    pub fn import_oci_layout(&self, dir: &Path) -> Result<Vec<Imported>> {
+        let layout = Layout { dir };
+        layout.check()?;
+        let path = dir.join("index.json");
+        let index =
+            Index::parse(&read_limited(&path)?).map_err(|e| StoreError::invalid(path.display().to_string(), e))?;
+        let mut found = Vec::new();
+        layout.manifests(&index, None, 0, &mut found)?;
+        let mut imported = Vec::new();
+        let mut others = Vec::new();
+        for (descriptor, reference) in found {
+            match self.import_image(&layout, &descriptor, reference)? {
+                Ok(image) => imported.push(image),
+                Err(platform) => others.push(platform.to_string()),
+            }
+        }
+        if imported.is_empty() {
+            let why = match others.is_empty() {
+                true => "it has no images".to_owned(),
+                false => format!("its images are for {}, not for linux/riscv64 or wasi/wasm", others.join(", ")),
+            };
+            return Err(StoreError::invalid(format!("OCI layout {}", dir.display()), why));
+        }
+        Ok(imported)
+    }
+
+    /// One image, or the platform for which it is when that is not ours.
+    fn import_image(
+        &self,
+        layout: &Layout,
+        descriptor: &Descriptor,
+        reference: Option<Reference>,
+    ) -> Result<std::result::Result<Imported, Platform>> {
+        if let Some(platform) = descriptor.platform.clone().filter(|platform| !is_supported(platform)) {
+            return Ok(Err(platform));
+        }
+        let what = format!("manifest {}", descriptor.digest);
+        let manifest_bytes = layout.document(descriptor)?;
+        let manifest = Manifest::parse(&manifest_bytes).map_err(|e| StoreError::invalid(what.clone(), e))?;
+        let config_bytes = layout.document(&manifest.config)?;
+        let config = ImageConfig::parse(&config_bytes)
+            .map_err(|e| StoreError::invalid(format!("image configuration {}", manifest.config.digest), e))?;
+        let platform = config.platform().normalized();
+        if !platform.is_supported() {
+            return Ok(Err(platform));
+        }
+        let diff_ids = &config.rootfs.diff_ids;
+        if diff_ids.len() != manifest.layers.len() {
+            let why = format!("it has {} layers, its configuration {}", manifest.layers.len(), diff_ids.len());
+            return Err(StoreError::invalid(what, why));
+        }
+        let layers = manifest.layers.iter().zip(diff_ids);
+        let layers =
+            layers.map(|(layer, diff_id)| self.import_layer(layout, layer, diff_id)).collect::<Result<Vec<_>>>()?;
+        let id = self.put_bytes(&config_bytes)?.digest;
+        let manifest = self.put_bytes(&manifest_bytes)?.digest;
+        self.record_image(id, manifest, &config, &layers)?;
+        if let Some(reference) = &reference {
+            self.tag(reference, &id)?;
+        }
+        Ok(Ok(Imported { id, platform, reference }))
+    }
+
+    /// A layer; when it is compressed, its blob is kept too, so that the manifest can be given on unchanged.
+    fn import_layer(&self, layout: &Layout, descriptor: &Descriptor, diff_id: &Digest) -> Result<LayerRecord> {
+        let blob = descriptor.digest;
+        let info = |size| LayerRecord { info: LayerInfo { diff_id: *diff_id, size }, blob };
+        if blob == *diff_id {
+            if self.pin_layer(diff_id)? {
+                return Ok(info(self.layer_info(diff_id)?.size));
+            }
+            let mut file = layout.open(&blob)?;
+            let layer = self.put_layer_blob(&descriptor.media_type, &mut file, Some(diff_id))?;
+            return Ok(info(layer.size));
+        }
+        self.put_blob(&mut layout.open(&blob)?.take(descriptor.size.saturating_add(1)), Some(&blob))?;
+        if self.pin_layer(diff_id)? {
+            return Ok(info(self.layer_info(diff_id)?.size));
+        }
+        let layer = self.put_layer_blob(&descriptor.media_type, &mut self.open_blob(&blob)?, Some(diff_id))?;
+        Ok(info(layer.size))
+    }
+}
+
+fn is_supported(platform: &Platform) -> bool {
+    platform.clone().normalized().is_supported()
+}
+
+/// A layout that is read. Nothing in it is trusted.
+#[derive(Debug)]
+struct Layout<'a> {
+    dir: &'a Path,
+}
+
+impl Layout<'_> {
+    fn check(&self) -> Result<()> {
+        #[derive(serde::Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Version {
+            image_layout_version: String,
+        }
+        let path = self.dir.join("oci-layout");
+        let invalid = |why: String| StoreError::invalid(path.display().to_string(), why);
+        let version: Version = serde_json::from_slice(&read_limited(&path)?).map_err(|e| invalid(e.to_string()))?;
+        match version.image_layout_version.as_str() {
+            "1.0.0" => Ok(()),
+            other => Err(invalid(format!("layout version {other:?} is not known"))),
+        }
+    }
+
+    fn path(&self, digest: &Digest) -> PathBuf {
+        self.dir.join("blobs").join("sha256").join(digest.hex())
+    }
+
+    /// Opens a blob; only a regular file, for a pipe would never end.
+    fn open(&self, digest: &Digest) -> Result<File> {
+        let path = self.path(digest);
+        match fs::metadata(&path) {
+            Ok(meta) if meta.is_file() => File::open(&path).doing("opening", &path),
+            Ok(_) => Err(StoreError::invalid(path.display().to_string(), "it is not a regular file")),
+            Err(e) => Err(StoreError::io("opening", &path, e)),
+        }
+    }
+
+    /// A document's bytes, verified.
+    fn document(&self, descriptor: &Descriptor) -> Result<Vec<u8>> {
+        let path = self.path(&descriptor.digest);
+        let mut bytes = Vec::new();
+        self.open(&descriptor.digest)?.take(DOCUMENT_MAX + 1).read_to_end(&mut bytes).doing("reading", &path)?;
+        if bytes.len() as u64 > DOCUMENT_MAX {
+            return Err(StoreError::invalid(path.display().to_string(), "it is too large for a document"));
+        }
+        match Digest::of(&bytes) {
+            found if found == descriptor.digest => Ok(bytes),
+            found => {
+                let (what, expected) = (path.display().to_string(), descriptor.digest);
+                Err(StoreError::Mismatch { what, expected, found })
+            }
+        }
+    }
+
+    /// The image manifests below an index, each with its name.
+    fn manifests(
+        &self,
+        index: &Index,
+        name: Option<&Reference>,
+        depth: u32,
+        found: &mut Vec<(Descriptor, Option<Reference>)>,
+    ) -> Result<()> {
+        for descriptor in &index.manifests {
+            let name = reference(descriptor).or_else(|| name.cloned());
+            if media_type::is_index(&descriptor.media_type) {
+                if depth == DEPTH_MAX {
+                    return Err(StoreError::invalid(
+                        self.dir.display().to_string(),
+                        "its indexes are nested too deeply",
+                    ));
+                }
+                let nested = Index::parse(&self.document(descriptor)?)
+                    .map_err(|e| StoreError::invalid(format!("index {}", descriptor.digest), e))?;
+                self.manifests(&nested, name.as_ref(), depth + 1, found)?;
+            } else if media_type::is_manifest(&descriptor.media_type) && !is_attestation(descriptor) {
+                if found.len() == MANIFESTS_MAX {
+                    return Err(StoreError::invalid(self.dir.display().to_string(), "it has too many manifests"));
+                }
+                found.push((descriptor.clone(), name));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// BuildKit stores provenance beside images, as manifests that are no images.
+fn is_attestation(descriptor: &Descriptor) -> bool {
+    descriptor.annotations.contains_key("vnd.docker.reference.type")
+}
+
+/// The name of an entry: Docker's annotation, or OCI's when it holds a whole reference and not only a tag.
+fn reference(descriptor: &Descriptor) -> Option<Reference> {
+    let whole = |name: &&String| name.contains(['/', ':']);
+    let named = descriptor.annotations.get(IMAGE_NAME);
+    let named = named.or_else(|| descriptor.annotations.get(REF_NAME).filter(whole))?;
+    Reference::parse(named).ok().map(|name| name.tagged())
+}
+
+/// Adds an entry per name to `index.json`, in place of entries with the same name or content.
+fn add_to_index(path: &Path, descriptor: &Descriptor, tags: &[Reference]) -> Result<()> {
+    let mut index = match path.exists() {
+        true => Index::parse(&read_limited(path)?).map_err(|e| StoreError::invalid(path.display().to_string(), e))?,
+        false => Index::new(Vec::new()),
+    };
+    let named = |tag: &Reference| {
+        let mut entry = descriptor.clone();
+        entry.annotations.insert(IMAGE_NAME.to_owned(), tag.to_string());
+        entry.annotations.insert(REF_NAME.to_owned(), tag.tag().unwrap_or("latest").to_owned());
+        entry
+    };
+    let mut entries: Vec<Descriptor> = tags.iter().map(named).collect();
+    if entries.is_empty() {
+        entries.push(descriptor.clone());
+    }
+    let same_name = |a: &Descriptor, b: &Descriptor| {
+        let name = |d: &Descriptor| d.annotations.get(IMAGE_NAME).or_else(|| d.annotations.get(REF_NAME)).cloned();
+        name(a).is_some() && name(a) == name(b)
+    };
+    index.manifests.retain(|old| old.digest != descriptor.digest && !entries.iter().any(|new| same_name(old, new)));
+    index.manifests.extend(entries);
+    let json = index.to_json().map_err(|e| StoreError::invalid(path.display().to_string(), e))?;
+    replace(path, &json)
+}
+
+fn read_limited(path: &Path) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let file = File::open(path).doing("opening", path)?;
+    file.take(DOCUMENT_MAX + 1).read_to_end(&mut bytes).doing("reading", path)?;
+    if bytes.len() as u64 > DOCUMENT_MAX {
+        return Err(StoreError::invalid(path.display().to_string(), "it is too large for a document"));
+    }
+    Ok(bytes)
+}
+
+fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_file(path, &mut |out| files::copy(&mut &bytes[..], out, path)).map(|_| ())
+}
+
+/// Writes a file beside its place and renames it; readable for everybody, as exports are given away.
+fn write_file(path: &Path, write: &mut dyn FnMut(&mut dyn Write) -> Result<u64>) -> Result<u64> {
+    let dir = path.parent().unwrap_or(Path::new("."));
+    let mut draft = tempfile::Builder::new();
+    #[cfg(unix)]
+    draft.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
+    let file = draft.prefix(".shallop-").tempfile_in(dir).doing("writing in", dir)?;
+    let mut out = BufWriter::with_capacity(256 << 10, file.as_file());
+    let size = write(&mut out)?;
+    out.flush().doing("writing", path)?;
+    drop(out);
+    file.as_file().sync_all().doing("syncing", path)?;
+    file.persist(path).map_err(|e| StoreError::io("writing", path, e.error))?;
+    Ok(size)
+}
