@@ -50,13 +50,13 @@ impl Cpu {
 
     /// A Store with an instance for one task.
     pub fn instantiate_task(&self, memories: ProcessMemories) -> wasmtime::Result<(Store<()>, Instance)> {
-        let mut store = task::new_store(self.task.module().engine());
+        let mut store = new_store(&self.task, &memories);
         let instance = with_process(memories, || ready(self.task.instantiate_async(&mut store)))??;
         Ok((store, instance))
     }
 
     pub fn instantiate_service(&self, memories: ProcessMemories) -> wasmtime::Result<Service> {
-        let mut store = task::new_store(self.service.module().engine());
+        let mut store = new_store(&self.service, &memories);
         let instance = with_process(memories, || self.service.instantiate(&mut store))?;
         Service::new(store, &instance)
     }
@@ -74,6 +74,10 @@ impl Cpu {
     pub fn known_slot(&self, number: u32) -> Option<Slot> {
         *self.slots.get(number as usize)?
     }
+}
+
+fn new_store(pre: &InstancePre<()>, memories: &ProcessMemories) -> Store<()> {
+    task::new_store(pre.module().engine(), memories.guest.base().addr(), memories.repairer.clone())
 }
 
 fn unlinked(error: wasmtime::Error) -> anyhow::Error {

@@ -108,6 +108,7 @@ impl Console {
 pub fn run(artifacts: Artifacts, launch: Launch) -> Result<Outcome> {
     let mut timeline = Timeline { start: Instant::now(), marks: Vec::new(), task_ran: false };
     shallop_address_space::prepare();
+    shallop_address_space::fault::install_sigbus().map_err(|e| anyhow!("handling bus errors: {e}"))?;
     let engine = config::engine()?;
     let events = launch.events.clone();
     let interrupt = Interrupt::new(&engine);

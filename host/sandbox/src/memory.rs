@@ -5,6 +5,7 @@ use std::ptr;
 use std::sync::Arc;
 
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
+use shallop_address_space::fault::Repairer;
 use wasmtime::{LinearMemory, MemoryCreator, MemoryType};
 
 /// Bytes of address space for each memory: every 32-bit offset.
@@ -37,10 +38,6 @@ impl Mapping {
         let mapping = Mapping { base: base.cast() };
         mapping.open(accessible)?;
         Ok(mapping)
-    }
-
-    pub fn base(&self) -> *mut u8 {
-        self.base
     }
 
     /// Makes the first `bytes` accessible.
@@ -87,6 +84,8 @@ impl EngineMemory {
 pub struct ProcessMemories {
     pub engine: Arc<EngineMemory>,
     pub guest: GuestMemory,
+    /// Repairs faults in `guest`.
+    pub repairer: Repairer,
 }
 
 /// A guest's address space, owned by the process, which outlives its instances.
@@ -101,6 +100,10 @@ impl GuestMemory {
     /// access there either works or raises a signal.
     pub unsafe fn new(base: *mut u8) -> GuestMemory {
         GuestMemory { base }
+    }
+
+    pub fn base(self) -> *mut u8 {
+        self.base
     }
 }
 

@@ -55,7 +55,7 @@ impl Process {
         // SAFETY: the whole reservation was checked for in `with_space`; `Host` drops a process after its tasks, and
         // the service is in the process, before the space.
         let guest = unsafe { GuestMemory::new(self.space.base()) };
-        ProcessMemories { engine: self.engine.clone(), guest }
+        ProcessMemories { engine: self.engine.clone(), guest, repairer: self.space.repairer() }
     }
 
     fn service(&mut self, cpu: &Cpu) -> wasmtime::Result<&mut Service> {

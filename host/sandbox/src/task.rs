@@ -6,6 +6,7 @@ use std::pin::{Pin, pin};
 use std::ptr;
 use std::task::{Context, Poll, Waker};
 
+use shallop_address_space::fault::Repairer;
 use wasmtime::unix::StoreExt;
 use wasmtime::{Engine, Instance, Store, Trap, TypedFunc, Val};
 
@@ -38,23 +39,26 @@ thread_local! {
     static FAULT: Cell<usize> = const { Cell::new(0) };
 }
 
-/// A Store whose memory faults are recorded, and which the end of the sandbox stops.
-pub fn new_store(engine: &Engine) -> Store<()> {
+/// A Store whose memory faults in the space at `base` are repaired or recorded, and which the end of the sandbox stops.
+pub fn new_store(engine: &Engine, base: usize, repairer: Repairer) -> Store<()> {
     let mut store = Store::new(engine, ());
     store.set_epoch_deadline(1);
-    // SAFETY: the handler touches one constant-initialised thread-local without destructor and reads what the system passed:
-    // both are async-signal-safe.
-    unsafe { store.set_signal_handler(record_fault) };
+    let handler = move |signal, info: *const libc::siginfo_t, _: *const libc::c_void| {
+        // SAFETY: the system passes a valid siginfo, and SIGSEGV has an address.
+        signal == libc::SIGSEGV && repair_or_record(unsafe { (*info).si_addr() } as usize, base, &repairer)
+    };
+    // SAFETY: repairing is async-signal-safe, and so is setting a constant-initialised thread-local without destructor.
+    unsafe { store.set_signal_handler(handler) };
     store
 }
 
-/// Notes where a fault was. It is then wasmtime's to turn into a trap.
-fn record_fault(signal: libc::c_int, info: *const libc::siginfo_t, _: *const libc::c_void) -> bool {
-    if signal == libc::SIGSEGV {
-        // SAFETY: the system passes a valid siginfo, and SIGSEGV has an address.
-        let addr = unsafe { (*info).si_addr() } as usize;
-        FAULT.set(addr);
+/// True: the access works now. False: the address is noted, and the fault is wasmtime's to turn into a trap.
+fn repair_or_record(addr: usize, base: usize, repairer: &Repairer) -> bool {
+    // Pages that are repaired can be read all the time, so that the access was a store.
+    if addr.checked_sub(base).is_some_and(|guest| repairer.repair(guest as u64, true)) {
+        return true;
     }
+    FAULT.set(addr);
     false
 }
 
