@@ -75,7 +75,7 @@ fn a_plain_file_is_one_plain_header() {
     let tar = tar_of(&[(entry, b"hi".to_vec())]);
     assert_eq!(tar.len(), 4 * 512);
     assert_eq!(&tar[..4], b"a/b\0");
-    assert_eq!(&tar[100..160], b"0000640\x000000017\x000000000\x0000000000002\x0000000001234\x00007757\0 0\0\0\0");
+    assert_eq!(&tar[100..160], b"0000640\x000000017\x000000000\x0000000000002\x0000000001234\x00007577\0 0\0\0\0");
     assert_eq!(&tar[257..265], b"ustar\x0000");
     assert_eq!(&tar[512..515], b"hi\0");
 }

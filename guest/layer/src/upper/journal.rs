@@ -1,7 +1,7 @@
 //! The journal's bytes: a header, then records of operations, each with length and checksum.
 //!
 //! ```text
-//! header  magic[8] version:u32 0:u32
+//! header  magic[8] version:u32 0:u32 start:u64 crc32(start):u32 0:u32; `start` is where the first record is
 //! record  length:u32 crc32:u32 payload[length]; the payload is one or more operations, which apply together
 //! ```
 //! A tail that is cut off or whose checksum is wrong was never acknowledged and is ignored.
@@ -13,7 +13,9 @@ use crate::tar::Time;
 
 pub(crate) const MAGIC: [u8; 8] = *b"SHLPUPR\0";
 pub(crate) const VERSION: u32 = 1;
-pub(crate) const HEADER_BYTES: u64 = 16;
+pub(crate) const HEADER_BYTES: u64 = 32;
+/// Where the header's field for the first record's offset is.
+pub(crate) const START_AT: u64 = 16;
 
 /// Longest payload of one record.
 pub(crate) const RECORD_MAX: u32 = 16 << 20;
@@ -57,6 +59,15 @@ pub enum Op {
     Drop { ino: u64 },
     /// The file system was synced and no write came after.
     Clean,
+}
+
+/// The header's last sixteen bytes, for a first record at `start`.
+pub(crate) fn start_field(start: u64) -> Vec<u8> {
+    let mut out = start.to_le_bytes().to_vec();
+    let crc = crc32(&out);
+    word(&mut out, crc);
+    word(&mut out, 0);
+    out
 }
 
 /// Appends a record of `ops`.

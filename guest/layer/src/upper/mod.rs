@@ -7,6 +7,7 @@
 //! `journal` has the bytes, `extents` the pages, `content` reads and writes, `tree` is the view over the lower layers,
 //! `write_layer` makes the layer's tar.
 
+mod compact;
 mod content;
 mod extents;
 mod journal;
@@ -15,6 +16,7 @@ mod write_layer;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+pub use compact::Compaction;
 pub use extents::{Allocator, Extents, Run};
 pub use journal::{NewBody, Op};
 pub use tree::{File, Tree};
@@ -103,6 +105,10 @@ pub struct Upper {
     pending: Vec<u8>,
     /// Where the next record goes in the journal file.
     journal_end: u64,
+    /// Where the first record is.
+    journal_start: u64,
+    /// Length of the journal when it was last compacted.
+    snapshot_bytes: u64,
     clean: bool,
 }
 
@@ -111,6 +117,7 @@ pub fn empty_journal() -> Vec<u8> {
     let mut out = journal::MAGIC.to_vec();
     out.extend_from_slice(&journal::VERSION.to_le_bytes());
     out.extend_from_slice(&[0; 4]);
+    out.extend(journal::start_field(journal::HEADER_BYTES));
     out
 }
 
@@ -125,11 +132,12 @@ impl Upper {
         let size = journal.size()?;
         if size < journal::HEADER_BYTES {
             upper.pending = empty_journal();
+            upper.journal_start = journal::HEADER_BYTES;
             upper.clean = true;
             return Ok(upper);
         }
-        check_header(journal)?;
-        upper.journal_end = journal::HEADER_BYTES;
+        upper.journal_start = check_header(journal)?;
+        upper.journal_end = upper.journal_start;
         upper.clean = true;
         while let Some(payload) = next_record(journal, upper.journal_end, size)? {
             let at = upper.journal_end + 8;
@@ -417,19 +425,25 @@ fn check_type(mode: u32, body: &Body) -> Result<(), String> {
     if sound { Ok(()) } else { Err(format!("mode {mode:o} does not fit the kind of file")) }
 }
 
-fn check_header(journal: &dyn ReadAt) -> Result<(), LayerError> {
+/// Checks the header; where the first record is.
+fn check_header(journal: &dyn ReadAt) -> Result<u64, LayerError> {
     let mut header = [0; journal::HEADER_BYTES as usize];
     journal.read_exact_at(0, &mut header)?;
     if header[..8] != journal::MAGIC {
         return Err(LayerError::corrupt("not a writable layer's journal", 0));
     }
     match crate::index::format::word(&header, 8) {
-        journal::VERSION => Ok(()),
+        journal::VERSION => {}
         other => {
             let what = format!("journal has version {other}, this program reads {}", journal::VERSION);
-            Err(LayerError::corrupt(what, 8))
+            return Err(LayerError::corrupt(what, 8));
         }
     }
+    let start = crate::index::format::long(&header, 16);
+    if header[16..] != journal::start_field(start)[..] || start < journal::HEADER_BYTES || start > journal.size()? {
+        return Err(LayerError::corrupt("journal's header points nowhere", journal::START_AT));
+    }
+    Ok(start)
 }
 
 /// The payload of the record at `at`; `None` at the end or where a torn tail begins.

@@ -344,3 +344,43 @@ fn circles_and_reserved_names_are_errors() {
     make(&mut upper, root, ".wh.x", REG, NewBody::Regular(None));
     assert!(matches!(write_layer(&merged, &upper, &disk.data, &mut out), Err(LayerError::Unsupported { .. })));
 }
+
+#[test]
+fn a_compacted_journal_says_the_same() {
+    let merged = merged_of(&[base_tar()]);
+    let (disk, mut upper) = Disk::new();
+    let root = copy_up(&merged, &mut upper, "");
+    copy_up(&merged, &mut upper, "bin/a");
+    let dir = copy_up(&merged, &mut upper, "dir");
+    let f = make(&mut upper, dir, "f", REG, NewBody::Regular(None));
+    upper.write(f, 20_000, b"end", &disk.data).expect("writes");
+    make(&mut upper, root, "sym", 0o120777, NewBody::Symlink(b"f2".to_vec()));
+    let ops = [
+        Op::Unlink { dir: root, name: b"gone".to_vec(), whiteout: true },
+        Op::Xattr { ino: f, name: b"user.n".to_vec(), value: Some(b"v".to_vec()) },
+    ];
+    upper.record(&ops).expect("sound");
+    disk.flush(&mut upper, true);
+    assert_eq!(upper.compaction(), None, "too short to be worth it");
+    let seen = listing(&merged, &upper, &disk);
+    let before = disk.journal.borrow().clone();
+    let plan = upper.plan();
+    disk.journal.write_at(plan.at, &plan.bytes).expect("writes");
+    let whole = disk.journal.borrow().clone();
+    for len in before.len()..=whole.len() {
+        let again = Upper::replay(&whole[..len].to_vec()).expect("the old copy still counts");
+        assert_eq!(again.journal_end(), before.len() as u64);
+        assert_eq!(listing(&merged, &again, &disk), seen);
+    }
+    disk.journal.write_at(Compaction::HEADER_AT, &plan.header).expect("writes");
+    let garbage =
+        usize::try_from(Compaction::GARBAGE_FROM).expect("small")..usize::try_from(plan.garbage_to).expect("small");
+    disk.journal.borrow_mut()[garbage].fill(0);
+    upper.compacted(&plan);
+    upper.attr_mut(f).expect("there").uid = 77;
+    disk.flush(&mut upper, true);
+    let again = Upper::replay(&disk.journal).expect("replays");
+    assert!(again.clean());
+    assert_eq!(listing(&merged, &again, &disk), listing(&merged, &upper, &disk));
+    assert_ne!(listing(&merged, &again, &disk), seen);
+}

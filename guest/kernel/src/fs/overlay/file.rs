@@ -1,4 +1,4 @@
-//! Open regular files of the overlay.
+//! Open regular files and directories of the overlay.
 
 use std::any::Any;
 use std::rc::Rc;
@@ -26,6 +26,25 @@ impl File for OpenRegular {
 
     fn backing(&self, offset: u64, len: u64, shared: bool) -> Result<Vec<Backing>, Errno> {
         self.node.backing(offset, len, shared)
+    }
+
+    fn sync(&self) -> Result<(), Errno> {
+        self.node.overlay().sync_all()
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// An open directory; its names are read through the inode.
+pub(super) struct OpenDirectory {
+    pub(super) node: Rc<Node>,
+}
+
+impl File for OpenDirectory {
+    fn read_at(&self, _offset: u64, _buf: &mut [u8], _nonblock: bool) -> Result<usize, Stop> {
+        Err(Errno::EISDIR.into())
     }
 
     fn sync(&self) -> Result<(), Errno> {

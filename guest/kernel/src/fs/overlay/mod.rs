@@ -13,7 +13,7 @@ mod node;
 #[cfg(test)]
 mod tests;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 
@@ -22,7 +22,7 @@ use shallop_host_abi::spec::Handle;
 use shallop_layer::index::Index;
 use shallop_layer::merge::Merged;
 use shallop_layer::tar::Time;
-use shallop_layer::upper::{File, Op, Tree, Upper};
+use shallop_layer::upper::{Compaction, File, Op, Tree, Upper};
 use shallop_layer::{LayerError, PAGE, ReadAt, WriteAt};
 use shallop_linux_abi::Errno;
 use shallop_platform::{Clock, Platform};
@@ -52,8 +52,6 @@ pub struct Overlay {
     root: RefCell<Option<Rc<Node>>>,
     /// Nameless inodes whose last holder went away while the tables were in use.
     orphans: RefCell<Vec<u64>>,
-    /// Set while something failed to reach the journal.
-    broken: Cell<bool>,
 }
 
 impl Overlay {
@@ -85,7 +83,6 @@ impl Overlay {
             nodes: RefCell::default(),
             root: RefCell::default(),
             orphans: RefCell::default(),
-            broken: Cell::new(false),
         });
         let root = overlay.tree(|tree| tree.root());
         let root = overlay.node(root).map_err(|e| format!("root directory: {}", e.text()))?;
@@ -131,11 +128,12 @@ impl Overlay {
         Time { sec: i64::try_from(now / 1_000_000_000).unwrap_or(i64::MAX), nsec }
     }
 
-    /// Called after every change: writes the journal out when enough waits. A failure is told at the next sync.
+    /// Called after every change: writes the journal out when enough waits. What fails waits on and is told at the
+    /// next sync.
     fn changed(&self) {
         let waiting = self.upper.borrow().pending_bytes();
-        if waiting > PENDING_MAX && self.flush(false).is_err() {
-            self.broken.set(true);
+        if waiting > PENDING_MAX {
+            let _ = self.flush(false);
         }
     }
 
@@ -154,7 +152,21 @@ impl Overlay {
                 upper.give_back(run);
             }
         }
-        self.broken.set(false);
+        if let Some(plan) = upper.compaction() {
+            self.compact(&plan).map_err(|e| self.errno(&e))?;
+            upper.compacted(&plan);
+        }
+        Ok(())
+    }
+
+    /// Writes the journal anew, then lets go of the old copy.
+    fn compact(&self, plan: &Compaction) -> Result<(), LayerError> {
+        self.journal.write_at(plan.at, &plan.bytes)?;
+        self.journal.sync()?;
+        self.journal.write_at(Compaction::HEADER_AT, &plan.header)?;
+        // Space that is not given back is only space.
+        let from = Compaction::GARBAGE_FROM;
+        let _ = self.platform.file_punch(self.journal.handle(), from, plan.garbage_to - from);
         Ok(())
     }
 

@@ -10,10 +10,9 @@ use shallop_layer::tar::Time;
 use shallop_layer::upper::{Attr, File as TreeFile, NewBody, Op, Tree};
 use shallop_linux_abi::Errno;
 
-use super::file::OpenRegular;
+use super::file::{OpenDirectory, OpenRegular};
 use super::listing::Listing;
 use super::{Overlay, content, names};
-use crate::fs::OpenDirectory;
 use crate::vfs::{DirEntry, File, FileKind, FileSystem, Inode, InodeRef, NewAttr, NewNode, SetAttr, Stat, Timespec};
 use crate::wait::Stop;
 
@@ -330,7 +329,7 @@ impl Inode for Node {
     fn open(&self, _flags: u32) -> Result<Rc<dyn File>, Stop> {
         match self.kind {
             FileKind::Regular => Ok(Rc::new(OpenRegular { node: self.me()? })),
-            FileKind::Directory => Ok(Rc::new(OpenDirectory)),
+            FileKind::Directory => Ok(Rc::new(OpenDirectory { node: self.me()? })),
             FileKind::Symlink => Err(Errno::ELOOP.into()),
             // FIFOs and devices are opened by the kernel, which sees their kind first.
             _ => Err(Errno::ENXIO.into()),
