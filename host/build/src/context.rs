@@ -1,0 +1,90 @@
+//! The build context: a folder of the host, reached through one capability, without what `.dockerignore` keeps out.
+
+use std::io::Read;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, MetadataExt};
+use shallop_dockerfile::ignore::Ignore;
+use shallop_layer::tar::{Entry, Kind, Time};
+
+use crate::tree::{Tree, join};
+
+/// The folder.
+pub struct Context {
+    dir: Dir,
+    ignore: Ignore,
+}
+
+impl Context {
+    /// Opens a folder; reads `<Dockerfile>.dockerignore` or else `.dockerignore`.
+    pub fn open(path: &Path, dockerfile: &Path) -> Result<Context> {
+        let dir = Dir::open_ambient_dir(path, ambient_authority())
+            .with_context(|| format!("opening the build context {}", path.display()))?;
+        let mut own = dockerfile.as_os_str().to_owned();
+        own.push(".dockerignore");
+        let text = std::fs::read_to_string(own).or_else(|_| dir.read_to_string(".dockerignore")).unwrap_or_default();
+        Ok(Context { dir, ignore: Ignore::parse(&text) })
+    }
+
+    fn is_hidden(&self, path: &str, is_dir: bool) -> bool {
+        self.ignore.is_ignored(path) && !(is_dir && self.ignore.has_exceptions())
+    }
+}
+
+/// The path as cap-std wants it.
+fn host(path: &str) -> &str {
+    if path.is_empty() { "." } else { path }
+}
+
+impl Tree for Context {
+    fn entry(&self, path: &str) -> Result<Option<Entry>> {
+        let meta = match self.dir.symlink_metadata(host(path)) {
+            Ok(meta) => meta,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound || e.kind() == std::io::ErrorKind::NotADirectory => {
+                return Ok(None);
+            }
+            Err(e) => return Err(e).with_context(|| format!("reading {path} of the build context")),
+        };
+        if self.is_hidden(path, meta.is_dir()) {
+            return Ok(None);
+        }
+        let kind = match meta.mode() & 0o170000 {
+            0o040000 => Kind::Dir,
+            0o100000 => Kind::File { size: meta.size() },
+            0o120000 => {
+                let target =
+                    self.dir.read_link_contents(host(path)).with_context(|| format!("reading the link {path}"))?;
+                Kind::Symlink(target.into_os_string().into_encoded_bytes())
+            }
+            0o010000 => Kind::Fifo,
+            // Sockets and devices of the host are not part of a context.
+            _ => return Ok(None),
+        };
+        let mut entry = Entry::new(path, meta.mode() & 0o7777, kind);
+        entry.mtime = Time { sec: meta.mtime(), nsec: meta.mtime_nsec() as u32 };
+        Ok(Some(entry))
+    }
+
+    fn names(&self, path: &str) -> Result<Vec<String>> {
+        let mut names = Vec::new();
+        let entries = self.dir.read_dir(host(path)).with_context(|| format!("listing {path} of the build context"))?;
+        for entry in entries {
+            let entry = entry?;
+            let name = entry.file_name();
+            let name =
+                name.to_str().with_context(|| format!("{}: a name that is not UTF-8", entry.file_name().display()))?;
+            if !self.is_hidden(&join(path, name), entry.file_type()?.is_dir()) {
+                names.push(name.to_owned());
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn read(&self, path: &str) -> Result<Box<dyn Read + '_>> {
+        let file = self.dir.open(host(path)).with_context(|| format!("opening {path} of the build context"))?;
+        Ok(Box::new(file))
+    }
+}

@@ -1,0 +1,288 @@
+//! COPY and ADD: which files go where, with which owner and mode; then their cache key, then their layer.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use shallop_dockerfile::pattern;
+use shallop_layer::tar::{Entry, Kind, Writer};
+use shallop_oci::Digest;
+
+use crate::cache_key::Key;
+use crate::tree::{self, Tree, clean, join};
+
+/// Entries of one step at most.
+const MAX_ENTRIES: usize = 2_000_000;
+
+/// A source, expanded.
+#[derive(Debug, Clone)]
+pub enum From {
+    /// A path or pattern in the tree.
+    Path(String),
+    /// A file written in the Dockerfile: name and content.
+    Inline(String, String),
+}
+
+/// An expanded COPY.
+#[derive(Debug, Clone)]
+pub struct CopyStep {
+    pub sources: Vec<From>,
+    /// Absolute; ends with `/` where the Dockerfile's does.
+    pub destination: String,
+    pub chown: Option<(u32, u32)>,
+    pub chmod: Option<u32>,
+    /// Ownership comes from the source (another stage) rather than being root's (the context).
+    pub keep_owner: bool,
+}
+
+/// Where a file's bytes come from.
+#[derive(Debug, Clone)]
+enum Data {
+    None,
+    Tree(String),
+    Inline(String),
+}
+
+/// The files that the step puts into the image, by path.
+#[derive(Debug, Default)]
+pub struct Files(BTreeMap<String, (Entry, Data)>);
+
+/// Finds out what to copy.
+pub fn plan(step: &CopyStep, source: &dyn Tree, image: &dyn Tree) -> Result<Files> {
+    let mut found: Vec<(String, Option<String>)> = Vec::new();
+    for from in &step.sources {
+        match from {
+            From::Inline(name, content) => found.push((name.clone(), Some(content.clone()))),
+            From::Path(path) => found.extend(matching(source, path)?.into_iter().map(|path| (path, None))),
+        }
+    }
+    let wants_dir = step.destination.ends_with('/');
+    ensure!(
+        found.len() == 1 || wants_dir || is_dir(image, &step.destination)?,
+        "when using COPY with more than one source file, the destination must be a directory and end with a /"
+    );
+    let mut files = Files::default();
+    for (path, inline) in found {
+        match inline {
+            Some(content) => files.add_inline(step, image, &path, content)?,
+            None => files.add_source(step, source, image, &path)?,
+        }
+    }
+    Ok(files)
+}
+
+fn is_dir(image: &dyn Tree, path: &str) -> Result<bool> {
+    let real = tree::resolve(image, path)?;
+    Ok(matches!(image.entry(&real)?, Some(Entry { kind: Kind::Dir, .. })))
+}
+
+/// The paths that a source names: itself, or what its pattern matches.
+fn matching(source: &dyn Tree, path: &str) -> Result<Vec<String>> {
+    let wanted = clean(path);
+    if !wanted.contains(['*', '?', '[']) {
+        let real = tree::resolve(source, &wanted)?;
+        return match source.entry(&real)? {
+            Some(_) => Ok(vec![wanted]),
+            None => bail!(
+                "\"/{wanted}\": not found; it must be in the build context (or the stage of --from) and not be ignored"
+            ),
+        };
+    }
+    let mut found = vec![String::new()];
+    for part in wanted.split('/') {
+        let part: Vec<char> = part.chars().collect();
+        let mut next = Vec::new();
+        for dir in found {
+            let real = tree::resolve(source, &dir)?;
+            if !matches!(source.entry(&real)?, Some(Entry { kind: Kind::Dir, .. })) {
+                continue;
+            }
+            let names = source.names(&real)?;
+            let matching = names.iter().filter(|name| pattern::matches(&part, &name.chars().collect::<Vec<_>>()));
+            next.extend(matching.map(|name| join(&dir, name)));
+        }
+        found = next;
+    }
+    ensure!(!found.is_empty(), "no source files were specified: \"{path}\" matches nothing");
+    Ok(found)
+}
+
+impl Files {
+    /// Copies one source: a folder's contents, or a file.
+    fn add_source(&mut self, step: &CopyStep, source: &dyn Tree, image: &dyn Tree, path: &str) -> Result<()> {
+        let real = tree::resolve(source, path)?;
+        let entry = source.entry(&real)?.with_context(|| format!("\"/{path}\": not found"))?;
+        if entry.kind == Kind::Dir {
+            let target = self.make_dirs(step, image, &step.destination)?;
+            for name in source.names(&real)? {
+                self.add_below(step, source, image, &join(&real, &name), &join(&target, &name))?;
+            }
+            return Ok(());
+        }
+        let target = self.file_target(step, image, path)?;
+        self.insert(step, target, entry, Data::Tree(real))
+    }
+
+    fn add_inline(&mut self, step: &CopyStep, image: &dyn Tree, name: &str, content: String) -> Result<()> {
+        let target = self.file_target(step, image, name)?;
+        let entry = Entry::new(target.clone(), 0o644, Kind::File { size: content.len() as u64 });
+        self.insert(step, target, entry, Data::Inline(content))
+    }
+
+    /// Where a single file goes: into the destination when that is a folder, else there.
+    fn file_target(&mut self, step: &CopyStep, image: &dyn Tree, path: &str) -> Result<String> {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        if step.destination.ends_with('/') || is_dir(image, &step.destination)? {
+            let dir = self.make_dirs(step, image, &step.destination)?;
+            return Ok(join(&dir, name));
+        }
+        let wanted = clean(&step.destination);
+        let (dir, name) = wanted.rsplit_once('/').unwrap_or(("", &wanted));
+        let dir = self.make_dirs(step, image, dir)?;
+        Ok(join(&dir, name))
+    }
+
+    fn add_below(&mut self, step: &CopyStep, source: &dyn Tree, image: &dyn Tree, from: &str, to: &str) -> Result<()> {
+        // What is neither file, folder, link nor pipe is left out.
+        let Some(entry) = source.entry(from)? else { return Ok(()) };
+        if entry.kind != Kind::Dir {
+            return self.insert(step, to.to_owned(), entry, Data::Tree(from.to_owned()));
+        }
+        // A folder of the image may be reached through a symlink there: it stays one.
+        let to = match image.entry(to)? {
+            Some(Entry { kind: Kind::Symlink(_), .. }) if is_dir(image, to)? => tree::resolve(image, to)?,
+            _ => to.to_owned(),
+        };
+        self.insert(step, to.clone(), entry, Data::None)?;
+        for name in source.names(from)? {
+            self.add_below(step, source, image, &join(from, &name), &join(&to, &name))?;
+        }
+        Ok(())
+    }
+
+    /// Makes the missing folders of a path; its real path in the image.
+    fn make_dirs(&mut self, step: &CopyStep, image: &dyn Tree, path: &str) -> Result<String> {
+        let real = tree::resolve(image, &clean(path))?;
+        let mut at = String::new();
+        for name in real.split('/').filter(|name| !name.is_empty()) {
+            at = join(&at, name);
+            match image.entry(&at)? {
+                Some(Entry { kind: Kind::Dir, .. }) => {}
+                Some(_) => bail!("/{at} of the image is not a directory"),
+                None if self.0.contains_key(&at) => {}
+                None => {
+                    let (uid, gid) = step.chown.unwrap_or_default();
+                    let mut entry = Entry::new(at.clone(), 0o755, Kind::Dir);
+                    (entry.uid, entry.gid) = (uid, gid);
+                    self.0.insert(at.clone(), (entry, Data::None));
+                }
+            }
+        }
+        Ok(real)
+    }
+
+    fn insert(&mut self, step: &CopyStep, path: String, mut entry: Entry, data: Data) -> Result<()> {
+        ensure!(self.0.len() < MAX_ENTRIES, "more than {MAX_ENTRIES} files in one step");
+        entry.path = path.clone().into_bytes();
+        if let Some((uid, gid)) = step.chown {
+            (entry.uid, entry.gid) = (uid, gid);
+        } else if !step.keep_owner {
+            (entry.uid, entry.gid) = (0, 0);
+        }
+        if let Some(mode) = step.chmod
+            && !matches!(entry.kind, Kind::Symlink(_))
+        {
+            entry.mode = mode;
+        }
+        self.0.insert(path, (entry, data));
+        Ok(())
+    }
+
+    /// The step's cache key: content, mode, owner and links count, times do not.
+    pub fn key(&self, source: &dyn Tree, layers: &[Digest]) -> Result<String> {
+        let mut key = Key::new("COPY", layers);
+        for (path, (entry, data)) in &self.0 {
+            key.field("path", path.as_bytes());
+            let kind = match &entry.kind {
+                Kind::File { .. } => "file".to_owned(),
+                other => format!("{other:?}"),
+            };
+            key.field("kind", kind.as_bytes());
+            key.field("owner", format!("{} {} {:o}", entry.uid, entry.gid, entry.mode).as_bytes());
+            for (name, value) in &entry.xattrs {
+                key.field("xattr", name);
+                key.field("value", value);
+            }
+            if matches!(entry.kind, Kind::File { .. }) {
+                let mut content = open(source, data)?;
+                let (digest, _) = Digest::of_reader(&mut content).with_context(|| format!("reading /{path}"))?;
+                key.field("content", digest.bytes());
+            }
+        }
+        Ok(key.finish())
+    }
+
+    /// Writes the layer.
+    pub fn write(&self, source: &dyn Tree, out: &mut dyn std::io::Write) -> Result<()> {
+        let mut writer = Writer::new(out);
+        for (path, (entry, data)) in &self.0 {
+            let mut content = open(source, data)?;
+            writer.append(entry, &mut content).with_context(|| format!("copying /{path}"))?;
+        }
+        writer.finish()?;
+        Ok(())
+    }
+}
+
+fn open<'a>(source: &'a dyn Tree, data: &'a Data) -> Result<Box<dyn Read + 'a>> {
+    match data {
+        Data::None => Ok(Box::new(std::io::empty())),
+        Data::Inline(text) => Ok(Box::new(text.as_bytes())),
+        Data::Tree(path) => match source.entry(path)? {
+            Some(Entry { kind: Kind::File { .. }, .. }) => source.read(path),
+            _ => Ok(Box::new(std::io::empty())),
+        },
+    }
+}
+
+/// `--chmod`: an octal mode.
+pub fn parse_mode(text: &str) -> Result<u32> {
+    let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o7777);
+    mode.with_context(|| {
+        format!("invalid chmod parameter: '{text}'. it should be octal string and between 0 and 07777")
+    })
+}
+
+/// `--chown`: numbers, or names out of the image's /etc/passwd and /etc/group.
+pub fn parse_owner(text: &str, image: &dyn Tree) -> Result<(u32, u32)> {
+    let (user, group) = match text.split_once(':') {
+        Some((user, group)) => (user, Some(group)),
+        None => (text, None),
+    };
+    let uid = number_or_name(user, image, "etc/passwd").with_context(|| format!("--chown={text}"))?;
+    let gid = match group {
+        Some(group) => number_or_name(group, image, "etc/group").with_context(|| format!("--chown={text}"))?,
+        // A user alone gives its own number to the group, as with BuildKit.
+        None => uid,
+    };
+    Ok((uid, gid))
+}
+
+fn number_or_name(word: &str, image: &dyn Tree, table: &str) -> Result<u32> {
+    if word.is_empty() {
+        return Ok(0);
+    }
+    if let Ok(number) = word.parse() {
+        return Ok(number);
+    }
+    let real = tree::resolve(image, table)?;
+    let mut text = String::new();
+    if image.entry(&real)?.is_some() {
+        image.read(&real)?.take(1 << 20).read_to_string(&mut text).with_context(|| format!("reading /{table}"))?;
+    }
+    text.lines()
+        .map(|line| line.split(':').collect::<Vec<_>>())
+        .find(|fields| fields.first() == Some(&word))
+        .and_then(|fields| fields.get(2)?.parse().ok())
+        .with_context(|| format!("invalid user or group \"{word}\": the image's /{table} has none"))
+}
