@@ -26,7 +26,8 @@ pub fn skip(suite: &str, package: &str, reason: &str) {
     println!("{suite}: skipped, needs {package}: {reason}");
     let Some(file) = env::SHALLOP_TEST_SKIPS.get() else { return };
     let line = format!("{suite}: needs {package}\n");
-    let written = OpenOptions::new().create(true).append(true).open(&file).and_then(|mut f| f.write_all(line.as_bytes()));
+    let written =
+        OpenOptions::new().create(true).append(true).open(&file).and_then(|mut f| f.write_all(line.as_bytes()));
     if let Err(error) = written {
         println!("{}: {error}", Path::new(&file).display());
     }
