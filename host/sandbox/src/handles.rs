@@ -20,8 +20,14 @@ pub enum Handle {
     /// This sandbox's alone: upper data or a memory object.
     Own(Arc<File>),
     /// Outside files; never mapped.
-    Volume { file: File, read_only: bool },
-    Directory { dir: Dir, read_only: bool },
+    Volume {
+        file: File,
+        read_only: bool,
+    },
+    Directory {
+        dir: Dir,
+        read_only: bool,
+    },
 }
 
 /// All handles of one sandbox.

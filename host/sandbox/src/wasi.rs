@@ -92,6 +92,12 @@ fn start_thread(engine: Engine, module: Module, state: State) -> Result<Receiver
 fn call(engine: &Engine, module: &Module, state: State) -> wasmtime::Result<()> {
     let mut linker = Linker::new(engine);
     add_to_linker_sync(&mut linker, |state: &mut State| &mut state.wasi)?;
+    // The library's own traps on codes from 126 on, which programs use.
+    linker.allow_shadowing(true).func_wrap(
+        "wasi_snapshot_preview1",
+        "proc_exit",
+        |code: i32| -> wasmtime::Result<()> { Err(wasmtime::Error::new(I32Exit(code))) },
+    )?;
     let mut store = Store::new(engine, state);
     store.limiter(|state| &mut state.limits);
     store.set_epoch_deadline(1);
@@ -124,6 +130,8 @@ fn outcome(result: &wasmtime::Result<()>, ending: Option<Ending>) -> Outcome {
     }
     match ending {
         Some(ending) => ended(ending),
-        None => Outcome { status: TRAPPED, report: Some(format!("the module stopped: {error:#}")), ..Outcome::default() },
+        None => {
+            Outcome { status: TRAPPED, report: Some(format!("the module stopped: {error:#}")), ..Outcome::default() }
+        }
     }
 }

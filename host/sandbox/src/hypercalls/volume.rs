@@ -319,9 +319,9 @@ fn set_mode(memory: &mut [u8], host: &mut Host, root: u32, path: u32, len: u32, 
     let place = place(root, bytes(memory, path, len)?)?;
     let file = match FileType::from_raw_mode(place.stat()?.st_mode) {
         FileType::Directory => place.open(OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())?,
-        FileType::RegularFile => place
-            .open(OFlags::RDONLY, Mode::empty())
-            .or_else(|errno| if errno == libc::EACCES { place.open(OFlags::WRONLY, Mode::empty()) } else { Err(errno) })?,
+        FileType::RegularFile => place.open(OFlags::RDONLY, Mode::empty()).or_else(|errno| {
+            if errno == libc::EACCES { place.open(OFlags::WRONLY, Mode::empty()) } else { Err(errno) }
+        })?,
         _ => return Err(libc::EOPNOTSUPP),
     };
     rustix::fs::fchmod(file, Mode::from_raw_mode(mode & MODE_MASK)).map(|()| 0).map_err(os_errno)

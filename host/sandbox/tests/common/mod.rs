@@ -1,25 +1,14 @@
 //! Runs small kernels written as wat over a processor module that is written as wat.
 
-use std::fs::File;
-use std::io::{Seek, Write};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use shallop_sandbox::{Artifacts, Events, Grant, Launch, Outcome, compile, run};
+mod native;
+
+pub use native::{file, native};
+use shallop_sandbox::{Artifacts, Events, Grant, Launch, Outcome, run};
 
 static CPU: LazyLock<Vec<u8>> = LazyLock::new(|| native(include_str!("cpu.wat")));
-
-/// A module's native code.
-pub fn native(wat: &str) -> Vec<u8> {
-    compile(&wat::parse_str(wat).expect("wat")).expect("compiling")
-}
-
-pub fn file(content: &[u8]) -> File {
-    let mut file = tempfile::tempfile().expect("a temporary file");
-    file.write_all(content).expect("writing");
-    file.rewind().expect("rewinding");
-    file
-}
 
 /// What a test gives its kernel.
 pub struct Setup {

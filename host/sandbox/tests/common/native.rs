@@ -1,0 +1,18 @@
+//! What every test needs: native code and files.
+
+use std::fs::File;
+use std::io::{Seek, Write};
+
+use shallop_sandbox::compile;
+
+/// A module's native code.
+pub fn native(wat: &str) -> Vec<u8> {
+    compile(&wat::parse_str(wat).expect("wat")).expect("compiling")
+}
+
+pub fn file(content: &[u8]) -> File {
+    let mut file = tempfile::tempfile().expect("a temporary file");
+    file.write_all(content).expect("writing");
+    file.rewind().expect("rewinding");
+    file
+}
