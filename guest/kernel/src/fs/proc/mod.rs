@@ -7,6 +7,8 @@
 //! | `net` | `/proc/<pid>/net` |
 //! | `pid` | `/proc/<pid>`, `task/<tid>` |
 
+#[cfg(test)]
+mod live;
 mod net;
 mod pid;
 mod root;
@@ -18,7 +20,7 @@ use std::rc::Rc;
 
 use shallop_linux_abi::Errno;
 
-use super::pseudo::tree::{Body, Directory, Entry, Handle, More, Row, Subject, TreeFs};
+use super::pseudo::tree::{Body, Directory, Entry, Handle, More, Names, Row, Subject, TreeFs};
 use crate::kernel::Kernel;
 use crate::task::{Pid, Process, Task};
 use crate::vfs::{FileKind, FileSystem, InodeRef};
@@ -68,8 +70,7 @@ const fn directory(name: &'static str, directory: &'static Directory) -> Row {
     Row { name, mode: 0o555, body: Body::Directory(directory) }
 }
 
-static ROOT: Directory =
-    Directory { rows: &ROWS, more: Some(More { find: find_process, list: list_processes }) };
+static ROOT: Directory = Directory { rows: &ROWS, more: Some(More { find: find_process, list: list_processes }) };
 
 static ROWS: [Row; 22] = [
     link("self", root::self_link),
@@ -114,7 +115,7 @@ fn find_process(k: &Kernel, subject: &Subject, name: &[u8]) -> Option<Entry> {
     Some(Entry { mode: 0o555, body: Body::Directory(&pid::DIRECTORY), subject, owner })
 }
 
-fn list_processes(k: &Kernel, _: &Subject) -> Vec<(Vec<u8>, FileKind)> {
+fn list_processes(k: &Kernel, _: &Subject) -> Names {
     k.processes.iter().map(|process| (process.pid.0.to_string().into_bytes(), FileKind::Directory)).collect()
 }
 

@@ -16,10 +16,17 @@ static ROWS: [Row; 11] = [
     file("udp6", |_, _| Ok(sockets(32, " ref pointer drops"))),
     file("unix", |_, _| Ok(b"Num       RefCount Protocol Flags    Type St Inode Path\n".to_vec())),
     file("route", route),
-    file("arp", |_, _| Ok(b"IP address       HW type     Flags       HW address            Mask     Device\n".to_vec())),
+    file(
+        "arp",
+        |_, _| Ok(b"IP address       HW type     Flags       HW address            Mask     Device\n".to_vec()),
+    ),
     file("if_inet6", |_, _| Ok(Vec::new())),
-    file("netlink", |_, _| Ok(b"sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode\n".to_vec())),
-    file("sockstat", |_, _| Ok(b"sockets: used 0\nTCP: inuse 0 orphan 0 tw 0 alloc 0 mem 0\nUDP: inuse 0 mem 0\n".to_vec())),
+    file("netlink", |_, _| {
+        Ok(b"sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode\n".to_vec())
+    }),
+    file("sockstat", |_, _| {
+        Ok(b"sockets: used 0\nTCP: inuse 0 orphan 0 tw 0 alloc 0 mem 0\nUDP: inuse 0 mem 0\n".to_vec())
+    }),
 ];
 
 fn dev(_: &Kernel, _: &Subject) -> Result<Vec<u8>, Errno> {

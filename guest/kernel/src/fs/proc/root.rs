@@ -45,7 +45,8 @@ pub(super) fn cpuinfo(k: &Kernel, _: &Subject) -> Text {
 }
 
 pub(super) fn devices(_: &Kernel, _: &Subject) -> Text {
-    Ok(b"Character devices:\n  1 mem\n  5 /dev/tty\n  5 /dev/console\n  5 /dev/ptmx\n136 pts\n\nBlock devices:\n".to_vec())
+    Ok(b"Character devices:\n  1 mem\n  5 /dev/tty\n  5 /dev/console\n  5 /dev/ptmx\n136 pts\n\nBlock devices:\n"
+        .to_vec())
 }
 
 pub(super) fn filesystems(_: &Kernel, _: &Subject) -> Text {
@@ -139,5 +140,6 @@ pub(super) fn version(_: &Kernel, _: &Subject) -> Text {
 pub(super) fn vmstat(k: &Kernel, _: &Subject) -> Text {
     let used = memory_used(k);
     let free = k.memory_limit.saturating_sub(used) / 4096;
-    Ok(format!("nr_free_pages {free}\nnr_anon_pages {}\npgfault 0\npgmajfault 0\npswpin 0\npswpout 0\n", used / 4096).into_bytes())
+    Ok(format!("nr_free_pages {free}\nnr_anon_pages {}\npgfault 0\npgmajfault 0\npswpin 0\npswpout 0\n", used / 4096)
+        .into_bytes())
 }

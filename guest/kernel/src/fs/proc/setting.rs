@@ -12,12 +12,8 @@ use crate::tunables::{LOWEST, MAPPINGS_MAX, OPEN_FILES, OS_RELEASE, OS_VERSION, 
 
 type Text = Result<Vec<u8>, Errno>;
 
-pub(super) static DIRECTORY: Directory = rows(&[
-    directory("kernel", &KERNEL),
-    directory("vm", &VM),
-    directory("fs", &FS),
-    directory("net", &NET),
-]);
+pub(super) static DIRECTORY: Directory =
+    rows(&[directory("kernel", &KERNEL), directory("vm", &VM), directory("fs", &FS), directory("net", &NET)]);
 
 const fn rows(rows: &'static [Row]) -> Directory {
     Directory { rows, more: None }

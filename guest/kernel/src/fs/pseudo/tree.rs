@@ -57,12 +57,15 @@ pub struct Directory {
     pub more: Option<More>,
 }
 
+/// Names with the kinds of what they name.
+pub type Names = Vec<(Vec<u8>, FileKind)>;
+
 /// Names that come and go.
 pub struct More {
     /// `None`: there is no such name.
     pub find: fn(&Kernel, &Subject, &[u8]) -> Option<Entry>,
     /// All of them, with their kinds, in order.
-    pub list: fn(&Kernel, &Subject) -> Vec<(Vec<u8>, FileKind)>,
+    pub list: fn(&Kernel, &Subject) -> Names,
 }
 
 /// What a name that comes and goes is.
@@ -118,7 +121,15 @@ impl Body {
 /// The root of `fs`.
 pub fn root(fs: &Rc<TreeFs>) -> InodeRef {
     let time = Timespec::default();
-    Rc::new(Node { fs: fs.clone(), ino: 1, mode: 0o555, owner: (0, 0), body: Body::Directory(fs.root), subject: None, time })
+    Rc::new(Node {
+        fs: fs.clone(),
+        ino: 1,
+        mode: 0o555,
+        owner: (0, 0),
+        body: Body::Directory(fs.root),
+        subject: None,
+        time,
+    })
 }
 
 /// Seconds since the epoch when the sandbox started: what files show as their times.

@@ -64,7 +64,6 @@ pub fn memfd(platform: &'static dyn Platform, name: &[u8], uid: u32, gid: u32) -
     Location { inode: node, name: label.into(), parent: None, mount: 0 }
 }
 
-
 impl Volume {
     fn new(platform: &'static dyn Platform, limit: u64) -> Rc<Volume> {
         Rc::new(Volume {

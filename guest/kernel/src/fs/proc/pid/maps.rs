@@ -117,7 +117,8 @@ pub(super) fn smaps(k: &Kernel, subject: &Subject) -> Result<Vec<u8>, Errno> {
         text.extend(line_of(k, subject, vma));
         let size = size >> 10;
         // Writing to a Vec cannot fail.
-        let _ = write!(text, "Size:           {size:>8} kB\nKernelPageSize:        4 kB\nMMUPageSize:           4 kB\n");
+        let _ =
+            write!(text, "Size:           {size:>8} kB\nKernelPageSize:        4 kB\nMMUPageSize:           4 kB\n");
         text.extend(counters((rss >> 10).min(size)).into_bytes());
         text.extend_from_slice(b"THPeligible:           0\n");
     }

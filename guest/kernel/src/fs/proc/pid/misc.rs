@@ -150,4 +150,3 @@ pub(super) fn children(k: &Kernel, subject: &Subject) -> Text {
     }
     Ok(process.children.iter().flat_map(|pid| format!("{} ", pid.0).into_bytes()).collect())
 }
-

@@ -8,13 +8,15 @@ mod mounts;
 mod stat;
 mod status;
 
-pub(super) use maps::{line as maps_line, Line as MapsLine};
+#[cfg(test)]
+pub(super) use maps::{Line as MapsLine, line as maps_line};
+#[cfg(test)]
 pub(super) use mounts::escape;
 
 use shallop_linux_abi::Errno;
 
 use super::{directory, file, link, net, number, process, task};
-use crate::fs::pseudo::tree::{Body, Directory, Entry, More, Row, Subject, Text};
+use crate::fs::pseudo::tree::{Body, Directory, Entry, More, Names, Row, Subject, Text};
 use crate::kernel::Kernel;
 use crate::vfs::{FileKind, Location};
 use crate::wait::Tid;
@@ -72,10 +74,7 @@ macro_rules! common_rows {
 
 /// /proc/<pid>
 pub(super) static DIRECTORY: Directory = Directory {
-    rows: common_rows![
-        directory("task", &TASKS),
-        file("coredump_filter", |_, _| Ok(b"00000033\n".to_vec())),
-    ],
+    rows: common_rows![directory("task", &TASKS), file("coredump_filter", |_, _| Ok(b"00000033\n".to_vec())),],
     more: None,
 };
 
@@ -96,7 +95,7 @@ fn find_task(k: &Kernel, subject: &Subject, name: &[u8]) -> Option<Entry> {
     Some(Entry { mode: 0o555, body: Body::Directory(&TASK), subject, owner: None })
 }
 
-fn list_tasks(k: &Kernel, subject: &Subject) -> Vec<(Vec<u8>, FileKind)> {
+fn list_tasks(k: &Kernel, subject: &Subject) -> Names {
     let Some(process) = k.processes.get(subject.pid) else { return Vec::new() };
     let mut tids: Vec<u32> = process.tasks.iter().map(|tid| tid.0).collect();
     if process.is_zombie() {

@@ -49,7 +49,7 @@ pub(super) fn sizes(mm: &Mm) -> (u64, u64, u64, u64) {
 
 /// Ignored and caught signals as masks.
 pub(super) fn dispositions(process: &Process) -> (u64, u64) {
-    (1..=NSIG as u32).fold((0, 0), |(ignored, caught), signal| match process.actions.get(signal).handler {
+    (1..=NSIG).fold((0, 0), |(ignored, caught), signal| match process.actions.get(signal).handler {
         SIG_DFL => (ignored, caught),
         SIG_IGN => (ignored | 1 << (signal - 1), caught),
         _ => (ignored, caught | 1 << (signal - 1)),
