@@ -122,6 +122,12 @@ impl Kind {
     pub fn row(self) -> Option<&'static Row> {
         ROWS.get(self as usize)
     }
+
+    /// Whether it accesses memory by loads alone.
+    pub fn loads_only(self) -> bool {
+        let format = self.row().map(|row| row.format);
+        matches!(format, Some(Format::Load | Format::FloatLoad)) || matches!(self, Kind::LrW | Kind::LrD)
+    }
 }
 
 /// A decoded instruction. Fields that its format lacks are 0.

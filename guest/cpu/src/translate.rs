@@ -1,0 +1,68 @@
+//! Decodes lines of guest code into the cache.
+
+use shallop_machine::backend::Width;
+use shallop_machine::{Access, Exit};
+use shallop_riscv64::Op;
+use shallop_riscv64::decode::{decode, is_long};
+use shallop_riscv64::interpreter::prepared;
+
+use crate::cache::{self, Cell, Line};
+use crate::memory;
+
+/// The cell of the instruction at `pc`, found or decoded.
+///
+/// In wasm this traps when the instruction cannot be fetched.
+///
+/// # Errors
+/// The exit, when no instruction can be at this address.
+pub fn cell_at(pc: u64) -> Result<*const Cell, Exit> {
+    let Ok(address) = u32::try_from(pc) else {
+        return Err(Exit::Fault(Access::Fetch, pc));
+    };
+    match cache::find(address) {
+        Some(cell) => Ok(cell),
+        None if address & 1 != 0 => Err(Exit::Misaligned(Access::Fetch, pc)),
+        None => decode_line(address),
+    }
+}
+
+fn fetch_half(address: u32) -> Result<u16, Exit> {
+    memory::load(address, Width::Half, false)
+        .map(|half| half as u16)
+        .map_err(|_| Exit::Fault(Access::Fetch, u64::from(address)))
+}
+
+/// Whether a 32-bit instruction at `pc` reaches into the next page.
+fn reaches(pc: u32) -> bool {
+    cache::page(pc) != cache::page(pc.wrapping_add(2))
+}
+
+/// Decodes the line that begins at `start`: to the first jump, and within one page but for the first instruction.
+fn decode_line(start: u32) -> Result<*const Cell, Exit> {
+    let mut line = Line::begin(start);
+    let mut pc = start;
+    loop {
+        let low = fetch_half(pc)?;
+        let long = is_long(low);
+        if long && reaches(pc) && pc != start {
+            break;
+        }
+        let high = if long { fetch_half(pc.wrapping_add(2))? } else { 0 };
+        let op = decode(u32::from(low) | u32::from(high) << 16);
+        line.push(Cell { op: prepared(op), pc });
+        if op.ends_line() {
+            return Ok(line.finish(long && reaches(pc)));
+        }
+        pc = pc.wrapping_add(u32::from(op.len));
+        if line.is_full() || cache::page(pc) != cache::page(start) || follows_known(&op, pc) {
+            break;
+        }
+    }
+    line.push(Cell::link(pc));
+    Ok(line.finish(reaches(start)))
+}
+
+/// Whether code that is in the cache already follows a branch.
+fn follows_known(op: &Op, next: u32) -> bool {
+    op.is_branch() && cache::find(next).is_some()
+}
