@@ -1,1 +1,29 @@
-//! (in work)
+//! What verbs (and later endpoints) call: sessions, running containers, building images, the catalog.
+//!
+//! | module | what |
+//! |---|---|
+//! | `session` | the store and the code cache of one command |
+//! | `images` | finding an image by name, with the embedded one and substitutes |
+//! | `process` | what runs: the image's defaults and the flags, joined |
+//! | `volume`, `terminal` | `-v` and `-it` |
+//! | `launch` | from all that to a worker's request |
+//! | `run` | create, start, wait, clean up |
+//! | `build` | the builder's effects: layers from the store, steps in sandboxes |
+//! | `catalog` | base images from Debian packages |
+//! | `timings` | where the time of a start went |
+#![forbid(unsafe_code)]
+
+pub mod build;
+pub mod catalog;
+pub mod images;
+pub mod launch;
+pub mod process;
+pub mod run;
+pub mod session;
+pub mod terminal;
+pub mod timings;
+pub mod volume;
+mod wasi;
+
+pub use session::Session;
+pub use volume::Volume;

@@ -61,7 +61,6 @@ impl Worker {
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())
             .stderr(Stdio::inherit())
-            .process_group(0)
             .spawn()
             .context("starting the worker process")?;
         let worker = Worker { child, control };

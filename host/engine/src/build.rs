@@ -1,0 +1,155 @@
+//! The builder's effects: images and layers of the store, RUN steps in sandboxes.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::json;
+use shallop_build::{Cached, Images, RunResult, RunStep, Steps};
+use shallop_layer::merge::Merged;
+use shallop_layer::upper::{self, Upper};
+use shallop_oci::{Digest, ImageConfig, Platform, Reference};
+use shallop_store::CacheEntry;
+use shallop_supervisor::Worker;
+
+use crate::Session;
+use crate::images::{self, Substitutes};
+use crate::launch::{LinuxSandbox, Streams};
+use crate::process::Process;
+
+/// Bytes that a step's sandbox may use.
+const STEP_MEMORY: u64 = 4 << 30;
+
+/// The host name that steps see, as BuildKit's do.
+const HOSTNAME: &str = "buildkitsandbox";
+
+/// A session that builds.
+#[derive(Debug)]
+pub struct Effects<'a> {
+    pub session: &'a Session,
+    pub substitutes: Substitutes,
+}
+
+impl Images for Effects<'_> {
+    fn base(&self, name: &str, platform: &Platform) -> Result<ImageConfig> {
+        let image = images::find(self.session, name, Some(platform), self.substitutes)?;
+        self.session.store.pin(&image.layers)?;
+        let mut config = image.config;
+        let asked = Reference::parse_cli(name)?.tagged();
+        if !image.tags.contains(&asked) && !image.tags.is_empty() && name.parse::<Digest>().is_err() {
+            config.config.labels.insert(images::SUBSTITUTE_LABEL.into(), asked.familiar());
+        }
+        Ok(config)
+    }
+
+    fn merged(&self, layers: &[Digest]) -> Result<Merged> {
+        self.session.merged(layers)
+    }
+
+    fn put_layer(&self, write: &mut dyn FnMut(&mut dyn Write) -> Result<()>) -> Result<Digest> {
+        // The builder's own error is kept: the store only knows that writing failed.
+        let mut failure = None;
+        let stored = self.session.store.put_layer_with(&mut |out| {
+            write(out).map_err(|error| {
+                let text = format!("{error:#}");
+                failure = Some(error);
+                std::io::Error::other(text)
+            })
+        });
+        match (stored, failure) {
+            (Ok(layer), _) => Ok(layer.diff_id),
+            (Err(shallop_store::StoreError::Input(_)), Some(error)) => Err(error),
+            (Err(error), _) => Err(error.into()),
+        }
+    }
+
+    fn cached(&self, key: &str) -> Result<Option<Cached>> {
+        let Some(entry) = self.session.store.cache_get(key)? else { return Ok(None) };
+        let config: serde_json::Value = serde_json::from_str(&entry.config).context("a cache entry is damaged")?;
+        let created = config["created"].as_str().unwrap_or_default().to_owned();
+        Ok(Some(Cached { layer: entry.layer, created }))
+    }
+
+    fn keep(&self, key: &str, result: &Cached) -> Result<()> {
+        let config = json!({ "created": result.created }).to_string();
+        Ok(self.session.store.cache_put(key, &CacheEntry { layer: result.layer, config })?)
+    }
+
+    fn put_image(&self, config: &ImageConfig) -> Result<Digest> {
+        let layers = config.rootfs.diff_ids.iter().map(|layer| self.session.store.layer_info(layer));
+        let layers = layers.collect::<Result<Vec<_>, _>>()?;
+        Ok(self.session.store.put_image(config, &layers)?)
+    }
+
+    fn tag(&self, image: &Digest, name: &str) -> Result<()> {
+        Ok(self.session.store.tag(&Reference::parse_cli(name)?.tagged(), image)?)
+    }
+
+    fn now(&self) -> String {
+        let now = shallop_oci::time::now();
+        shallop_oci::time::format(now.as_secs() as i64, now.subsec_nanos())
+    }
+}
+
+impl Steps for Effects<'_> {
+    fn run(&self, step: &RunStep, output: &mut dyn FnMut(&[u8])) -> Result<RunResult> {
+        let folder = self.session.dirs.state.join("steps");
+        std::fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
+        // Without a name from the start: a process that is killed leaves nothing behind.
+        let scratch = || tempfile::tempfile_in(&folder).with_context(|| format!("a file in {}", folder.display()));
+        let (mut journal, data) = (scratch()?, scratch()?);
+        journal.write_all(&upper::empty_journal()).context("writing the step's journal")?;
+        let code = self.in_sandbox(step, journal.try_clone()?, data.try_clone()?, output)?;
+        if code != 0 {
+            return Ok(RunResult { exit_code: code, layer: None });
+        }
+        let upper = Upper::replay(&journal).context("reading what the step changed")?;
+        let merged = self.session.merged(&step.layers)?;
+        let layer = self.put_layer(&mut |out| Ok(upper::write_layer(&merged, &upper, &data, out)?))?;
+        Ok(RunResult { exit_code: 0, layer: Some(layer) })
+    }
+}
+
+impl Effects<'_> {
+    fn in_sandbox(&self, step: &RunStep, journal: File, data: File, output: &mut dyn FnMut(&[u8])) -> Result<i32> {
+        let sandbox = LinuxSandbox {
+            arch: step.platform.architecture.clone(),
+            hostname: HOSTNAME.into(),
+            process: Process {
+                argv: step.argv.clone(),
+                env: step.env.clone(),
+                workdir: step.workdir.clone(),
+                user: step.user.clone(),
+            },
+            layers: self.session.layers(&step.layers)?,
+            upper_journal: journal,
+            upper_data: data,
+            volumes: Vec::new(),
+            tty: false,
+            interactive: false,
+            memory_limit: STEP_MEMORY,
+            wall_limit: None,
+            strace: false,
+        };
+        let (kernel, cpu) = self.session.engine_code()?;
+        let (mut ours, theirs) = std::io::pipe().context("making a pipe")?;
+        let stderr = OwnedFd::from(theirs.try_clone()?);
+        let stdin = File::open("/dev/null").context("opening /dev/null")?.into();
+        let streams = Streams { stdio: [stdin, theirs.into(), stderr], trace: None };
+        let worker = Worker::start(sandbox.request(kernel, cpu, streams)?)?;
+        let mut buffer = [0; 16384];
+        loop {
+            match ours.read(&mut buffer).context("reading the step's output")? {
+                0 => break,
+                n => output(&buffer[..n]),
+            }
+        }
+        let outcome = worker.wait()?;
+        ensure!(outcome.report.is_none(), "{}", outcome.report.unwrap_or_default());
+        if let Some(limit) = outcome.limit {
+            anyhow::bail!("the step was ended by its {limit} limit");
+        }
+        Ok(outcome.exit_code())
+    }
+}

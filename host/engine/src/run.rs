@@ -1,0 +1,224 @@
+//! `run`: create a container, start it in the foreground, wait for it, clean up.
+
+use std::fs::File;
+use std::io::IsTerminal;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::json;
+use shallop_oci::Platform;
+use shallop_store::{Container, ContainerState, Image, NewContainer};
+use shallop_supervisor::{Outcome, Remote, Request, Worker};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
+use signal_hook::iterator::Signals;
+
+use crate::images::{self, Substitutes};
+use crate::launch::{LinuxSandbox, Streams};
+use crate::process::{Defaults, Overrides, Process};
+use crate::terminal::RawTerminal;
+use crate::timings::Timings;
+use crate::volume::Volume;
+use crate::{Session, wasi};
+
+/// The flags of `run`.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// A name, an id, or the path of a `.wasm` file.
+    pub image: String,
+    pub overrides: Overrides,
+    pub name: Option<String>,
+    pub remove: bool,
+    pub interactive: bool,
+    pub hostname: Option<String>,
+    pub platform: Option<String>,
+    pub volumes: Vec<Volume>,
+    /// Bytes.
+    pub memory: u64,
+    pub wall_limit: Option<Duration>,
+    pub substitute: bool,
+    pub strace: bool,
+    pub timings: bool,
+}
+
+/// Runs a container to its end; its exit code.
+pub fn run(session: &Session, options: Options) -> Result<i32> {
+    let mut timings = Timings::default();
+    let stdin_is_terminal = std::io::stdin().is_terminal();
+    ensure!(!(options.overrides.tty && options.interactive) || stdin_is_terminal, "the input device is not a TTY");
+    if is_wasm_file(&options.image) {
+        let request = wasi::file_request(session, &options)?;
+        return finish(&options, supervise(request, &mut timings)?, &mut timings);
+    }
+    let platform = options.platform.as_deref().map(str::parse::<Platform>).transpose()?;
+    if let Some(platform) = platform.as_ref().filter(|platform| !platform.is_supported()) {
+        anyhow::bail!("platform {platform} is not supported; there are linux/riscv64 and wasi/wasm");
+    }
+    let substitutes = if options.substitute { Substitutes::Accept } else { Substitutes::Ask };
+    let image = images::find(session, &options.image, platform.as_ref(), substitutes)?;
+    timings.point("image found");
+    let container = create(session, &options, &image)?;
+    timings.point("container created");
+    let outcome = start(session, &options, &image, &container, &mut timings);
+    let code = outcome.as_ref().map_or(125, Outcome::exit_code);
+    session.store.set_container_state(&container.id, ContainerState::Exited { code })?;
+    if options.remove {
+        session.store.remove_container(&container.id)?;
+    }
+    timings.point("container's end recorded");
+    finish(&options, outcome?, &mut timings)
+}
+
+fn is_wasm_file(image: &str) -> bool {
+    image.ends_with(".wasm") && Path::new(image).is_file()
+}
+
+/// Tells what there is to tell, and gives the exit code.
+fn finish(options: &Options, outcome: Outcome, timings: &mut Timings) -> Result<i32> {
+    if let Some(report) = &outcome.report {
+        eprintln!("shallop: {report}");
+    }
+    match outcome.limit.as_deref() {
+        Some("memory") => {
+            eprintln!("shallop: the container was ended: it used more than its {} MiB of memory (--memory raises the limit)", options.memory >> 20);
+        }
+        Some("wall clock") => eprintln!("shallop: the container was ended: its time was up (--timeout raises the limit)"),
+        Some(limit) => eprintln!("shallop: the container was ended by its {limit} limit"),
+        None => {}
+    }
+    if options.timings {
+        eprint!("{}", timings.report());
+    }
+    Ok(outcome.exit_code())
+}
+
+fn create(session: &Session, options: &Options, image: &Image) -> Result<Container> {
+    let process = Process::resolve(&defaults(image), &options.overrides, "")?;
+    Ok(session.store.create_container(&NewContainer {
+        name: options.name.clone(),
+        image: image.id,
+        image_name: options.image.clone(),
+        command: process.argv,
+        layers: image.layers.clone(),
+        config: json!({
+            "Tty": options.overrides.tty,
+            "OpenStdin": options.interactive,
+            "Memory": options.memory,
+            "Binds": options.volumes.iter().map(|v| format!("{}:{}", v.source.display(), v.target)).collect::<Vec<_>>(),
+        }),
+    })?)
+}
+
+/// An image's defaults for the process.
+pub fn defaults(image: &Image) -> Defaults {
+    let config = &image.config.config;
+    Defaults {
+        entrypoint: config.entrypoint.clone().unwrap_or_default(),
+        command: config.cmd.clone().unwrap_or_default(),
+        env: config.env.clone(),
+        workdir: config.working_dir.clone(),
+        user: config.user.clone(),
+    }
+}
+
+/// Docker's default host name: the id's first twelve digits.
+fn short(id: &str) -> String {
+    id.chars().take(12).collect()
+}
+
+fn start(
+    session: &Session,
+    options: &Options,
+    image: &Image,
+    container: &Container,
+    timings: &mut Timings,
+) -> Result<Outcome> {
+    let _running = session.store.lock_container(&container.id)?;
+    let hostname = options.hostname.clone().unwrap_or_else(|| short(&container.id));
+    let process = Process::resolve(&defaults(image), &options.overrides, &hostname)?;
+    let request = if image.platform.is_wasi() {
+        wasi::image_request(session, options, image, process)?
+    } else {
+        let upper = session.store.container_upper(&container.id);
+        let open = |path: &Path| {
+            File::options().read(true).write(true).open(path).with_context(|| format!("opening {}", path.display()))
+        };
+        let sandbox = LinuxSandbox {
+            arch: image.platform.architecture.clone(),
+            hostname,
+            process,
+            layers: session.layers(&image.layers)?,
+            upper_journal: open(&upper.journal)?,
+            upper_data: open(&upper.data)?,
+            volumes: options.volumes.clone(),
+            tty: options.overrides.tty,
+            interactive: options.interactive,
+            memory_limit: options.memory,
+            wall_limit: options.wall_limit,
+            strace: options.strace,
+        };
+        let (kernel, cpu) = session.engine_code()?;
+        timings.point("code ready");
+        let trace = options.strace.then(|| std::io::stderr().as_fd().try_clone_to_owned()).transpose()?;
+        sandbox.request(kernel, cpu, Streams { stdio: stdio(options.interactive)?, trace })?
+    };
+    let record = |pid| session.store.set_container_state(&container.id, ContainerState::Running { pid });
+    let terminal = if options.overrides.tty && options.interactive {
+        RawTerminal::enter(std::io::stdin().as_fd())?
+    } else {
+        None
+    };
+    let begun = timings.elapsed();
+    let worker = Worker::start(request)?;
+    timings.point("worker started");
+    record(worker.pid())?;
+    forward_signals(worker.remote()?)?;
+    let outcome = worker.wait();
+    drop(terminal);
+    timings.point("worker ended");
+    let outcome = outcome?;
+    timings.worker(begun, &outcome.marks);
+    Ok(outcome)
+}
+
+/// Our own stdio for the container; without `-i` its stdin is empty.
+pub fn stdio(interactive: bool) -> Result<[OwnedFd; 3]> {
+    let stdin = match interactive {
+        true => std::io::stdin().as_fd().try_clone_to_owned().context("sharing stdin")?,
+        false => File::open("/dev/null").context("opening /dev/null")?.into(),
+    };
+    let stdout = std::io::stdout().as_fd().try_clone_to_owned().context("sharing stdout")?;
+    let stderr = std::io::stderr().as_fd().try_clone_to_owned().context("sharing stderr")?;
+    Ok([stdin, stdout, stderr])
+}
+
+/// Starts a worker that no container record belongs to, and waits.
+fn supervise(request: Request, timings: &mut Timings) -> Result<Outcome> {
+    let begun = timings.elapsed();
+    let worker = Worker::start(request)?;
+    forward_signals(worker.remote()?)?;
+    let outcome = worker.wait()?;
+    timings.point("worker ended");
+    timings.worker(begun, &outcome.marks);
+    Ok(outcome)
+}
+
+/// Passes on the signals that reach this process.
+fn forward_signals(remote: Remote) -> Result<()> {
+    let wanted = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH];
+    let mut signals = Signals::new(wanted).context("catching signals")?;
+    let forward = move || {
+        for signal in signals.forever() {
+            let sent = match signal {
+                SIGWINCH => remote.winsize(),
+                signal => remote.signal(signal as u32),
+            };
+            if sent.is_err() {
+                return;
+            }
+        }
+    };
+    std::thread::Builder::new().name("signals".into()).spawn(forward).context("starting the signal thread")?;
+    Ok(())
+}
