@@ -42,6 +42,8 @@ pub mod wait;
 mod kernel;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use dispatch::{Call, Handler};
 pub use kernel::{Kernel, SpaceMemory};
