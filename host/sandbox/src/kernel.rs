@@ -107,8 +107,8 @@ impl Console {
 /// When it cannot start. What goes wrong later is in [`Outcome::report`].
 pub fn run(artifacts: Artifacts, launch: Launch) -> Result<Outcome> {
     let mut timeline = Timeline { start: Instant::now(), marks: Vec::new(), task_ran: false };
+    // What it could not prepare is only slower, or already done by the caller before it gave up its rights.
     shallop_address_space::prepare();
-    shallop_address_space::fault::install_sigbus().map_err(|e| anyhow!("handling bus errors: {e}"))?;
     let engine = config::engine()?;
     let events = launch.events.clone();
     let interrupt = Interrupt::new(&engine);

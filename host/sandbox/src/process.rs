@@ -109,7 +109,7 @@ impl Process {
 
     /// The control block of a slot.
     pub fn control(&self, slot: Slot) -> Option<Control> {
-        let aligned = slot.control % 8 == 0;
+        let aligned = slot.control.is_multiple_of(8);
         self.engine.at(slot.control, CONTROL_BYTES).filter(|_| aligned).map(|base| Control { base })
     }
 

@@ -100,9 +100,9 @@ pub fn host_stat(stat: &rustix::fs::Stat) -> HostStat {
     HostStat {
         ino: stat.st_ino,
         size: u64::try_from(stat.st_size).unwrap_or(0),
-        mtime_ns: ns(stat.st_mtime, stat.st_mtime_nsec as u64),
-        atime_ns: ns(stat.st_atime, stat.st_atime_nsec as u64),
-        ctime_ns: ns(stat.st_ctime, stat.st_ctime_nsec as u64),
+        mtime_ns: ns(stat.st_mtime, stat.st_mtime_nsec),
+        atime_ns: ns(stat.st_atime, stat.st_atime_nsec),
+        ctime_ns: ns(stat.st_ctime, stat.st_ctime_nsec),
         mode: stat.st_mode,
         nlink: u32::try_from(stat.st_nlink).unwrap_or(u32::MAX),
         blocks: u64::try_from(stat.st_blocks).unwrap_or(0),

@@ -15,6 +15,11 @@ use crate::process::Errno;
 /// The kernel's number of the trace stream.
 const TRACE: u32 = 3;
 
+/// Bytes that a pipe which is ready takes without waiting (pipe(7)): PIPE_BUF.
+const PIECE: usize = 4096;
+
+const NOW: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
+
 pub fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     define!(linker, "stdio_read", read, fd: u32, dst: u32, len: u32);
     define!(linker, "stdio_winsize", winsize, dst: u32);
@@ -54,14 +59,14 @@ fn read(memory: &mut [u8], host: &mut Host, fd: u32, dst: u32, len: u32) -> Resu
 /// Whether a read would not wait.
 fn readable(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
     let mut fds = [PollFd::new(&fd, PollFlags::IN)];
-    match poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {
+    match poll(&mut fds, Some(&NOW)) {
         Ok(count) => Ok(count != 0),
         Err(Os::INTR) => Ok(false),
         Err(error) => Err(os_errno(error)),
     }
 }
 
-/// Writes what fits; waits, but not past the end of the sandbox.
+/// Writes what fits; waits for the first bytes, but not past the end of the sandbox.
 fn write(memory: &[u8], host: &Host, fd: u32, src: u32, len: u32) -> Result<u64, Errno> {
     let bytes = bytes(memory, src, len)?;
     let target = match fd {
@@ -70,41 +75,39 @@ fn write(memory: &[u8], host: &Host, fd: u32, src: u32, len: u32) -> Result<u64,
         TRACE => host.trace.as_ref().ok_or(libc::EBADF)?.as_fd(),
         _ => return Err(libc::EBADF),
     };
-    loop {
-        if !wait_writable(host, target)? {
-            return Err(libc::EINTR);
+    let mut written = 0;
+    for piece in bytes.chunks(PIECE) {
+        let ready = if written == 0 { wait_writable(host, target)? } else { writable(target, NOW)? };
+        if !ready {
+            break;
         }
-        match rustix::io::write(target, bytes) {
-            Ok(count) => return Ok(count as u64),
-            Err(Os::INTR | Os::AGAIN) => {}
-            Err(error) => return Err(os_errno(error)),
+        match rustix::io::write(target, piece) {
+            Ok(count) => written += count,
+            Err(Os::INTR | Os::AGAIN) => break,
+            Err(error) if written == 0 => return Err(os_errno(error)),
+            Err(_) => break,
         }
     }
+    if written == 0 && len != 0 { Err(libc::EINTR) } else { Ok(written as u64) }
 }
 
 /// Waits until a write would do something. False: the sandbox was ended meanwhile.
 fn wait_writable(host: &Host, fd: BorrowedFd<'_>) -> Result<bool, Errno> {
-    loop {
-        if host.interrupt.ended().is_some() {
-            return Ok(false);
-        }
-        // Events other than the end stay pending: while the descriptor is ready for them, look again every 10 ms.
-        let wake = host.events.descriptor();
-        let mut fds = [PollFd::new(&fd, PollFlags::OUT), PollFd::new(&wake, PollFlags::IN)];
-        match poll(&mut fds, None) {
-            Ok(_) if !fds[0].revents().is_empty() => return Ok(true),
-            Ok(_) => pause(fd)?,
-            Err(Os::INTR) => {}
-            Err(error) => return Err(os_errno(error)),
+    while host.interrupt.ended().is_none() {
+        // Short waits, because only the end may wake this and events of other kinds have to stay pending.
+        if writable(fd, Timespec { tv_sec: 0, tv_nsec: 20_000_000 })? {
+            return Ok(true);
         }
     }
+    Ok(false)
 }
 
-/// Waits up to 10 ms for room to write.
-fn pause(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+/// Waits for room to write.
+fn writable(fd: BorrowedFd<'_>, time: Timespec) -> Result<bool, Errno> {
     let mut fds = [PollFd::new(&fd, PollFlags::OUT)];
-    match poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 10_000_000 })) {
-        Ok(_) | Err(Os::INTR) => Ok(()),
+    match poll(&mut fds, Some(&time)) {
+        Ok(count) => Ok(count != 0),
+        Err(Os::INTR) => Ok(false),
         Err(error) => Err(os_errno(error)),
     }
 }
