@@ -51,6 +51,8 @@ vars! {
     SHALLOP_TEST_REQUIRE_ORACLES = "Tests fail, instead of skipping, where a program they compare with is missing";
     /// Tests only.
     SHALLOP_TEST_SKIPS = "File to which tests append what they skipped";
+    /// Tests only.
+    SHALLOP_TEST_CHILD = "Set for processes that a test starts from its own program";
 }
 
 #[cfg(test)]

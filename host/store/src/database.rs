@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::error::{Doing, Result, StoreError};
@@ -61,6 +62,9 @@ impl Database {
     fn prepare(&self, mut connection: Connection) -> Result<Connection> {
         let set = |name: &str, value: &str| connection.pragma_update(None, name, value).map_err(|e| self.error(e));
         connection.busy_timeout(BUSY_TIMEOUT).map_err(|e| self.error(e))?;
+        // The log stays when the last process closes: each short command would pay several syncs otherwise.
+        let keep_log = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+        connection.set_db_config(keep_log, true).map_err(|e| self.error(e))?;
         set("foreign_keys", "on")?;
         // With WAL, NORMAL keeps the database consistent after kill -9 and power loss; content is synced before rows.
         set("synchronous", if self.wal_is_safe() { "normal" } else { "full" })?;

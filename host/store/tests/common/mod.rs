@@ -69,19 +69,22 @@ pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// Whether a program to compare with is here. Where it is not, the calling test skips itself: this says so, and fails
-/// instead when `SHALLOP_TEST_REQUIRE_ORACLES` is set.
+/// Whether a program to compare with is here. Where it is not, the calling test is to return.
 pub fn oracle(program: &str) -> bool {
-    use shallop_config::env;
     let found = std::process::Command::new(program).arg("--version").output().is_ok_and(|out| out.status.success());
-    if found {
-        return true;
+    if !found {
+        skip(program);
     }
-    assert!(!env::SHALLOP_TEST_REQUIRE_ORACLES.is_set(), "{program} is not installed");
-    println!("skipped: {program} is not installed");
+    found
+}
+
+/// Says that the calling test is skipped for want of something; with `SHALLOP_TEST_REQUIRE_ORACLES` set it fails instead.
+pub fn skip(need: &str) {
+    use shallop_config::env;
+    assert!(!env::SHALLOP_TEST_REQUIRE_ORACLES.is_set(), "this needs {need}");
+    println!("skipped: this needs {need}");
     if let Some(file) = env::SHALLOP_TEST_SKIPS.get() {
         let mut file = std::fs::OpenOptions::new().create(true).append(true).open(file).unwrap();
-        writeln!(file, "store: needs {program}").unwrap();
+        writeln!(file, "store: needs {need}").unwrap();
     }
-    false
 }
