@@ -4,8 +4,8 @@
 //! kernel waits for the host's events or the nearest alarm.
 
 use shallop_host_abi::hypercall::{Exit, event, exit};
-use shallop_linux_abi::signal::*;
 use shallop_linux_abi::Errno;
+use shallop_linux_abi::signal::*;
 
 use crate::kernel::Kernel;
 use crate::signal::deliver::{self, Outcome};
@@ -126,6 +126,8 @@ fn step(k: &mut Kernel, tid: Tid) {
     let again = run_slice(k, tid);
     account(k, tid);
     if again {
+        // Those it woke come before it.
+        wake_ready(k);
         k.enqueue(tid);
         poll_events(k);
     }

@@ -9,8 +9,8 @@ use std::rc::Rc;
 use shallop_host_abi::hypercall::{Exit, exit};
 use shallop_machine::{Isa, Registers};
 use shallop_platform::HostTask;
-use shallop_riscv64::registers::{offset, read, write};
 use shallop_platform::fake::Fake;
+use shallop_riscv64::registers::{offset, read, write};
 
 use crate::fs::tmpfs::Tmpfs;
 use crate::kernel::Kernel;

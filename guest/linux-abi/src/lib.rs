@@ -3,10 +3,10 @@
 
 pub mod clone;
 pub mod elf;
+pub mod errno;
+pub mod file;
 pub mod mman;
 pub mod rlimit;
 pub mod signal;
-pub mod errno;
-pub mod file;
 
 pub use errno::Errno;

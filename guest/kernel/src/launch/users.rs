@@ -30,7 +30,8 @@ pub fn find(k: &Kernel, wanted: &str) -> Result<User, Failure> {
 fn read(k: &Kernel, path: &[u8]) -> String {
     let credentials = Credentials::new(0, 0, Vec::new());
     let root = k.mounts.root();
-    let walk = Walk { mounts: &k.mounts, credentials: &credentials, root: &root, kernel: None, limits: Limits::default() };
+    let walk =
+        Walk { mounts: &k.mounts, credentials: &credentials, root: &root, kernel: None, limits: Limits::default() };
     match walk.resolve(&root, path, true) {
         Ok(place) if place.inode.kind() == FileKind::Regular => String::from_utf8_lossy(&content(&place)).into_owned(),
         _ => String::new(),
@@ -66,7 +67,8 @@ fn choose(wanted: &str, passwd: &str, group: &str) -> Result<User, String> {
     };
     let asked = if name.is_empty() { "0" } else { name };
     let by_number: Option<u32> = asked.parse().ok().filter(|id: &u32| *id < u32::MAX);
-    let found = lines(passwd).find(|line| line.first() == Some(&asked) || by_number.is_some() && number(line.get(2)) == by_number);
+    let found = lines(passwd)
+        .find(|line| line.first() == Some(&asked) || by_number.is_some() && number(line.get(2)) == by_number);
     let mut user = match (&found, by_number) {
         (Some(line), _) => User {
             uid: number(line.get(2)).ok_or_else(|| format!("user {asked} has no number in /etc/passwd"))?,
@@ -88,7 +90,8 @@ fn choose(wanted: &str, passwd: &str, group: &str) -> Result<User, String> {
 
 /// Groups that list a user as member.
 fn memberships(login: &str, group: &str) -> Vec<u32> {
-    let member = |line: &Vec<&str>| line.get(3).is_some_and(|list| list.split(',').any(|m| !m.is_empty() && m == login));
+    let member =
+        |line: &Vec<&str>| line.get(3).is_some_and(|list| list.split(',').any(|m| !m.is_empty() && m == login));
     lines(group).filter(member).filter_map(|line| number(line.get(2))).collect()
 }
 
@@ -116,7 +119,10 @@ mod tests {
         assert_eq!(choose("33", PASSWD, GROUP).unwrap(), web);
         assert_eq!(choose("33:audio", PASSWD, GROUP).unwrap().gid, 29);
         assert!(choose("33:audio", PASSWD, GROUP).unwrap().groups.is_empty());
-        assert_eq!(choose("1000:1001", PASSWD, GROUP).unwrap(), User { uid: 1000, gid: 1001, groups: vec![], home: "/".into() });
+        assert_eq!(
+            choose("1000:1001", PASSWD, GROUP).unwrap(),
+            User { uid: 1000, gid: 1001, groups: vec![], home: "/".into() }
+        );
         assert!(choose("nobody", PASSWD, GROUP).is_err());
         assert!(choose("root:nogroup", PASSWD, GROUP).is_err());
     }

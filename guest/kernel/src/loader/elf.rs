@@ -139,7 +139,8 @@ impl Image {
         let mut mapped_to = 0;
         for load in self.headers.iter().filter(|h| h.kind == PT_LOAD && h.memory_len != 0) {
             let addr = bias.wrapping_add(load.addr);
-            let end = addr.checked_add(load.memory_len).and_then(page_up).filter(|e| *e < HIGHEST).ok_or(Errno::ENOMEM)?;
+            let end =
+                addr.checked_add(load.memory_len).and_then(page_up).filter(|e| *e < HIGHEST).ok_or(Errno::ENOMEM)?;
             if page_down(addr) < mapped_to {
                 return Err(Errno::ENOEXEC);
             }
@@ -171,7 +172,8 @@ mod tests {
 
     #[test]
     fn bounds_and_header_address_come_from_the_segments() {
-        let image = Image::from_headers(vec![load(0, 0x1_0000, 0x500, 0x500), load(0x500, 0x1_1500, 8, 32)], 0x600, 64).unwrap();
+        let image = Image::from_headers(vec![load(0, 0x1_0000, 0x500, 0x500), load(0x500, 0x1_1500, 8, 32)], 0x600, 64)
+            .unwrap();
         assert_eq!((image.start, image.end, image.headers_at), (0x1_0000, 0x1_1520, 0x1_0040));
     }
 

@@ -109,7 +109,8 @@ pub fn load(k: &Kernel, tid: Tid, location: Location, mut program: Program) -> R
             Some(line) => {
                 let path = std::mem::take(&mut program.path);
                 let rest = program.argv.drain(..).skip(1);
-                program.argv = [line.interpreter.clone()].into_iter().chain(line.argument).chain([path]).chain(rest).collect();
+                program.argv =
+                    [line.interpreter.clone()].into_iter().chain(line.argument).chain([path]).chain(rest).collect();
                 location = find(k, tid, &line.interpreter)?;
                 program.path = line.interpreter;
             }
@@ -203,15 +204,30 @@ fn stack_limit(k: &Kernel, tid: Tid) -> u64 {
 
 fn map_stack(mm: &mut Mm, top: u64, size: u64, executable: bool) -> Result<(), Errno> {
     let prot = PROT_READ | PROT_WRITE | if executable { PROT_EXEC } else { 0 };
-    let request =
-        Request { addr: top - size, len: size, prot, shared: false, fixed: Fixed::NoReplace, file: None, name: "[stack]" };
+    let request = Request {
+        addr: top - size,
+        len: size,
+        prot,
+        shared: false,
+        fixed: Fixed::NoReplace,
+        file: None,
+        name: "[stack]",
+    };
     mm.mmap(request).map(drop)
 }
 
 /// The page with the code that calls rt_sigreturn.
 fn map_restorer(k: &Kernel, mm: &mut Mm) -> Result<(), Errno> {
     let prot = PROT_READ | PROT_WRITE;
-    mm.mmap(Request { addr: RESTORER, len: PAGE, prot, shared: false, fixed: Fixed::NoReplace, file: None, name: "[vdso]" })?;
+    mm.mmap(Request {
+        addr: RESTORER,
+        len: PAGE,
+        prot,
+        shared: false,
+        fixed: Fixed::NoReplace,
+        file: None,
+        name: "[vdso]",
+    })?;
     let code = k.isa.restorer_code();
     if k.platform.write(mm.space(), RESTORER, code) < code.len() {
         return Err(Errno::ENOMEM);

@@ -10,7 +10,13 @@ use crate::tunables::PAGE;
 
 /// Writes everything below `top`; returns the stack pointer and the auxiliary vector's bytes. `words` are added to those
 /// that every program gets.
-pub fn build(k: &Kernel, mm: &mut Mm, top: u64, program: &Program, words: &[(u64, u64)]) -> Result<(u64, Vec<u8>), Errno> {
+pub fn build(
+    k: &Kernel,
+    mm: &mut Mm,
+    top: u64,
+    program: &Program,
+    words: &[(u64, u64)],
+) -> Result<(u64, Vec<u8>), Errno> {
     // From the top down: 8 zero bytes, the path, environment, arguments, platform, random bytes; then the vectors.
     let mut area = Area { end: top - 8, bytes: Vec::new() };
     let execfn = area.string(&program.path);

@@ -55,7 +55,8 @@ impl Mm {
     /// mremap(2): returns the new address.
     pub fn mremap(&mut self, old: u64, old_len: u64, new_len: u64, flags: u32, new: u64) -> Result<u64, Errno> {
         let known = MREMAP_MAYMOVE | MREMAP_FIXED;
-        if flags & !known != 0 || !old.is_multiple_of(PAGE) || flags & MREMAP_FIXED != 0 && flags & MREMAP_MAYMOVE == 0 {
+        if flags & !known != 0 || !old.is_multiple_of(PAGE) || flags & MREMAP_FIXED != 0 && flags & MREMAP_MAYMOVE == 0
+        {
             return Err(Errno::EINVAL);
         }
         let old_len = page_up(old_len).ok_or(Errno::EINVAL)?;

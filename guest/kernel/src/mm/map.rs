@@ -7,14 +7,17 @@ use shallop_linux_abi::mman::*;
 
 use super::{Content, Fixed, Mm, Object, Request, Vma, page_down, page_up};
 use crate::tunables::{HIGHEST, LOWEST, PAGE};
-use crate::vfs::open_file::OpenFile;
 use crate::vfs::Backing;
+use crate::vfs::open_file::OpenFile;
 use crate::wait::Stop;
 
 impl Mm {
     /// mmap(2): returns the address.
     pub fn mmap(&mut self, request: Request) -> Result<u64, Errno> {
-        let len = page_up(request.len).filter(|len| *len != 0).ok_or(Errno::EINVAL)?;
+        let len = page_up(request.len).ok_or(Errno::ENOMEM)?;
+        if len == 0 {
+            return Err(Errno::EINVAL);
+        }
         if len > HIGHEST - LOWEST {
             return Err(Errno::ENOMEM);
         }

@@ -72,7 +72,8 @@ impl Vma {
 
     /// Whether `next`, which starts where this one ends, is more of the same.
     fn continues(&self, next: &Vma) -> bool {
-        let same = self.end == next.start && self.prot == next.prot && self.shared == next.shared && self.name == next.name;
+        let same =
+            self.end == next.start && self.prot == next.prot && self.shared == next.shared && self.name == next.name;
         same && match (&self.content, &next.content) {
             (Content::Anon { backed: a }, Content::Anon { backed: b }) => a == b,
             (Content::Shared { object: a, offset: x }, Content::Shared { object: b, offset: y }) => {

@@ -124,7 +124,8 @@ impl Actions {
     /// execve(2): handlers go back to the default, ignored signals stay ignored.
     pub fn exec(&mut self) {
         for action in &mut self.0 {
-            *action = Action { handler: if action.handler == SIG_IGN { SIG_IGN } else { SIG_DFL }, ..Action::default() };
+            *action =
+                Action { handler: if action.handler == SIG_IGN { SIG_IGN } else { SIG_DFL }, ..Action::default() };
         }
     }
 
@@ -152,7 +153,9 @@ pub fn default_action(signal: u32) -> Disposition {
         SIGCHLD | SIGURG | SIGWINCH => Disposition::Ignore,
         SIGCONT => Disposition::Continue,
         SIGSTOP | SIGTSTP | SIGTTIN | SIGTTOU => Disposition::Stop,
-        SIGQUIT | SIGILL | SIGTRAP | SIGABRT | SIGBUS | SIGFPE | SIGSEGV | SIGXCPU | SIGXFSZ | SIGSYS => Disposition::Core,
+        SIGQUIT | SIGILL | SIGTRAP | SIGABRT | SIGBUS | SIGFPE | SIGSEGV | SIGXCPU | SIGXFSZ | SIGSYS => {
+            Disposition::Core
+        }
         _ => Disposition::Terminate,
     }
 }
@@ -213,7 +216,8 @@ impl Pending {
 
     /// Takes the most urgent one of `allowed`: faults first, then the lowest number.
     pub fn take(&mut self, allowed: u64) -> Option<SignalInfo> {
-        const FAULTS: u64 = 1 << (SIGSEGV - 1) | 1 << (SIGBUS - 1) | 1 << (SIGILL - 1) | 1 << (SIGTRAP - 1) | 1 << (SIGFPE - 1);
+        const FAULTS: u64 =
+            1 << (SIGSEGV - 1) | 1 << (SIGBUS - 1) | 1 << (SIGILL - 1) | 1 << (SIGTRAP - 1) | 1 << (SIGFPE - 1);
         let ready = self.set & allowed;
         if ready == 0 {
             return None;

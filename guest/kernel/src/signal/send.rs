@@ -28,7 +28,7 @@ pub fn send(k: &mut Kernel, target: Target, info: SignalInfo) {
 }
 
 fn send_to(k: &mut Kernel, pid: Pid, tid: Option<Tid>, info: SignalInfo) {
-    if !k.processes.get(pid).is_some_and(|p| !p.is_zombie()) {
+    if k.processes.get(pid).is_none_or(|p| p.is_zombie()) {
         return;
     }
     prepare(k, pid, info.signal);

@@ -109,7 +109,8 @@ impl SocketEnd {
             let over = channel.ended.get() || channel.deaf.get();
             return if over { Ok(Received::default()) } else { Err(self.wait(nonblock)) };
         }
-        let received = if self.kind == Kind::Stream { channel.take_bytes(buf, peek) } else { channel.take_one(buf, peek) };
+        let received =
+            if self.kind == Kind::Stream { channel.take_bytes(buf, peek) } else { channel.take_one(buf, peek) };
         if !peek {
             self.queue.wake();
         }

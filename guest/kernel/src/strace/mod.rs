@@ -31,7 +31,8 @@ pub struct Trace {
 /// A call begins.
 pub fn entered(k: &mut Kernel, call: &Call) {
     let formats = argument_formats(call.number);
-    let arguments: Vec<_> = formats.iter().enumerate().map(|(i, f)| value::before(k, call, *f, i).unwrap_or_default()).collect();
+    let arguments: Vec<_> =
+        formats.iter().enumerate().map(|(i, f)| value::before(k, call, *f, i).unwrap_or_default()).collect();
     if matches!(call.number, EXIT | EXIT_GROUP) {
         // It does not come back, and its task will be gone.
         let line = format!("{}({}) = ?", value::name(call.number), arguments.join(", "));
@@ -140,7 +141,8 @@ fn write_result(line: &mut String, number: u64, value: i64) {
 
 /// Writes a line, with its task's number when there are several.
 fn emit(k: &Kernel, tid: Tid, line: &str) {
-    let text = if k.tasks.count() > 1 || tid.0 != 1 { format!("[pid {}] {line}\n", tid.0) } else { format!("{line}\n") };
+    let text =
+        if k.tasks.count() > 1 || tid.0 != 1 { format!("[pid {}] {line}\n", tid.0) } else { format!("{line}\n") };
     let mut rest = text.as_bytes();
     while !rest.is_empty() {
         match k.platform.stdio_write(STREAM, rest) {

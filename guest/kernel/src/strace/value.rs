@@ -30,7 +30,9 @@ pub fn name(number: u64) -> Cow<'static, str> {
 pub fn signal(number: u32) -> Cow<'static, str> {
     match sig::name(number) {
         Some(name) => Cow::Borrowed(name),
-        None if (sig::SIGRTMIN..=sig::NSIG).contains(&number) => Cow::Owned(format!("SIGRT_{}", number - sig::SIGRTMIN)),
+        None if (sig::SIGRTMIN..=sig::NSIG).contains(&number) => {
+            Cow::Owned(format!("SIGRT_{}", number - sig::SIGRTMIN))
+        }
         None => Cow::Owned(number.to_string()),
     }
 }
@@ -144,9 +146,12 @@ fn quoted(text: &[u8], len: u64) -> String {
 }
 
 fn strings(k: &Kernel, call: &Call, addr: u64) -> String {
+    if addr == 0 {
+        return "NULL".into();
+    }
     let mut list = Vec::new();
     let mut at = addr;
-    while addr != 0 {
+    loop {
         match k.read_u64(call.tid, at) {
             Ok(0) => break,
             Err(_) => return pointer(addr),
@@ -158,7 +163,7 @@ fn strings(k: &Kernel, call: &Call, addr: u64) -> String {
         }
         at = at.wrapping_add(8);
     }
-    if addr == 0 { "NULL".into() } else { format!("[{}]", list.join(", ")) }
+    format!("[{}]", list.join(", "))
 }
 
 fn timespec(k: &Kernel, call: &Call, addr: u64) -> String {

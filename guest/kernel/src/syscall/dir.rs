@@ -42,7 +42,7 @@ pub fn getdents64(k: &mut Kernel, call: &Call) -> SysResult {
             position = entry.next;
         }
     }
-    if out.is_empty() && entries_after(k, call.tid, &file, position)?.first().is_some() {
+    if out.is_empty() && !entries_after(k, call.tid, &file, position)?.is_empty() {
         return Err(Errno::EINVAL.into());
     }
     k.write_memory(call.tid, buf, &out)?;

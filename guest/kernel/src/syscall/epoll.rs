@@ -10,9 +10,9 @@ use crate::dispatch::Call;
 use crate::epoll::EpollFile;
 use crate::kernel::Kernel;
 use crate::signal::mask;
+use crate::vfs::File;
 use crate::vfs::anonymous::{self, Label};
 use crate::vfs::open_file::OpenFile;
-use crate::vfs::File;
 use crate::wait::{OnSignal, Stop, SysResult, Wait};
 
 /// Bytes of struct epoll_event where it is not packed (everywhere but on x86-64).

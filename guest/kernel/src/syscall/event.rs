@@ -81,11 +81,8 @@ pub fn eventfd2(k: &mut Kernel, call: &Call) -> SysResult {
     if flags & !(SEMAPHORE | open::CLOEXEC | open::NONBLOCK) != 0 {
         return Err(Errno::EINVAL.into());
     }
-    let file = EventFile {
-        count: Cell::new(initial.into()),
-        semaphore: flags & SEMAPHORE != 0,
-        queue: WaitQueue::new(),
-    };
+    let file =
+        EventFile { count: Cell::new(initial.into()), semaphore: flags & SEMAPHORE != 0, queue: WaitQueue::new() };
     let place = anonymous::location(&k.io, Label::Anon("eventfd"), 0, 0, k.now_realtime());
     let file = OpenFile::new(Rc::new(file), place, open::RDWR | flags & open::NONBLOCK, &k.io.locks);
     Ok(k.install(call.tid, file, flags & open::CLOEXEC != 0)?.into())

@@ -66,10 +66,13 @@ fn read_program(k: &Kernel, tid: Tid, path: Vec<u8>, argv: u64, env: u64) -> Res
 fn read_strings(k: &Kernel, tid: Tid, addr: u64, left: &mut usize) -> Result<Vec<Vec<u8>>, Errno> {
     let mut list = Vec::new();
     let mut at = addr;
-    while addr != 0 {
+    if addr == 0 {
+        return Ok(list);
+    }
+    loop {
         let pointer = k.read_u64(tid, at)?;
         if pointer == 0 {
-            break;
+            return Ok(list);
         }
         let string = k.read_string(tid, pointer, ARGUMENT_MAX).map_err(|e| match e {
             Errno::ENAMETOOLONG => Errno::E2BIG,
@@ -77,7 +80,6 @@ fn read_strings(k: &Kernel, tid: Tid, addr: u64, left: &mut usize) -> Result<Vec
         })?;
         *left = left.checked_sub(string.len() + 9).ok_or(Errno::E2BIG)?;
         list.push(string);
-        at += 8;
+        at = at.wrapping_add(8);
     }
-    Ok(list)
 }

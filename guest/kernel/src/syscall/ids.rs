@@ -103,7 +103,11 @@ fn may_set(k: &Kernel, call: &Call, group: bool) -> bool {
 }
 
 fn install(k: &mut Kernel, tid: Tid, group: bool, ids: [u32; 3]) -> SysResult {
-    if group { set_groups(k, tid, ids) } else { set_users(k, tid, ids) }
+    if group {
+        set_groups(k, tid, ids)
+    } else {
+        set_users(k, tid, ids)
+    }
     Ok(0)
 }
 
@@ -176,7 +180,8 @@ pub fn setresgid(k: &mut Kernel, call: &Call) -> SysResult {
 
 /// `setfsuid(uid)`: returns the old one, whether it could be changed or not.
 pub fn setfsuid(k: &mut Kernel, call: &Call) -> SysResult {
-    let (id, allowed) = (call.args[0] as u32, may_set(k, call, false) || held(k, call, false).contains(&(call.args[0] as u32)));
+    let (id, allowed) =
+        (call.args[0] as u32, may_set(k, call, false) || held(k, call, false).contains(&(call.args[0] as u32)));
     let who = &mut k.task_mut(call.tid).credentials;
     let old = who.fsuid;
     if id != KEEP && allowed {
@@ -187,7 +192,8 @@ pub fn setfsuid(k: &mut Kernel, call: &Call) -> SysResult {
 
 /// `setfsgid(gid)`: as [`setfsuid`].
 pub fn setfsgid(k: &mut Kernel, call: &Call) -> SysResult {
-    let (id, allowed) = (call.args[0] as u32, may_set(k, call, true) || held(k, call, true).contains(&(call.args[0] as u32)));
+    let (id, allowed) =
+        (call.args[0] as u32, may_set(k, call, true) || held(k, call, true).contains(&(call.args[0] as u32)));
     let who = &mut k.task_mut(call.tid).credentials;
     let old = who.fsgid;
     if id != KEEP && allowed {

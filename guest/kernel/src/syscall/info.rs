@@ -16,14 +16,8 @@ const NAME_FIELD: usize = 65;
 
 /// `uname(buffer)`
 pub fn uname(k: &mut Kernel, call: &Call) -> SysResult {
-    let fields: [&[u8]; 6] = [
-        b"Linux",
-        &k.hostname,
-        OS_RELEASE.as_bytes(),
-        OS_VERSION.as_bytes(),
-        k.isa.machine().as_bytes(),
-        b"(none)",
-    ];
+    let fields: [&[u8]; 6] =
+        [b"Linux", &k.hostname, OS_RELEASE.as_bytes(), OS_VERSION.as_bytes(), k.isa.machine().as_bytes(), b"(none)"];
     let mut bytes = [0; 6 * NAME_FIELD];
     for (place, field) in bytes.chunks_exact_mut(NAME_FIELD).zip(fields) {
         let len = field.len().min(NAME_FIELD - 1);
@@ -169,7 +163,8 @@ pub fn prlimit64(k: &mut Kernel, call: &Call) -> SysResult {
         pid => k.tasks.get(Tid(pid)).map(|task| task.pid).ok_or(Errno::ESRCH)?,
     };
     let uid = k.task(call.tid).credentials.uid;
-    if pid != k.task(call.tid).pid && uid != k.process(pid).uid && !k.task(call.tid).credentials.has(cap::SYS_RESOURCE) {
+    if pid != k.task(call.tid).pid && uid != k.process(pid).uid && !k.task(call.tid).credentials.has(cap::SYS_RESOURCE)
+    {
         return Err(Errno::EPERM.into());
     }
     let before = k.process(pid).rlimits[which];

@@ -63,7 +63,8 @@ fn tty_ioctl(k: &mut Kernel, call: &Call, tty: &TtyFile, request: u32) -> SysRes
         let file = OpenFile::new(Rc::new(TtyFile::slave(&tty.tty)), place, flags, &k.io.locks);
         return Ok(k.install(call.tid, file, flags & open::CLOEXEC != 0)?.into());
     }
-    let changes = matches!(request, req::TCSETS | req::TCSETSW | req::TCSETSF | req::TCFLSH | req::TCXONC | req::TCSBRK);
+    let changes =
+        matches!(request, req::TCSETS | req::TCSETSW | req::TCSETSF | req::TCFLSH | req::TCXONC | req::TCSBRK);
     if changes {
         job::check_write(k, call.tid, tty, true)?;
     }

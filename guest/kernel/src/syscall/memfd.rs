@@ -19,7 +19,9 @@ const NAME_BYTES: usize = 249;
 /// `memfd_create(name, flags)`: seals are accepted by flag, not kept.
 pub fn memfd_create(k: &mut Kernel, call: &Call) -> SysResult {
     let flags = call.args[1] as u32;
-    if flags & !(CLOEXEC | ALLOW_SEALING | NOEXEC_SEAL | EXEC) != 0 || flags & (NOEXEC_SEAL | EXEC) == NOEXEC_SEAL | EXEC {
+    if flags & !(CLOEXEC | ALLOW_SEALING | NOEXEC_SEAL | EXEC) != 0
+        || flags & (NOEXEC_SEAL | EXEC) == NOEXEC_SEAL | EXEC
+    {
         return Err(Errno::EINVAL.into());
     }
     let name = k.read_string(call.tid, call.args[0], NAME_BYTES).map_err(|errno| match errno {

@@ -173,10 +173,8 @@ fn open_fifo(k: &mut Kernel, tid: Tid, location: &Location, flags: u32) -> Resul
         return Err(Errno::ENXIO.into());
     }
     let others = |pipe: &Pipe| if reader { pipe.opened().1 } else { pipe.opened().0 };
-    let opening = saved.map_or_else(
-        || Opening { seen: others(&pipe), end: Rc::new(PipeEnd::new(&pipe, flags)) },
-        |opening| *opening,
-    );
+    let opening = saved
+        .map_or_else(|| Opening { seen: others(&pipe), end: Rc::new(PipeEnd::new(&pipe, flags)) }, |opening| *opening);
     let present = if reader { pipe.writers() > 0 } else { pipe.readers() > 0 };
     if nonblock || !(reader || writer) || present || others(&pipe) != opening.seen {
         return Ok(opening.end);

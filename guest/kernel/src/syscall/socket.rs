@@ -214,7 +214,8 @@ fn passed_files(k: &Kernel, tid: Tid, header: &Header) -> Result<Vec<Rc<OpenFile
     while rest.len() >= CONTROL_HEADER {
         let len = u64::from_le_bytes(std::array::from_fn(|i| rest[i]));
         let word = |at: usize| u32::from_le_bytes(std::array::from_fn(|i| rest[at + i]));
-        let len = usize::try_from(len).ok().filter(|l| (CONTROL_HEADER..=rest.len()).contains(l)).ok_or(Errno::EINVAL)?;
+        let len =
+            usize::try_from(len).ok().filter(|l| (CONTROL_HEADER..=rest.len()).contains(l)).ok_or(Errno::EINVAL)?;
         if (word(8), word(12)) == (SOL_SOCKET, SCM_RIGHTS) {
             for fd in rest[CONTROL_HEADER..len].chunks_exact(4) {
                 let fd = u32::from_le_bytes([fd[0], fd[1], fd[2], fd[3]]);

@@ -24,7 +24,8 @@ fn by_fd(k: &Kernel, call: &Call) -> Result<Location, Errno> {
 
 /// An attribute's name: ERANGE when too long, EOPNOTSUPP outside the four namespaces.
 fn name(k: &Kernel, tid: Tid, addr: u64) -> Result<Vec<u8>, Errno> {
-    let name = k.read_string(tid, addr, NAME_MAX).map_err(|e| if e == Errno::ENAMETOOLONG { Errno::ERANGE } else { e })?;
+    let name =
+        k.read_string(tid, addr, NAME_MAX).map_err(|e| if e == Errno::ENAMETOOLONG { Errno::ERANGE } else { e })?;
     if name.is_empty() {
         return Err(Errno::ERANGE);
     }

@@ -98,7 +98,8 @@ pub fn release_futexes(k: &mut Kernel, tid: Tid) {
 /// Marks the robust futexes that the task still holds (get_robust_list(2), the kernel's robust-futexes text).
 fn walk_robust_list(k: &mut Kernel, tid: Tid, pid: Pid, head: u64) {
     let memory = k.memory(tid);
-    let (Ok(first), Ok(offset), Ok(pending)) = (memory.read_u64(head), memory.read_u64(head + 8), memory.read_u64(head + 16))
+    let (Ok(first), Ok(offset), Ok(pending)) =
+        (memory.read_u64(head), memory.read_u64(head + 8), memory.read_u64(head + 16))
     else {
         return;
     };

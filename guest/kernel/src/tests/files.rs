@@ -9,7 +9,8 @@ const CWD: u64 = -100i64 as u64;
 fn links_are_followed_until_they_go_round() {
     let (mut k, fake) = kernel();
     let tid = crate::Tid(1);
-    for (at, text) in [(0, "a\0"), (8, "b\0"), (16, "d/e\0"), (24, "d\0"), (32, "../f\0"), (40, "f\0"), (48, "d/e/\0")] {
+    for (at, text) in [(0, "a\0"), (8, "b\0"), (16, "d/e\0"), (24, "d\0"), (32, "../f\0"), (40, "f\0"), (48, "d/e/\0")]
+    {
         k.write_memory(tid, DATA + at, text.as_bytes()).unwrap();
     }
     let (script, results) = straight(vec![
@@ -94,11 +95,7 @@ fn a_second_writer_waits_for_the_lock() {
         ("flock", vec![0, 8]),
         ("wait4", vec![2, 0, 0, 0]),
     ]);
-    let (child, got) = straight(vec![
-        ("openat", vec![CWD, DATA, 2, 0]),
-        ("flock", vec![1, 6]),
-        ("flock", vec![1, 2]),
-    ]);
+    let (child, got) = straight(vec![("openat", vec![CWD, DATA, 2, 0]), ("flock", vec![1, 6]), ("flock", vec![1, 2])]);
     run(&mut k, fake, vec![parent, child]);
     assert_eq!(*results.borrow(), [0, 0, 2, 0, 0, 2]);
     assert_eq!(*got.borrow(), [1, -11, 0]);

@@ -31,12 +31,15 @@ impl Label {
     }
 }
 
+/// Gives what opening the file again, with open(2)'s flags, gives.
+pub type Reopen = Box<dyn Fn(u32) -> Rc<dyn File>>;
+
 /// An inode that only descriptors reach. `reopen`, when set, is what opening it through `/proc/self/fd` gives.
 pub struct AnonymousInode {
     kind: Option<FileKind>,
     stat: Cell<(u32, u32, u32, Timespec)>,
     ino: u64,
-    reopen: Option<Box<dyn Fn(u32) -> Rc<dyn File>>>,
+    reopen: Option<Reopen>,
 }
 
 /// The pseudo file system they are on.
@@ -51,14 +54,7 @@ pub fn location(io: &IoState, label: Label, uid: u32, gid: u32, now: Timespec) -
 }
 
 /// As [`location`], for files that can be opened again through `/proc/self/fd`.
-pub fn reopenable(
-    io: &IoState,
-    label: Label,
-    uid: u32,
-    gid: u32,
-    now: Timespec,
-    reopen: Option<Box<dyn Fn(u32) -> Rc<dyn File>>>,
-) -> Location {
+pub fn reopenable(io: &IoState, label: Label, uid: u32, gid: u32, now: Timespec, reopen: Option<Reopen>) -> Location {
     let ino = io.next_anonymous.get() + 1;
     io.next_anonymous.set(ino);
     let kind = match label {
