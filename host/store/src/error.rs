@@ -18,7 +18,7 @@ pub enum StoreError {
     #[error(
         "image with reference {name} was found but does not provide the specified platform ({wanted}): it is for {found}"
     )]
-    WrongPlatform { name: String, wanted: Platform, found: Platform },
+    WrongPlatform { name: String, wanted: Box<Platform>, found: Box<Platform> },
     #[error(transparent)]
     Reference(#[from] ReferenceError),
     /// A removal that would take something from a container or from another name.

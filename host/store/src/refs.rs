@@ -58,7 +58,7 @@ impl Store {
     pub fn resolve(&self, name: &str, platform: Option<&Platform>) -> Result<Image> {
         let image = self.database.read(|t| locate(t, name))?.0;
         if let Some(wanted) = platform.filter(|wanted| !wanted.matches(&image.platform)) {
-            let (wanted, found) = (wanted.clone(), image.platform);
+            let (wanted, found) = (Box::new(wanted.clone()), Box::new(image.platform));
             return Err(StoreError::WrongPlatform { name: name.to_owned(), wanted, found });
         }
         self.complete(image)
