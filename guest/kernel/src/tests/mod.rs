@@ -2,6 +2,7 @@
 
 mod blocking;
 mod files;
+mod launch;
 mod processes;
 mod signals;
 
