@@ -1,0 +1,222 @@
+//! The C programs of `tests/syscall` say the same inside a container (riscv64) as on the machine the tests run on.
+//!
+//! Each family is one test and one container: a shell script runs its programs one after another, each in an empty
+//! folder, and marks where one begins and how it ended. The machine's own output is the expectation.
+
+use shallop_test_support::shallop::folder;
+use shallop_test_support::{Finished, Shallop, command, oracle, workspace};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// Programs (`family/name`) that cannot agree, and why. They are compiled but not compared.
+const NOT_COMPARED: &[(&str, &str)] = &[];
+
+const FLAGS: &[&str] = &["-std=gnu11", "-O1", "-w", "-pthread"];
+const COMPILE_LIMIT: Duration = Duration::from_secs(120);
+/// For one family inside, in seconds; the processes outside get a little longer.
+const FAMILY_SECONDS: u64 = 240;
+
+/// Runs the programs that follow the two folders: `$1` with the programs, `$2` to work in.
+const SCRIPT: &str = r#"programs=$1 work=$2
+shift 2
+for name in "$@"; do
+    mkdir -p "$work/$name" && cd "$work/$name" || exit 99
+    echo "=== $name"
+    "$programs/$name" </dev/null
+    echo "--- $?"
+done
+"#;
+
+/// What one program printed, and its exit code; `None` when it never came to an end.
+#[derive(Debug, PartialEq, Eq)]
+struct Section {
+    name: String,
+    output: String,
+    status: Option<i32>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Target {
+    name: &'static str,
+    compiler: &'static str,
+    flags: &'static [&'static str],
+}
+
+const NATIVE: Target = Target { name: "native", compiler: "gcc", flags: &[] };
+const RISCV64: Target = Target { name: "riscv64", compiler: "riscv64-linux-gnu-gcc", flags: &["-static"] };
+
+/// The names of a family's programs, sorted.
+fn programs(family: &str) -> Vec<String> {
+    let folder = workspace().join("tests/syscall").join(family);
+    let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.expect("read a folder entry").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "c"))
+        .map(|path| path.file_stem().expect("a file has a name").to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+/// Compile a family for a target; programs newer than their sources stay. Gives their folder.
+fn compile(target: Target, family: &str, names: &[String]) -> PathBuf {
+    let sources = workspace().join("tests/syscall");
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("syscall").join(target.name).join(family);
+    fs::create_dir_all(&folder).expect("create the folder of programs");
+    for name in names {
+        let source = sources.join(family).join(format!("{name}.c"));
+        let program = folder.join(name);
+        if is_newer(&program, &[&source, &sources.join("check.h")]) {
+            continue;
+        }
+        let mut gcc = Command::new(target.compiler);
+        gcc.args(FLAGS).args(target.flags).arg("-I").arg(&sources).arg(&source).arg("-o").arg(&program);
+        let done = command::run(&mut gcc, b"", COMPILE_LIMIT);
+        assert_eq!(done.code, 0, "{} {}:\n{}", target.compiler, source.display(), done.stderr);
+    }
+    fs::write(folder.join("run.sh"), SCRIPT).expect("write run.sh");
+    folder
+}
+
+fn is_newer(program: &Path, sources: &[&Path]) -> bool {
+    let time = |path: &Path| path.metadata().and_then(|meta| meta.modified()).ok();
+    let Some(made) = time(program) else { return false };
+    sources.iter().all(|source| time(source).is_some_and(|changed| changed < made))
+}
+
+fn run_native(programs: &Path, names: &[String]) -> Finished {
+    let work = folder();
+    let mut sh = Command::new("sh");
+    sh.arg(programs.join("run.sh")).arg(programs).arg(work.path()).args(names).env("LC_ALL", "C");
+    command::run(&mut sh, b"", Duration::from_secs(FAMILY_SECONDS + 30))
+}
+
+fn run_inside(shallop: &Shallop, programs: &Path, names: &[String]) -> Finished {
+    let volume = format!("{}:/t:ro", programs.display());
+    let limit = FAMILY_SECONDS.to_string();
+    let mut inside = shallop.command(&["run", "--rm", "--timeout", &limit, "-v", &volume, "-w", "/tmp"]);
+    inside.args(["catalog.internal/busybox", "sh", "/t/run.sh", "/t", "/tmp/w"]).args(names);
+    command::run(&mut inside, b"", Duration::from_secs(FAMILY_SECONDS + 30))
+}
+
+/// Take the output of the script apart. Text before the first mark is dropped.
+fn sections(output: &str) -> Vec<Section> {
+    let mut found: Vec<Section> = Vec::new();
+    for line in output.split_inclusive('\n') {
+        let text = line.trim_end_matches('\n');
+        if let Some(name) = text.strip_prefix("=== ") {
+            found.push(Section { name: name.to_owned(), output: String::new(), status: None });
+        } else if let Some(last) = found.last_mut().filter(|last| last.status.is_none()) {
+            match text.strip_prefix("--- ").and_then(|status| status.parse().ok()) {
+                Some(status) => last.status = Some(status),
+                None => last.output.push_str(line),
+            }
+        }
+    }
+    found
+}
+
+/// Run all, beginning again after each program that takes the container down or never ends.
+fn run_all(names: &[String], run: impl Fn(&[String]) -> Finished) -> (Vec<Section>, String) {
+    let mut all = Vec::new();
+    let mut notes = String::new();
+    let mut rest = names;
+    while !rest.is_empty() {
+        let done = run(rest);
+        let got = sections(&done.stdout);
+        let begun = got.len().max(1).min(rest.len());
+        if got.last().is_none_or(|last| last.status.is_none()) || begun < rest.len() {
+            let how = if done.timed_out { "time limit reached".to_owned() } else { format!("exit code {}", done.code) };
+            notes += &format!("stopped in {}: {how}\n{}\n", rest[begun - 1], done.stderr);
+        }
+        all.extend(got);
+        rest = &rest[begun..];
+    }
+    (all, notes)
+}
+
+/// Where two outputs part: the lines around the first difference.
+fn difference(expected: &Section, found: Option<&Section>) -> String {
+    let Some(found) = found else { return format!("{}: did not run\n", expected.name) };
+    let mut text = format!("{}: expected status {:?}, found {:?}\n", expected.name, expected.status, found.status);
+    let (left, right): (Vec<_>, Vec<_>) = (expected.output.lines().collect(), found.output.lines().collect());
+    let mut shown = 0;
+    for line in 0..left.len().max(right.len()) {
+        let (left, right) = (left.get(line), right.get(line));
+        if left == right || shown == 12 {
+            continue;
+        }
+        shown += 1;
+        text += &format!("  line {}:\n    expected {}\n    found    {}\n", line + 1, or_end(left), or_end(right));
+    }
+    text
+}
+
+fn or_end<'a>(line: Option<&&'a str>) -> &'a str {
+    line.copied().unwrap_or("(end of output)")
+}
+
+/// Compare one family.
+fn family(name: &str) {
+    let suite = format!("syscall {name}");
+    let needed = [("gcc", "gcc"), ("riscv64-linux-gnu-gcc", "gcc-riscv64-linux-gnu")];
+    let shallop = Shallop::shared(env!("CARGO_BIN_EXE_shallop"));
+    if !oracle(&suite, &needed) || !shallop.needs(&suite, &["busybox"]) {
+        return;
+    }
+    let names = programs(name);
+    let (native, riscv64) = (compile(NATIVE, name, &names), compile(RISCV64, name, &names));
+    let compared: Vec<String> = names.into_iter().filter(|program| !is_listed(name, program)).collect();
+    let (expected, trouble) = run_all(&compared, |rest| run_native(&native, rest));
+    assert!(trouble.is_empty(), "on this machine: {trouble}");
+    for section in &expected {
+        assert_eq!(section.status, Some(0), "{} fails on this machine:\n{}", section.name, section.output);
+    }
+    let (found, notes) = run_all(&compared, |rest| run_inside(&shallop, &riscv64, rest));
+    let report: String = expected
+        .iter()
+        .filter(|want| !found.contains(want))
+        .map(|want| difference(want, found.iter().find(|got| got.name == want.name)))
+        .collect();
+    assert!(report.is_empty(), "{name}: {} programs\n{report}{notes}", compared.len());
+}
+
+fn is_listed(family: &str, program: &str) -> bool {
+    NOT_COMPARED.iter().any(|(name, _)| name.split_once('/') == Some((family, program)))
+}
+
+macro_rules! families {
+    ($($name:ident),*) => {
+        const FAMILIES: &[&str] = &[$(stringify!($name)),*];
+        $(#[test]
+        fn $name() {
+            family(stringify!($name));
+        })*
+    };
+}
+
+families!(file, pipe, process, signal, memory, time, poll, futex, ids, limits, tty, proc);
+
+#[test]
+fn every_family_is_tested() {
+    let root = workspace().join("tests/syscall");
+    for entry in fs::read_dir(root).expect("read tests/syscall") {
+        let entry = entry.expect("read a folder entry");
+        let name = entry.file_name().to_string_lossy().into_owned();
+        assert!(!entry.path().is_dir() || FAMILIES.contains(&&*name), "tests/syscall/{name} is not run");
+    }
+    for (program, reason) in NOT_COMPARED {
+        let source = workspace().join("tests/syscall").join(format!("{program}.c"));
+        assert!(source.exists() && !reason.is_empty(), "{program} is listed in vain");
+    }
+}
+
+#[test]
+fn output_is_taken_apart() {
+    let found = sections("noise\n=== a\none\n--- 0\nbetween\n=== b\n--- x\n");
+    assert_eq!(found.len(), 2);
+    assert_eq!((&*found[0].output, found[0].status), ("one\n", Some(0)));
+    assert_eq!((&*found[1].output, found[1].status), ("--- x\n", None));
+}
