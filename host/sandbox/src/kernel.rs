@@ -168,7 +168,9 @@ fn outcome(mut host: Host, result: wasmtime::Result<()>) -> Outcome {
     host.spaces.clear();
     let marks = std::mem::take(&mut host.timeline.marks);
     if let Some(status) = host.exit {
-        return Outcome { status, marks, ..Outcome::default() };
+        // The kernel could not start the container when it says so on its own stderr, which no program reaches.
+        let report = Some(host.console.text()).filter(|said| status == FAILED && !said.is_empty());
+        return Outcome { status, marks, report, limit: None };
     }
     if let Some(ending) = host.interrupt.ended() {
         return Outcome { status: KILLED, marks, limit: ending.limit(), ..Outcome::default() };

@@ -181,3 +181,54 @@ impl Control {
         u64::from(self.word(16)) | u64::from(self.word(20)) << 32
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use shallop_address_space::Protection;
+    use wasmtime::Module;
+
+    use super::*;
+    use crate::config;
+    use crate::task::{Stop, load_registers};
+
+    const AT: u64 = 0x20_0000;
+    const STORE: u64 = 2;
+
+    fn cpu() -> Cpu {
+        let engine = config::engine().unwrap();
+        let wasm = wat::parse_str(include_str!("../tests/common/cpu.wat")).unwrap();
+        Cpu::new(&engine, &Module::new(&engine, wasm).unwrap()).unwrap()
+    }
+
+    fn store(process: &Process, task: &mut Task, addr: u64) -> Stop {
+        let registers: Vec<u8> = [STORE, addr, 7].iter().flat_map(|word| word.to_le_bytes()).collect();
+        // SAFETY: the block is longer, and the task is suspended.
+        unsafe { load_registers(process.registers(task.slot).unwrap(), &registers) };
+        task.run()
+    }
+
+    #[test]
+    fn a_store_to_a_watched_page_is_repaired_unseen() {
+        let mut cpu = cpu();
+        let mut process = Process::new(cpu.engine_bytes).unwrap();
+        process.space.map_anon(AT, 0x3000, Protection::READ | Protection::WRITE).unwrap();
+        let mut task = process.create_task(&mut cpu, 0).unwrap();
+        process.space.track_dirty(AT, 0x3000).unwrap();
+        assert!(matches!(store(&process, &mut task, AT + 0x1008), Stop::Suspended));
+        assert_eq!(process.space.take_dirty(AT, 0x3000), [AT + 0x1000]);
+        assert!(matches!(store(&process, &mut task, AT + 0x3000), Stop::Fault(_)));
+    }
+
+    #[test]
+    fn slots_run_out_and_come_back() {
+        let mut cpu = cpu();
+        let mut process = Process::new(cpu.engine_bytes).unwrap();
+        process.next_slot = SLOTS - 1;
+        let task = process.create_task(&mut cpu, 0).unwrap();
+        assert_eq!(process.create_task(&mut cpu, 0).err(), Some(libc::EAGAIN));
+        let slot = task.slot;
+        drop(task);
+        process.release(slot);
+        assert!(process.create_task(&mut cpu, 0).is_ok());
+    }
+}

@@ -89,6 +89,17 @@ fn a_panic_of_the_kernel_is_reported_with_what_it_said() {
 }
 
 #[test]
+fn a_kernel_that_gives_up_says_why() {
+    let say = "(i64.store (i32.const 8192) (i64.const 0x6f6f6c6720686f))
+        (i32.store (i32.const 8208) (i32.const 8192)) (i32.store (i32.const 8212) (i32.const 7))
+        (drop (call $fd_write (i32.const 2) (i32.const 8208) (i32.const 1) (i32.const 8220)))";
+    let outcome = run_kernel(&format!("{say} (call $exit (i32.const 0x7d00))"), Setup::default());
+    assert_eq!((outcome.status, outcome.report.as_deref()), (125 << 8, Some("oh gloo")));
+    expect_status(125 << 8, "(call $exit (i32.const 0x7d00))");
+    expect_status(1 << 8, &format!("{say} (call $exit (i32.const 0x100))"));
+}
+
+#[test]
 fn a_kernel_that_returns_or_calls_what_it_does_not_have_is_reported() {
     assert!(run_kernel("", Setup::default()).report.is_some_and(|text| text.contains("without an exit status")));
     let unknown = run_kernel("(call $unknown (i32.const 0) (i32.const 0))", Setup::default());
