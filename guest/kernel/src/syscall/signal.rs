@@ -96,6 +96,7 @@ pub fn rt_sigtimedwait(k: &mut Kernel, call: &Call) -> SysResult {
         if info != 0 {
             k.write_memory(call.tid, info, &found.bytes())?;
         }
+        crate::signal::show_pending(k, pid);
         return Ok(found.signal.into());
     }
     let deadline = match (k.task(call.tid).progress.deadline, timeout) {
