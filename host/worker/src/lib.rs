@@ -32,6 +32,7 @@ pub fn main() -> Result<()> {
 
 fn run(control: &UnixStream, received: Received) -> Result<Outcome> {
     take_stdio(received.stdio)?;
+    shield()?;
     let events = Events::new().context("making the event descriptor")?;
     // What the jail would refuse later: the page map that fork reads.
     shallop_address_space::prepare();
@@ -50,6 +51,16 @@ fn take_stdio([stdin, stdout, stderr]: [OwnedFd; 3]) -> Result<()> {
     rustix::stdio::dup2_stdin(&stdin).context("placing stdin")?;
     rustix::stdio::dup2_stdout(&stdout).context("placing stdout")?;
     rustix::stdio::dup2_stderr(&stderr).context("placing stderr")
+}
+
+/// The terminal's signals are for the supervisor, which passes them on; this process shares its process group, so that it
+/// may read from the terminal.
+fn shield() -> Result<()> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT};
+    for signal in [SIGINT, SIGQUIT, SIGHUP] {
+        signal_hook::flag::register(signal, Arc::default()).context("shielding the worker from signals")?;
+    }
+    Ok(())
 }
 
 /// Obeys the supervisor's commands; its going away ends the sandbox.

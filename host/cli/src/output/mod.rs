@@ -1,5 +1,6 @@
 //! What a person reads: tables, JSON, build progress, errors.
 
+pub mod format;
 pub mod progress;
 pub mod table;
 

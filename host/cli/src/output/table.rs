@@ -1,27 +1,45 @@
 //! Columns padded to their widest cell, three blanks between, as `docker ps` prints them.
 
-/// Renders a heading and rows; every row has as many cells as the heading.
-pub fn render(heading: &[&str], rows: &[Vec<String>]) -> String {
-    let width = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].chars().count());
-        cells.chain([heading[column].chars().count()]).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..heading.len()).map(width).collect();
-    let mut out = String::new();
-    let heading: Vec<String> = heading.iter().map(|h| (*h).to_owned()).collect();
-    for row in std::iter::once(&heading).chain(rows) {
-        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        out.push_str(cells.join("   ").trim_end());
-        out.push('\n');
+/// A heading and rows; every row has as many cells as the heading.
+pub struct Table {
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    pub fn new(heading: &[&str]) -> Table {
+        Table { rows: vec![heading.iter().map(|word| (*word).to_owned()).collect()] }
     }
-    out
+
+    pub fn row(&mut self, cells: Vec<String>) {
+        self.rows.push(cells);
+    }
+
+    /// The lines.
+    pub fn render(&self) -> String {
+        let columns = self.rows[0].len();
+        let width = |column: usize| self.rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        let widths: Vec<usize> = (0..columns).map(width).collect();
+        let mut out = String::new();
+        for row in &self.rows {
+            let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+            out.push_str(cells.join("   ").trim_end());
+            out.push('\n');
+        }
+        out
+    }
+
+    pub fn print(&self) {
+        print!("{}", self.render());
+    }
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
     fn columns_line_up() {
-        let rows = vec![vec!["a".into(), "bb".into()], vec!["cccc".into(), "d".into()]];
-        assert_eq!(super::render(&["X", "Y"], &rows), "X      Y\na      bb\ncccc   d\n");
+        let mut table = super::Table::new(&["X", "Y"]);
+        table.row(vec!["a".into(), "bb".into()]);
+        table.row(vec!["cccc".into(), "d".into()]);
+        assert_eq!(table.render(), "X      Y\na      bb\ncccc   d\n");
     }
 }

@@ -1,0 +1,82 @@
+//! `shallop catalog`: base images made from Debian packages.
+
+use std::io::IsTerminal;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use clap::Subcommand;
+use shallop_engine::Session;
+
+use crate::output::table::Table;
+
+#[derive(Debug, Subcommand)]
+#[command(after_help = "Examples:
+  shallop catalog ls
+  shallop catalog build python")]
+pub enum Catalog {
+    /// Build one image of the catalog from packages fetched by this machine's apt
+    Build {
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// Say nothing but the image's ID
+        #[arg(short, long)]
+        quiet: bool,
+    },
+    /// List the catalog
+    #[command(alias = "list")]
+    Ls,
+}
+
+impl Catalog {
+    pub fn run(self) -> Result<u8> {
+        match self {
+            Catalog::Build { name, quiet } => build(&name, quiet),
+            Catalog::Ls => {
+                let mut table = Table::new(&["NAME", "DESCRIPTION"]);
+                for recipe in shallop_catalog::RECIPES {
+                    table.row(vec![format!("catalog/{}", recipe.name), recipe.summary.to_owned()]);
+                }
+                table.row(vec!["catalog/hello-world".into(), "A greeting; part of this program".into()]);
+                table.print();
+                Ok(0)
+            }
+        }
+    }
+}
+
+fn build(name: &str, quiet: bool) -> Result<u8> {
+    let short = name.trim_start_matches("catalog.internal/").trim_start_matches("catalog/");
+    let Some(recipe) = shallop_catalog::lookup(short) else {
+        let names: Vec<&str> = shallop_catalog::RECIPES.iter().map(|recipe| recipe.name).collect();
+        bail!("the catalog has no {name}; it has: {}", names.join(", "));
+    };
+    if !shallop_catalog::Apt::available() {
+        bail!("catalog images are made from Debian packages, and this machine has no apt with a Debian source");
+    }
+    let session = Session::open()?;
+    let begun = Instant::now();
+    let live = std::io::stderr().is_terminal();
+    let mut last = String::new();
+    let id = shallop_engine::catalog::build(&session, recipe, &mut |phase| {
+        // Counting phases (unpacking 3/80) are one line that moves on a terminal, one line in all elsewhere.
+        let word = phase.split(' ').next().unwrap_or_default().to_owned();
+        match (quiet, live) {
+            (true, _) => {}
+            (_, true) => eprint!("\r\x1b[K{:6.1}s {phase}", begun.elapsed().as_secs_f64()),
+            (_, false) if word != last => eprintln!("{:6.1}s {phase}", begun.elapsed().as_secs_f64()),
+            _ => {}
+        }
+        last = word;
+    });
+    if live && !quiet {
+        eprint!("\r\x1b[K");
+    }
+    let id = id.with_context(|| format!("building catalog/{short}"))?;
+    if quiet {
+        println!("{id}");
+    } else {
+        eprintln!("catalog.internal/{short} {} in {:.1}s", id.short(), begun.elapsed().as_secs_f64());
+        eprintln!("maintainer scripts were not run: what they do for these packages, the recipe did");
+    }
+    Ok(0)
+}
