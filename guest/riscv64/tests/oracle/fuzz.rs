@@ -25,8 +25,8 @@ pub fn mutated(random: &mut Random) -> Option<Case> {
 }
 
 /// System calls, counters and the processor's own registers are not the same on both sides; hints of later
-/// extensions are in MISC-MEM; the plain processor has an older rule for the minimum of a signalling NaN, and some emulators
-/// run a vector extension's whole-register accesses on it.
+/// extensions are in MISC-MEM; the plain processor has an older rule for the minimum of a signalling NaN, and some
+/// emulators run the vector extension's whole-register accesses on it.
 fn is_usable(instruction: u32) -> bool {
     let opcode = instruction & 0x7f;
     let is_minimum = instruction & 0xf800_007f == 0x2800_0053;
