@@ -25,5 +25,8 @@ pub const PAGE: u64 = 4096;
 /// Bytes of a space; guest addresses are below.
 pub const SPACE: u64 = 1 << 32;
 
-/// Bytes at each end of a space that are never mapped.
-pub const EDGE: u64 = 1 << 20;
+/// Lowest address that can be mapped: Linux's default vm.mmap_min_addr, where static programs begin.
+pub const LOWEST: u64 = 64 << 10;
+
+/// End of what can be mapped: the last MiB never is.
+pub const HIGHEST: u64 = SPACE - (1 << 20);

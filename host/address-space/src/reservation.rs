@@ -159,7 +159,7 @@ fn host_prot(prot: Protection) -> ProtFlags {
 pub fn check_range(addr: u64, len: u64) -> Result<std::ops::Range<u64>, Error> {
     let end = addr.checked_add(len).ok_or(Error::EINVAL)?;
     let aligned = addr.is_multiple_of(PAGE) && len.is_multiple_of(PAGE);
-    if !aligned || len == 0 || addr < crate::EDGE || end > SPACE - crate::EDGE {
+    if !aligned || len == 0 || addr < crate::LOWEST || end > crate::HIGHEST {
         return Err(Error::EINVAL);
     }
     Ok(addr..end)

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::object::MemoryObject;
-use crate::{EDGE, SPACE};
+use crate::{HIGHEST, LOWEST, SPACE};
 use std::os::unix::fs::FileExt;
 
 const AT: u64 = 0x20_0000;
@@ -25,10 +25,10 @@ fn object(pages: u64) -> (Arc<File>, AddressSpace) {
 #[test]
 fn the_edges_and_bad_ranges_are_refused() {
     let mut space = space();
-    let top = SPACE - EDGE;
+    let top = HIGHEST;
     for (addr, len) in [
         (0, PAGE),
-        (EDGE - PAGE, 2 * PAGE),
+        (LOWEST - PAGE, 2 * PAGE),
         (top, PAGE),
         (top - PAGE, 2 * PAGE),
         (SPACE, PAGE),
@@ -43,9 +43,9 @@ fn the_edges_and_bad_ranges_are_refused() {
         assert_eq!(space.reserve(addr, len), Err(Error::EINVAL));
         assert_eq!(space.move_pages(addr, AT + (1 << 20), len), Err(Error::EINVAL));
     }
-    space.map_anon(EDGE, PAGE, RW).expect("lowest page");
+    space.map_anon(LOWEST, PAGE, RW).expect("lowest page");
     space.map_anon(top - PAGE, PAGE, RW).expect("highest page");
-    space.map_anon(EDGE, top - EDGE, RW).expect("everything");
+    space.map_anon(LOWEST, top - LOWEST, RW).expect("everything");
     assert_eq!(space.regions().count(), 1);
 }
 
