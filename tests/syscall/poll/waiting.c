@@ -73,8 +73,10 @@ int main(void) {
     soon.tv_usec = 20000;
     SHOW(select(100, &readers, NULL, NULL, &soon));
     printf("left %ld, set %d\n", (long)soon.tv_usec, FD_ISSET(b[0], &readers));
-    FD_SET(500, &readers);
-    SHOW(select(501, &readers, NULL, NULL, &soon));
+    int closed = dup(a[0]);
+    close(closed);
+    FD_SET(closed, &readers);
+    SHOW(select(closed + 1, &readers, NULL, NULL, &soon));
     SHOW(select(-1, NULL, NULL, NULL, &soon));
     raise(SIGUSR1);
     FD_ZERO(&readers);

@@ -18,11 +18,11 @@ int main(void) {
     CHECK(fd >= 0);
     uint64_t count = 0;
     SHOW(read(fd, &count, 8));
-    struct itimerspec timer = {.it_value = {0, 20000000}}, old;
+    struct itimerspec timer = {.it_value = {0, 300000000}}, old;
     SHOW(timerfd_settime(fd, 0, &timer, NULL));
     SHOW(read(fd, &count, 8));
     CHECK(timerfd_gettime(fd, &old) == 0);
-    printf("running %d, interval %ld\n", old.it_value.tv_nsec > 0 && old.it_value.tv_nsec <= 20000000,
+    printf("running %d, interval %ld\n", old.it_value.tv_nsec > 0 && old.it_value.tv_nsec <= 300000000,
            old.it_interval.tv_nsec);
     struct pollfd one = {.fd = fd, .events = POLLIN};
     SHOW(poll(&one, 1, 10000));
@@ -55,7 +55,6 @@ int main(void) {
     OUTCOME(timerfd_create(77, 0));
     OUTCOME(timerfd_create(CLOCK_REALTIME, 0x40));
     SHOW(write(fd, &count, 8));
-    SHOW(timerfd_gettime(0, &old) == 0);
 
     struct sigaction action = {.sa_sigaction = on_timer, .sa_flags = SA_SIGINFO};
     CHECK(sigaction(SIGRTMIN, &action, NULL) == 0);
