@@ -25,7 +25,7 @@ impl Apt {
     /// Prepares the private state in `dir` and fetches the package lists when they are older than a day.
     pub fn prepare(dir: &Path, arch: &'static str) -> Result<Apt> {
         let apt = Apt { dir: dir.to_owned(), arch };
-        for sub in ["state/lists/partial", "cache/archives/partial"] {
+        for sub in ["state/lists/partial", "cache/archives/partial", "none/partial"] {
             fs::create_dir_all(dir.join(sub)).with_context(|| format!("creating {}/{sub}", dir.display()))?;
         }
         let status = dir.join("state/status");
@@ -47,7 +47,9 @@ impl Apt {
 
     /// Downloads `packages` and what they depend on; the files, in apt's order. Signatures and digests are apt's to check.
     pub fn download(&self, packages: &[&str]) -> Result<Vec<PathBuf>> {
-        let uris = self.run(&[&["install", "--print-uris", "-y", "-qq"], packages].concat())?;
+        // Apt leaves out of the list what is in its archive folder: it is asked with an empty one.
+        let nothing = format!("Dir::Cache::archives={}", self.dir.join("none").display());
+        let uris = self.run(&[&["install", "-o", &nothing, "--print-uris", "-y", "-qq"], packages].concat())?;
         let mut files = Vec::new();
         for line in uris.lines().filter(|line| line.starts_with('\'')) {
             // 'URI' name size digest
@@ -58,7 +60,6 @@ impl Apt {
         if files.iter().any(|file| !file.exists()) {
             self.run(&[&["install", "--download-only", "-y", "-qq"], packages].concat())?;
         }
-        // What was there before is not in the list of URIs any more: the files themselves are the answer.
         match files.iter().find(|file| !file.exists()) {
             Some(missing) => bail!("apt downloaded no {}", missing.display()),
             None => Ok(files),
