@@ -4,9 +4,17 @@ use std::fmt::Write as _;
 
 use crate::table::{ROWS, Row, Support};
 
-/// The page, in Markdown.
+const INTRODUCTION: &str = "\
+# System calls
+
+What `guest/kernel/src/table.rs` says of each call that Linux programs may make. A call that is not named here fails with
+ENOSYS; `shallop run --strace` names it. This page is written from the table: after a change run
+`SHALLOP_TEST_BLESS=1 cargo test -p shallop-kernel --lib quirks`.
+";
+
+/// The page, in Markdown; `docs/syscalls.md` is this text.
 pub fn page() -> String {
-    let mut out = String::from("# System calls\n\nCalls that are not named here fail with ENOSYS.\n");
+    let mut out = String::from(INTRODUCTION);
     section(&mut out, "As on Linux", Support::Full);
     section(&mut out, "With limits", Support::Partial);
     section(&mut out, "Refused", Support::Refused);
@@ -36,5 +44,15 @@ mod tests {
         for row in crate::table::ROWS {
             assert_eq!(page.matches(&format!("`{}`", row.name)).count(), 1, "{}", row.name);
         }
+    }
+
+    #[test]
+    fn the_page_in_docs_is_this_page() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/syscalls.md");
+        if std::env::var_os("SHALLOP_TEST_BLESS").is_some() {
+            std::fs::write(&path, super::page()).unwrap();
+        }
+        let stored = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(stored == super::page(), "docs/syscalls.md is old; run this test with SHALLOP_TEST_BLESS=1");
     }
 }

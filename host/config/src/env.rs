@@ -52,6 +52,8 @@ vars! {
     /// Tests only.
     SHALLOP_TEST_SKIPS = "File to which tests append what they skipped";
     /// Tests only.
+    SHALLOP_TEST_BLESS = "Tests that compare a generated page with the stored one store the new one";
+    /// Tests only.
     SHALLOP_TEST_CHILD = "Set for processes that a test starts from its own program";
 }
 
