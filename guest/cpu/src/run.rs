@@ -42,99 +42,93 @@ impl Running {
         unsafe { read_volatile(&raw const (*self.control).preempt) != 0 }
     }
 
-    /// The cell at `pc`, decoding it if need be. A trap on the way is a fetch fault at `pc`.
-    #[cold]
-    #[inline(never)]
-    fn enter(words: *mut u64, pc: u64) -> Result<*const Cell, Exit> {
-        // SAFETY: `words` are a slot's registers.
-        unsafe {
-            *words.add(word::PC) = pc;
-            words.add(word::CURRENT).cast::<usize>().write(0);
-        }
-        cell_at(pc)
-    }
-
-    /// The cell at a computed address.
     #[inline(always)]
-    fn jump_to(&mut self, pc: u64) -> Result<(), Exit> {
-        self.jumps += 1;
-        let found = if pc >> 32 == 0 { cache::find(pc as u32) } else { None };
-        self.cell = match found {
-            Some(cell) if !self.preempted() => cell,
-            _ => self.arrive(pc)?,
-        };
-        Ok(())
+    fn set_pc(&mut self, pc: u64) {
+        self.set_word(word::PC, pc);
     }
 
-    /// The static target of the current cell.
-    #[inline(always)]
-    fn jump(&mut self, offset: i32) -> Result<(), Exit> {
-        self.jumps += 1;
-        // SAFETY: the current cell is of the arena.
-        let linked = unsafe { *cache::link_of(self.cell) };
-        if linked.is_null() || self.preempted() {
-            let from = self.cell;
-            let generation = cache::generation();
-            let target = self.pc().wrapping_add(offset as u64);
-            self.cell = self.arrive(target)?;
-            if cache::generation() == generation {
-                // SAFETY: no cell was dropped, so `from` is still of the arena.
-                unsafe { *cache::link_of(from) = self.cell };
-            }
-        } else {
-            self.cell = linked;
-        }
-        Ok(())
-    }
-
-    /// The cell at `pc`, unless the task has to yield before it.
-    #[inline(always)]
-    fn arrive(&self, pc: u64) -> Result<*const Cell, Exit> {
-        if self.preempted() {
-            // SAFETY: the words are the slot's registers.
-            unsafe { *self.words.add(word::PC) = pc };
-            return Err(Exit::Yield);
-        }
-        Running::enter(self.words, pc)
-    }
-
-    /// Goes where the current op leads; gives the exit and the pc to continue at when that is out of the engine.
-    #[inline(always)]
-    fn follow(&mut self, leave: Leave) -> Result<(), Exit> {
-        match leave {
-            Leave::Jump(offset) => self.jump(offset),
-            Leave::To(pc) => self.jump_to(pc),
-            Leave::FenceI => {
-                let next = self.next_pc();
-                cache::reset();
-                self.jump_to(next)
-            }
-            Leave::Exit(exit) => {
-                let pc = if exit == Exit::Syscall { self.next_pc() } else { self.pc() };
-                // SAFETY: the words are the slot's registers.
-                unsafe { *self.words.add(word::PC) = pc };
-                Err(exit)
-            }
-        }
-    }
-
+    /// Address after the current instruction.
     #[inline(always)]
     fn next_pc(&self) -> u64 {
         // SAFETY: the current cell is of the arena.
         self.pc() + u64::from(unsafe { (*self.cell).op.len })
     }
 
-    /// Adds the jumps to the counter.
-    fn count_jumps(&mut self) -> u64 {
+    /// The current cell's jump, or the computed one, when its target is known and the task need not yield.
+    #[inline(always)]
+    fn known_target(&self, leave: Leave) -> Option<*const Cell> {
+        let target = match leave {
+            // SAFETY: the current cell is of the arena.
+            Leave::Jump(_) => unsafe { *cache::link_of(self.cell) },
+            Leave::To(pc) if pc >> 32 == 0 => cache::find(pc as u32)?,
+            _ => return None,
+        };
+        (!target.is_null() && !self.preempted()).then_some(target)
+    }
+
+    /// Goes where the loop could not go by itself.
+    ///
+    /// # Errors
+    /// The exit, when that is out of the engine; the registers hold the pc to continue at.
+    fn follow(&mut self, leave: Leave) -> Result<(), Exit> {
+        match leave {
+            Leave::Jump(offset) => self.link(self.pc().wrapping_add(offset as u64)),
+            Leave::To(pc) => self.enter(pc),
+            Leave::FenceI => {
+                let next = self.next_pc();
+                cache::reset();
+                self.enter(next)
+            }
+            Leave::Deferred => self.execute_deferred(),
+            Leave::Exit(exit) => {
+                self.set_pc(if exit == Exit::Syscall { self.next_pc() } else { self.pc() });
+                Err(exit)
+            }
+        }
+    }
+
+    /// Makes the cell at `pc` the current one, decoding it if need be. A trap on the way is a fetch fault at `pc`.
+    fn enter(&mut self, pc: u64) -> Result<(), Exit> {
+        self.set_pc(pc);
+        if self.preempted() {
+            return Err(Exit::Yield);
+        }
         // SAFETY: the word is in the slot's registers.
-        let counter = unsafe { &mut *self.words.add(word::COUNTER) };
-        *counter = counter.wrapping_add(self.jumps);
-        self.jumps = 0;
-        *counter
+        unsafe { *self.current() = 0 };
+        self.cell = cell_at(pc)?;
+        Ok(())
+    }
+
+    /// Enters `pc`, and has the current cell's jump lead there from now on.
+    fn link(&mut self, pc: u64) -> Result<(), Exit> {
+        let (from, generation) = (self.cell, cache::generation());
+        self.enter(pc)?;
+        if cache::generation() == generation {
+            // SAFETY: no cell was dropped, so `from` is still of the arena.
+            unsafe { *cache::link_of(from) = self.cell };
+        }
+        Ok(())
+    }
+
+    /// Executes the current op, which the loop deferred, and goes on after it.
+    fn execute_deferred(&mut self) -> Result<(), Exit> {
+        // SAFETY: the current cell is of the arena.
+        let op = unsafe { (*self.cell).op };
+        match execute(&mut Interpreter(Complete(self)), &op) {
+            Ok(()) => {
+                // SAFETY: an op that lets the next one follow is never the last of its line.
+                self.cell = unsafe { self.cell.add(1) };
+                Ok(())
+            }
+            // Ops that jump are not deferred, so there is no more than one step of this.
+            Err(leave) => self.follow(leave),
+        }
     }
 }
 
 impl Guest for Running {
+    const DEFERS: bool = true;
+
     #[inline(always)]
     fn word(&self, index: usize) -> u64 {
         debug_assert!(index < word::COUNT);
@@ -177,48 +171,89 @@ impl Guest for Running {
         memory::store(address as u32, value, width).map_err(|_| fault)
     }
 
-    #[inline(always)]
+    /// Each call is one instruction, the time between them the jumps that were taken.
     fn count(&mut self) -> u64 {
-        self.jumps += 1;
-        self.count_jumps()
+        let count = self.word(word::COUNTER).wrapping_add(self.jumps + 1);
+        self.jumps = 0;
+        self.set_word(word::COUNTER, count);
+        count
+    }
+}
+
+/// The running task, for ops that the loop deferred.
+struct Complete<'a>(&'a mut Running);
+
+impl Guest for Complete<'_> {
+    const DEFERS: bool = false;
+
+    fn word(&self, index: usize) -> u64 {
+        self.0.word(index)
+    }
+
+    fn set_word(&mut self, index: usize, value: u64) {
+        self.0.set_word(index, value);
+    }
+
+    fn pc(&self) -> u64 {
+        self.0.pc()
+    }
+
+    fn load(&mut self, address: u64, width: Width, signed: bool) -> Result<u64, Exit> {
+        self.0.load(address, width, signed)
+    }
+
+    fn store(&mut self, address: u64, value: u64, width: Width) -> Result<(), Exit> {
+        self.0.store(address, value, width)
+    }
+
+    fn count(&mut self) -> u64 {
+        self.0.count()
     }
 }
 
 /// Runs the task of `slot` until it leaves the engine; its registers and control block then tell how.
 pub fn run_to_exit(slot: usize) {
     let mut running = Running::new(slot);
-    // SAFETY: the words are the slot's registers.
-    let pc = unsafe {
-        *running.words = 0;
-        *running.words.add(word::RESERVATION_ADDRESS) = NO_RESERVATION;
-        *running.words.add(word::PC)
+    running.set_word(0, 0);
+    running.set_word(word::RESERVATION_ADDRESS, NO_RESERVATION);
+    let mut next = running.enter(running.word(word::PC));
+    let exit = loop {
+        next = match next {
+            Ok(()) => {
+                let leave = interpret(&mut running);
+                running.follow(leave)
+            }
+            Err(exit) => break exit,
+        }
     };
-    let exit = match running.jump_to(pc) {
-        Ok(()) => interpret(&mut running),
-        Err(exit) => exit,
-    };
+    running.count();
     leave(running.control, exit);
 }
 
-/// Interprets from the current cell on.
-#[inline(always)]
-fn interpret(running: &mut Running) -> Exit {
+/// Interprets from the current cell on, as far as that goes without a call: so this loop keeps all it needs in the
+/// processor's registers.
+#[inline(never)]
+fn interpret(running: &mut Running) -> Leave {
     let Running { words, control, cell, jumps } = *running;
     let mut interpreter = Interpreter(Running { words, control, cell, jumps });
-    let exit = loop {
-        // SAFETY: the current cell is of the arena; what an op does next neither moves nor changes it.
+    let leave = loop {
+        // SAFETY: the current cell is of the arena; what an op does neither moves nor changes it.
         let op = unsafe { &(*interpreter.0.cell).op };
         match execute(&mut interpreter, op) {
             // SAFETY: an op that lets the next one follow is never the last of its line.
             Ok(()) => interpreter.0.cell = unsafe { interpreter.0.cell.add(1) },
-            Err(leave) => match interpreter.0.follow(leave) {
-                Ok(()) => {}
-                Err(exit) => break exit,
+            Err(leave) => match interpreter.0.known_target(leave) {
+                Some(target) => {
+                    interpreter.0.cell = target;
+                    interpreter.0.jumps += 1;
+                }
+                None => break leave,
             },
         }
     };
-    interpreter.0.count_jumps();
-    exit
+    running.cell = interpreter.0.cell;
+    running.jumps = interpreter.0.jumps;
+    leave
 }
 
 /// Fills the control block for the host.

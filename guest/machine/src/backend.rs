@@ -187,7 +187,7 @@ pub trait Backend {
         bits: u32,
     ) -> Result<Self::Word, Self::Leave>;
 
-    fn csr(&mut self, csr: Csr) -> Self::Word;
+    fn csr(&mut self, csr: Csr) -> Result<Self::Word, Self::Leave>;
     fn set_csr(&mut self, csr: Csr, value: Self::Word);
 
     /// Goes to the address `offset` bytes from this instruction.

@@ -5,10 +5,13 @@ use shallop_machine::{Access, Exit};
 
 use crate::decode::{Kind, Op};
 use crate::float::{self, Double, Flags, Format, Rounding, Single};
+use crate::hardware;
 use crate::registers::{NO_RESERVATION, word};
 
 /// The registers and memory that the interpreter works on.
 pub trait Guest {
+    /// Whether operations that take a call or two are left to another interpreter, by [`Leave::Deferred`].
+    const DEFERS: bool;
     /// A 64-bit word of the task's registers, by its index in `Registers`.
     fn word(&self, index: usize) -> u64;
     fn set_word(&mut self, index: usize, value: u64);
@@ -31,6 +34,8 @@ pub enum Leave {
     To(u64),
     /// To the next instruction, after decoded code was dropped.
     FenceI,
+    /// Nowhere: an interpreter that does not defer is to execute this op.
+    Deferred,
     Exit(Exit),
 }
 
@@ -73,10 +78,8 @@ impl<G: Guest> Interpreter<G> {
 
     #[inline(always)]
     fn accrue(&mut self, flags: Flags) {
-        if flags != 0 {
-            let fcsr = self.fcsr() | u64::from(flags);
-            self.0.set_word(word::FCSR, fcsr);
-        }
+        let fcsr = self.fcsr() | u64::from(flags);
+        self.0.set_word(word::FCSR, fcsr);
     }
 
     /// The rounding mode of an instruction's `rm` field.
@@ -184,7 +187,13 @@ impl<G: Guest> Backend for Interpreter<G> {
             true => self.rounding(rounding).ok_or(Leave::Exit(Exit::Illegal(bits)))?,
             false => Rounding::NearestEven,
         };
-        let mut flags = 0;
+        let mut flags = self.fcsr() as u32 & 0x1f;
+        if let Some(value) = hardware::calculate(operation, precision, operands, rounding, flags) {
+            return Ok(value);
+        }
+        if G::DEFERS {
+            return Err(Leave::Deferred);
+        }
         let value = match (operation, precision) {
             (Float::Convert, Precision::Single) => float::f32_to_f64(operands[0], &mut flags),
             (Float::Convert, Precision::Double) => float::f64_to_f32(operands[0], rounding, &mut flags),
@@ -196,13 +205,16 @@ impl<G: Guest> Backend for Interpreter<G> {
     }
 
     #[inline(always)]
-    fn csr(&mut self, csr: Csr) -> u64 {
-        match csr {
+    fn csr(&mut self, csr: Csr) -> Result<u64, Leave> {
+        if G::DEFERS {
+            return Err(Leave::Deferred);
+        }
+        Ok(match csr {
             Csr::Flags => self.fcsr() & 0x1f,
             Csr::Rounding => self.fcsr() >> 5,
             Csr::FloatControl => self.fcsr(),
             Csr::Counter => self.0.count(),
-        }
+        })
     }
 
     #[inline(always)]
@@ -274,9 +286,9 @@ pub fn binary(operation: Binary, a: u64, b: u64) -> u64 {
         Binary::GreaterEqual => u64::from(sa >= sb),
         Binary::GreaterEqualUnsigned => u64::from(a >= b),
         Binary::Mul => a.wrapping_mul(b),
-        Binary::MulHigh => ((i128::from(sa) * i128::from(sb)) >> 64) as u64,
-        Binary::MulHighUnsigned => ((u128::from(a) * u128::from(b)) >> 64) as u64,
-        Binary::MulHighSignedUnsigned => (i128::from(sa).wrapping_mul(i128::from(b)) >> 64) as u64,
+        Binary::MulHigh => high(a, b).wrapping_sub(if sa < 0 { b } else { 0 }).wrapping_sub(if sb < 0 { a } else { 0 }),
+        Binary::MulHighUnsigned => high(a, b),
+        Binary::MulHighSignedUnsigned => high(a, b).wrapping_sub(if sa < 0 { b } else { 0 }),
         Binary::Div => {
             if b == 0 {
                 u64::MAX
@@ -304,6 +316,16 @@ pub fn binary(operation: Binary, a: u64, b: u64) -> u64 {
         Binary::Rem32 => word(if wb == 0 { wa } else { (wa as i32).wrapping_rem(wb as i32) as u32 }),
         Binary::RemUnsigned32 => word(wa.checked_rem(wb).unwrap_or(wa)),
     }
+}
+
+/// The upper half of the product, by halves: a 128-bit product would be a call in wasm.
+#[inline(always)]
+fn high(a: u64, b: u64) -> u64 {
+    const LOW: u64 = 0xffff_ffff;
+    let (a_low, a_high, b_low, b_high) = (a & LOW, a >> 32, b & LOW, b >> 32);
+    let middle = a_high * b_low + (a_low * b_low >> 32);
+    let other = a_low * b_high + (middle & LOW);
+    a_high * b_high + (middle >> 32) + (other >> 32)
 }
 
 /// What a read-modify-write operation stores; operands are sign-extended, which keeps the order of unsigned words.
@@ -353,5 +375,65 @@ fn calculate<F: Format>(operation: Float, [a, b, c]: [u64; 3], rounding: Roundin
         Float::FromI64 => float::from_i64::<F>(a, rounding, flags),
         Float::FromU64 => float::from_u64::<F>(a, rounding, flags),
         Float::Convert => a,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VALUES: [u64; 9] = [0, 1, 2, 7, 0xffff_ffff, 1 << 63, u64::MAX, 0x1234_5678_9abc_def0, 0xfedc_ba98_7654_3210];
+
+    #[test]
+    fn upper_halves_of_products() {
+        for (a, b) in VALUES.iter().flat_map(|a| VALUES.iter().map(move |b| (*a, *b))) {
+            let (sa, sb) = (i128::from(a as i64), i128::from(b as i64));
+            assert_eq!(binary(Binary::MulHigh, a, b), (sa * sb >> 64) as u64);
+            assert_eq!(binary(Binary::MulHighUnsigned, a, b), (u128::from(a) * u128::from(b) >> 64) as u64);
+            assert_eq!(binary(Binary::MulHighSignedUnsigned, a, b), (sa * i128::from(b) >> 64) as u64);
+        }
+    }
+
+    #[test]
+    fn division_has_no_traps() {
+        let minus = |value: i64| value as u64;
+        assert_eq!(binary(Binary::Div, 7, 0), u64::MAX);
+        assert_eq!(binary(Binary::Rem, 7, 0), 7);
+        assert_eq!(binary(Binary::Div, minus(i64::MIN), minus(-1)), minus(i64::MIN));
+        assert_eq!(binary(Binary::Rem, minus(i64::MIN), minus(-1)), 0);
+        assert_eq!(binary(Binary::DivUnsigned, 7, 0), u64::MAX);
+        assert_eq!(binary(Binary::RemUnsigned, 7, 0), 7);
+        assert_eq!(binary(Binary::Div32, 0x8000_0000, minus(-1)), 0xffff_ffff_8000_0000);
+        assert_eq!(binary(Binary::Rem32, 0x8000_0000, minus(-1)), 0);
+        assert_eq!(binary(Binary::DivUnsigned32, 5, 1 << 32), u64::MAX);
+        assert_eq!(binary(Binary::RemUnsigned32, 0x8000_0000, 1 << 32), 0xffff_ffff_8000_0000);
+        assert_eq!(binary(Binary::Rem, minus(-7), 2), minus(-1));
+    }
+
+    #[test]
+    fn words_are_sign_extended() {
+        assert_eq!(binary(Binary::Add32, 0x7fff_ffff, 1), 0xffff_ffff_8000_0000);
+        assert_eq!(binary(Binary::ShiftLeft32, 1, 63), 0xffff_ffff_8000_0000);
+        assert_eq!(binary(Binary::ShiftRight32, 0x1_8000_0000, 31), 1);
+        assert_eq!(binary(Binary::ShiftRightSigned32, 0x8000_0000, 31), u64::MAX);
+        assert_eq!(binary(Binary::ShiftRightSigned, 1 << 63, 127), u64::MAX);
+    }
+
+    #[test]
+    fn unsigned_order_holds_of_extended_words() {
+        assert_eq!(combined(Atomic::MaxUnsigned, 0xffff_ffff_8000_0000, 0x7fff_ffff), 0xffff_ffff_8000_0000);
+        assert_eq!(combined(Atomic::Max, 0xffff_ffff_8000_0000, 0x7fff_ffff), 0x7fff_ffff);
+    }
+
+    #[test]
+    fn writes_to_x0_go_to_the_sink() {
+        let op = crate::decode::decode(0x0015_0013); // addi x0, a0, 1
+        assert_eq!(prepared(op).rd, SINK);
+        let store = crate::decode::decode(0x00b5_3023); // sd a1, 0(a0)
+        assert_eq!(prepared(store), store);
+        let float = crate::decode::decode(0x02a5_7053); // fadd.d ft0, fa0, fa0
+        assert_eq!(prepared(float), float);
+        let copy = crate::decode::decode(0x00b0_0533); // add a0, x0, a1
+        assert_eq!((prepared(copy).kind, prepared(copy).rs1), (Kind::Addi, 11));
     }
 }

@@ -9,6 +9,7 @@ pub mod decode;
 pub mod execute;
 mod f;
 pub mod float;
+mod hardware;
 mod i;
 pub mod interpreter;
 pub mod linux;

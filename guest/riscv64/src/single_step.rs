@@ -70,7 +70,7 @@ pub fn interpret_one<M: Memory>(state: &mut State, memory: &mut M) -> Result<(),
         Ok(()) | Err(Leave::FenceI | Leave::Exit(Exit::Syscall)) => past,
         Err(Leave::Jump(offset)) => pc.wrapping_add(offset as u64),
         Err(Leave::To(target)) => target,
-        Err(Leave::Exit(_)) => pc,
+        Err(Leave::Deferred | Leave::Exit(_)) => pc,
     };
     match left {
         Err(Leave::Exit(exit)) => Err(exit),
@@ -103,6 +103,8 @@ struct Stepped<'a, M> {
 }
 
 impl<M: Memory> Guest for Stepped<'_, M> {
+    const DEFERS: bool = false;
+
     fn word(&self, index: usize) -> u64 {
         match index {
             0..=31 => self.state.x[index],

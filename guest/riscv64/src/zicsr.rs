@@ -23,6 +23,7 @@ enum Update {
     Clear,
 }
 
+#[inline(always)]
 fn access<B: Backend>(b: &mut B, op: &Op, operand: B::Word, update: Update) -> Step<B> {
     let bits = op.imm as u32;
     // Setting or clearing nothing (x0, or an immediate 0) is no write.
@@ -30,7 +31,7 @@ fn access<B: Backend>(b: &mut B, op: &Op, operand: B::Word, update: Update) -> S
     let Some((csr, writable)) = csr(bits >> 20).filter(|(_, writable)| *writable || !writes) else {
         return Err(b.illegal(bits));
     };
-    let old = b.csr(csr);
+    let old = b.csr(csr)?;
     if writable && writes {
         let value = updated(b, old, operand, update);
         b.set_csr(csr, value);
@@ -51,31 +52,37 @@ fn updated<B: Backend>(b: &mut B, old: B::Word, operand: B::Word, update: Update
     }
 }
 
+#[inline(always)]
 pub fn write<B: Backend>(b: &mut B, op: &Op) -> Step<B> {
     let operand = b.x(op.rs1);
     access(b, op, operand, Update::Write)
 }
 
+#[inline(always)]
 pub fn set<B: Backend>(b: &mut B, op: &Op) -> Step<B> {
     let operand = b.x(op.rs1);
     access(b, op, operand, Update::Set)
 }
 
+#[inline(always)]
 pub fn clear<B: Backend>(b: &mut B, op: &Op) -> Step<B> {
     let operand = b.x(op.rs1);
     access(b, op, operand, Update::Clear)
 }
 
+#[inline(always)]
 pub fn write_immediate<B: Backend>(b: &mut B, op: &Op) -> Step<B> {
     let operand = b.constant(u64::from(op.rs1));
     access(b, op, operand, Update::Write)
 }
 
+#[inline(always)]
 pub fn set_immediate<B: Backend>(b: &mut B, op: &Op) -> Step<B> {
     let operand = b.constant(u64::from(op.rs1));
     access(b, op, operand, Update::Set)
 }
 
+#[inline(always)]
 pub fn clear_immediate<B: Backend>(b: &mut B, op: &Op) -> Step<B> {
     let operand = b.constant(u64::from(op.rs1));
     access(b, op, operand, Update::Clear)
