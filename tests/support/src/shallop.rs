@@ -48,6 +48,12 @@ impl Shallop {
         let from = shared.home.join("data");
         let done = Command::new("cp").arg("-a").arg(&from).arg(&copy.home).status().expect("start cp");
         assert!(done.success(), "cp -a {} failed", from.display());
+        let code = shared.home.join("cache/code");
+        if code.is_dir() {
+            // Only to save time: what is not there is compiled.
+            fs::create_dir_all(copy.home.join("cache")).expect("create a cache");
+            let _ = Command::new("cp").arg("-a").arg(&code).arg(copy.home.join("cache")).status();
+        }
         copy
     }
 
