@@ -85,12 +85,12 @@ calls! {
     preadv2 286 syscall::rw::preadv2, "fpudux", Partial, "flags are EOPNOTSUPP";
     pwritev2 287 syscall::rw::pwritev2, "fpudux", Partial, "flags are EOPNOTSUPP";
     lseek 62 syscall::rw::lseek, "fdd", Partial, "SEEK_DATA and SEEK_HOLE see no holes";
-    sendfile 71 syscall::rw::sendfile, "ffpu", Full, "";
-    copy_file_range 285 syscall::rw::copy_file_range, "fpfpux", Full, "";
-    splice 76 syscall::rw::splice, "fpfpux", Partial, "copies";
+    sendfile 71 syscall::copy::sendfile, "ffpu", Full, "";
+    copy_file_range 285 syscall::copy::copy_file_range, "fpfpux", Full, "";
+    splice 76 syscall::copy::splice, "fpfpux", Partial, "copies";
     truncate 45 syscall::rw::truncate, "sd", Full, "";
     ftruncate 46 syscall::rw::ftruncate, "fd", Full, "";
-    fallocate 47 syscall::rw::fallocate, "fxdd", Partial, "growing and KEEP_SIZE; other modes are EOPNOTSUPP";
+    fallocate 47 syscall::rw::fallocate, "fxdd", Partial, "COLLAPSE_RANGE, INSERT_RANGE and UNSHARE_RANGE are EOPNOTSUPP; space is not reserved";
     fsync 82 syscall::rw::fsync, "f", Full, "";
     fdatasync 83 syscall::rw::fsync, "f", Full, "";
     sync 81 syscall::rw::sync, "", Full, "";
@@ -109,7 +109,7 @@ calls! {
     symlinkat 36 syscall::dir::symlinkat, "sfs", Full, "";
     linkat 37 syscall::dir::linkat, "fsfsx", Full, "";
     renameat 38 syscall::dir::renameat, "fsfs", Full, "";
-    renameat2 276 syscall::dir::renameat2, "fsfsx", Partial, "RENAME_NOREPLACE; EXCHANGE and WHITEOUT are EINVAL";
+    renameat2 276 syscall::dir::renameat2, "fsfsx", Partial, "RENAME_WHITEOUT is EINVAL";
     readlinkat 78 syscall::dir::readlinkat, "fsBu", Full, "";
     newfstatat 79 syscall::stat::newfstatat, "fspx", Full, "";
     fstat 80 syscall::stat::fstat, "fp", Full, "";

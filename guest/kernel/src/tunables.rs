@@ -25,7 +25,7 @@ pub const BRK_RANDOM: u64 = 1 << 20;
 pub const MAPPINGS_MAX: usize = 40_000;
 /// Most bytes of arguments and environment (ARG_MAX).
 pub const ARGUMENT_BYTES: usize = 2 << 20;
-/// Most bytes of one argument (MAX_ARG_STRLEN).
+/// Most bytes of one argument, its NUL included (MAX_ARG_STRLEN).
 pub const ARGUMENT_MAX: usize = 128 << 10;
 /// Process ids wrap here.
 pub const PID_MAX: u32 = 32768;

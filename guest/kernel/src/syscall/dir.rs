@@ -88,7 +88,7 @@ fn push_entry(out: &mut Vec<u8>, entry: &DirEntry, limit: usize) -> bool {
 
 fn walk(k: &Kernel, tid: Tid, dirfd: u64, path: u64) -> Result<Found, Errno> {
     let path = k.path_argument(tid, path)?;
-    k.walk_at(tid, dirfd, &path, false, Limits::default())
+    k.walk_at(tid, dirfd, &path, false, Limits { name_only: true, ..Limits::default() })
 }
 
 /// `mkdirat(dirfd, path, mode)`
@@ -176,6 +176,9 @@ pub fn unlinkat(k: &mut Kernel, call: &Call) -> SysResult {
     let directory = flags & at::REMOVEDIR != 0;
     let found = walk(k, call.tid, dirfd, path)?;
     let location = k.check_remove(call.tid, &found, directory)?;
+    if found.slash && location.inode.kind() != FileKind::Directory {
+        return Err(Errno::ENOTDIR.into());
+    }
     match (location.inode.kind() == FileKind::Directory, directory) {
         (true, true) => found.parent.inode.remove_dir(&found.name)?,
         (false, false) => found.parent.inode.unlink(&found.name)?,
@@ -190,14 +193,15 @@ pub fn renameat(k: &mut Kernel, call: &Call) -> SysResult {
     rename(k, call, 0)
 }
 
-/// `renameat2(olddirfd, old, newdirfd, new, flags)`: RENAME_NOREPLACE; RENAME_EXCHANGE and WHITEOUT are EINVAL.
+/// `renameat2(olddirfd, old, newdirfd, new, flags)`: RENAME_NOREPLACE, RENAME_EXCHANGE; RENAME_WHITEOUT is EINVAL.
 pub fn renameat2(k: &mut Kernel, call: &Call) -> SysResult {
     rename(k, call, call.args[4] as u32)
 }
 
 fn rename(k: &mut Kernel, call: &Call, flags: u32) -> SysResult {
     const NOREPLACE: u32 = 1;
-    if flags & !NOREPLACE != 0 {
+    const EXCHANGE: u32 = 2;
+    if flags & !(NOREPLACE | EXCHANGE) != 0 || flags == NOREPLACE | EXCHANGE {
         return Err(Errno::EINVAL.into());
     }
     let [old_dirfd, old, new_dirfd, new, ..] = call.args;
@@ -218,12 +222,74 @@ fn rename(k: &mut Kernel, call: &Call, flags: u32) -> SysResult {
     if !directory && (from.slash || to.slash) {
         return Err(Errno::ENOTDIR.into());
     }
+    if flags & EXCHANGE != 0 {
+        return exchange(k, call.tid, &from, &to, &source);
+    }
     check_rename(k, call.tid, &from, &to, &source, directory)?;
     if to.location.as_ref().is_some_and(|target| target.same(&source)) {
         return Ok(0);
     }
     from.parent.inode.rename(&from.name, &to.parent.inode, &to.name)?;
+    if directory {
+        follow_move(k, &source, &to);
+    }
     Ok(0)
+}
+
+/// RENAME_EXCHANGE: over a third name, which nobody sees as tasks do not run meanwhile.
+fn exchange(k: &mut Kernel, tid: Tid, from: &Found, to: &Found, source: &Location) -> SysResult {
+    let target = to.location.clone().ok_or(Errno::ENOENT)?;
+    let target_directory = target.inode.kind() == FileKind::Directory;
+    if !target_directory && to.slash {
+        return Err(Errno::ENOTDIR.into());
+    }
+    if k.mounts.is_mount_root(&target) {
+        return Err(Errno::EBUSY.into());
+    }
+    let who = &k.task(tid).credentials;
+    for (found, place, other) in [(from, source, to), (to, &target, from)] {
+        k.check_change_directory(tid, &found.parent)?;
+        permission::check_sticky(who, &found.parent.inode.stat()?, &place.inode.stat()?)?;
+        if place.inode.kind() == FileKind::Directory && other.parent_chain().any(|above| above.same(place)) {
+            return Err(Errno::EINVAL.into());
+        }
+    }
+    if target.same(source) {
+        return Ok(0);
+    }
+    let mut random = [0; 8];
+    k.platform.random(&mut random);
+    let aside = format!(".exchange-{:016x}", u64::from_le_bytes(random)).into_bytes();
+    let (a, b) = (&from.parent.inode, &to.parent.inode);
+    a.rename(&from.name, a, &aside)?;
+    if let Err(errno) = b.rename(&to.name, a, &from.name) {
+        a.rename(&aside, a, &from.name)?;
+        return Err(errno.into());
+    }
+    a.rename(&aside, b, &to.name)?;
+    follow_move(k, source, to);
+    follow_move(k, &target, from);
+    Ok(0)
+}
+
+/// Tasks whose current directory is in a directory that moved stay there, under its new name.
+fn follow_move(k: &Kernel, source: &Location, to: &Found) {
+    let target = to.parent.child(&to.name, source.inode.clone());
+    for task in k.tasks.iter() {
+        let Ok(mut context) = task.fs.try_borrow_mut() else { continue };
+        if let Some(place) = moved(&context.cwd, source, &target) {
+            context.cwd = place;
+        }
+    }
+}
+
+/// Where `place` is now, if it was `source` or below it.
+fn moved(place: &Location, source: &Location, target: &Location) -> Option<Location> {
+    if place.same(source) {
+        return Some(target.clone());
+    }
+    let parent = moved(place.parent.as_deref()?, source, target)?;
+    Some(Location { parent: Some(std::rc::Rc::new(parent)), ..place.clone() })
 }
 
 fn check_rename(

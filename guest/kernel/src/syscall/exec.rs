@@ -74,7 +74,7 @@ fn read_strings(k: &Kernel, tid: Tid, addr: u64, left: &mut usize) -> Result<Vec
         if pointer == 0 {
             return Ok(list);
         }
-        let string = k.read_string(tid, pointer, ARGUMENT_MAX).map_err(|e| match e {
+        let string = k.read_string(tid, pointer, ARGUMENT_MAX - 1).map_err(|e| match e {
             Errno::ENAMETOOLONG => Errno::E2BIG,
             other => other,
         })?;

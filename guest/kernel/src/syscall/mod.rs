@@ -1,6 +1,7 @@
 //! Thin doors: one function per system call, a file per family. Each has the type `dispatch::Handler`.
 
 pub mod clone;
+pub mod copy;
 pub mod dir;
 pub mod epoll;
 pub mod event;

@@ -54,6 +54,7 @@ pub fn openat2(k: &mut Kernel, call: &Call) -> SysResult {
         no_magic_links: resolve & (resolve::NO_MAGICLINKS | resolve::NO_SYMLINKS) != 0,
         no_mounts: resolve & resolve::NO_XDEV != 0,
         beneath: resolve & resolve::BENEATH != 0,
+        name_only: false,
     };
     let path = k.path_argument(call.tid, path)?;
     open_at(k, call.tid, dirfd, &path, flags as u32, mode as u32, limits)
@@ -94,11 +95,11 @@ pub fn open_location(
     created: bool,
 ) -> Result<Rc<OpenFile>, Stop> {
     let kind = location.inode.kind();
-    if kind == FileKind::Symlink && flags & open::PATH == 0 {
-        return Err(Errno::ELOOP.into());
-    }
     if flags & open::DIRECTORY != 0 && kind != FileKind::Directory {
         return Err(Errno::ENOTDIR.into());
+    }
+    if kind == FileKind::Symlink && flags & open::PATH == 0 {
+        return Err(Errno::ELOOP.into());
     }
     if flags & open::PATH != 0 {
         return Ok(OpenFile::new(Rc::new(PathFile), location.clone(), flags, &k.io.locks));

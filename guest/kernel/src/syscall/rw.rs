@@ -17,9 +17,9 @@ use crate::vfs::{FileKind, SetAttr};
 use crate::wait::{Stop, SysResult, Tid};
 
 /// Most bytes that one call moves (MAX_RW_COUNT).
-const MAX_BYTES: u64 = 0x7fff_f000;
+pub const MAX_BYTES: u64 = 0x7fff_f000;
 /// Most bytes held in kernel memory at a time.
-const CHUNK: usize = 128 << 10;
+pub const CHUNK: usize = 128 << 10;
 /// Most segments of a vector (UIO_MAXIOV).
 const MAX_SEGMENTS: u64 = 1024;
 
@@ -259,7 +259,7 @@ fn transfer_out(k: &mut Kernel, tid: Tid, file: &OpenFile, segments: &[Segment],
 }
 
 /// Writes a piece as far as the file takes it.
-fn write_all(k: &mut Kernel, tid: Tid, file: &OpenFile, offset: u64, bytes: &[u8]) -> (usize, Result<(), Stop>) {
+pub fn write_all(k: &mut Kernel, tid: Tid, file: &OpenFile, offset: u64, bytes: &[u8]) -> (usize, Result<(), Stop>) {
     if let Some(pseudo) = file.file.as_any().downcast_ref::<PseudoFile>() {
         return match pseudo.store(k, tid, bytes) {
             Ok(()) => (bytes.len(), Ok(())),
@@ -378,7 +378,7 @@ pub fn truncate(k: &mut Kernel, call: &Call) -> SysResult {
     Ok(0)
 }
 
-/// `fallocate(fd, mode, offset, len)`: growing only; other modes are EOPNOTSUPP. Space is not reserved.
+/// `fallocate(fd, mode, offset, len)`: growing, PUNCH_HOLE and ZERO_RANGE. Space is not reserved, nor given back.
 pub fn fallocate(k: &mut Kernel, call: &Call) -> SysResult {
     let [fd, mode, offset, len, ..] = call.args;
     let file = k.file(call.tid, fd)?;
@@ -394,15 +394,36 @@ pub fn fallocate(k: &mut Kernel, call: &Call) -> SysResult {
         _ => return Err(Errno::ENODEV.into()),
     }
     let end = offset.checked_add(len).filter(|end| *end <= i64::MAX as u64).ok_or(Errno::EFBIG)?;
-    // FALLOC_FL_KEEP_SIZE alone asks for nothing that can be seen.
+    const KEEP_SIZE: u32 = 1;
+    const PUNCH_HOLE: u32 = 2;
+    const ZERO_RANGE: u32 = 0x10;
+    let size = file.location.inode.stat()?.size;
+    if matches!(mode as u32, 3 | ZERO_RANGE | 0x11) {
+        write_zeroes(&file, offset, end.min(size))?;
+    }
+    // KEEP_SIZE alone asks for nothing that can be seen.
     match mode as u32 {
-        0 if file.location.inode.stat()?.size < end => {
+        0 | ZERO_RANGE if size < end => {
             file.location.inode.set_attr(&SetAttr { size: Some(end), ..SetAttr::default() })?;
         }
-        0 | 1 => {}
+        mode if mode & !(KEEP_SIZE | ZERO_RANGE) == 0 || mode == PUNCH_HOLE | KEEP_SIZE => {}
         _ => return Err(Errno::EOPNOTSUPP.into()),
     }
     Ok(0)
+}
+
+/// Overwrites a range of a file with zeroes.
+fn write_zeroes(file: &OpenFile, from: u64, end: u64) -> Result<(), Stop> {
+    let zeroes = vec![0; CHUNK];
+    let mut at = from;
+    while at < end {
+        let want = (end - at).min(CHUNK as u64) as usize;
+        match file.file.write_at(at, &zeroes[..want], true)? {
+            0 => return Err(Errno::ENOSPC.into()),
+            count => at += count as u64,
+        }
+    }
+    Ok(())
 }
 
 /// `fsync(fd)`, `fdatasync(fd)`
@@ -443,113 +464,4 @@ pub fn fadvise64(k: &mut Kernel, call: &Call) -> SysResult {
 pub fn readahead(k: &mut Kernel, call: &Call) -> SysResult {
     readable(k, call)?;
     Ok(0)
-}
-
-/// `sendfile(out, in, offset, count)`
-pub fn sendfile(k: &mut Kernel, call: &Call) -> SysResult {
-    let [out, input, offset_at, count, ..] = call.args;
-    let (out, input) = (k.file(call.tid, out)?, k.file(call.tid, input)?);
-    if !out.writable() || !input.readable() {
-        return Err(Errno::EBADF.into());
-    }
-    if !input.file.seekable() || out.flags() & open::APPEND != 0 {
-        return Err(Errno::EINVAL.into());
-    }
-    let from = if offset_at == 0 { input.offset.get() } else { k.read_u64(call.tid, offset_at)? };
-    let to = out.offset.get();
-    let (done, result) = copy(k, call.tid, (&input, from), (&out, to), count.min(MAX_BYTES));
-    if done == 0 {
-        result?;
-    }
-    match offset_at {
-        0 => input.offset.set(from + done),
-        addr => k.write_u64(call.tid, addr, from + done)?,
-    }
-    out.offset.set(to + done);
-    Ok(done)
-}
-
-/// `copy_file_range(in, in_offset, out, out_offset, count, flags)`
-pub fn copy_file_range(k: &mut Kernel, call: &Call) -> SysResult {
-    let [input, from_at, out, to_at, count, flags] = call.args;
-    let (input, out) = (k.file(call.tid, input)?, k.file(call.tid, out)?);
-    if flags as u32 != 0 {
-        return Err(Errno::EINVAL.into());
-    }
-    if !out.writable() || !input.readable() || out.flags() & open::APPEND != 0 {
-        return Err(Errno::EBADF.into());
-    }
-    for file in [&input, &out] {
-        match file.location.inode.kind() {
-            FileKind::Regular => {}
-            FileKind::Directory => return Err(Errno::EISDIR.into()),
-            _ => return Err(Errno::EINVAL.into()),
-        }
-    }
-    // The text of /proc files has no size, so copying it this way would lose it.
-    if input.location.inode.kernel_view().is_some() {
-        return Err(Errno::EINVAL.into());
-    }
-    let place = |file: &OpenFile, at| if at == 0 { Ok(file.offset.get()) } else { k.read_u64(call.tid, at) };
-    let (from, to) = (place(&input, from_at)?, place(&out, to_at)?);
-    let count = count.min(MAX_BYTES);
-    if input.location.same(&out.location) && from < to.saturating_add(count) && to < from.saturating_add(count) {
-        return Err(Errno::EINVAL.into());
-    }
-    let (done, result) = copy(k, call.tid, (&input, from), (&out, to), count);
-    if done == 0 {
-        result?;
-    }
-    for (file, at, value) in [(&input, from_at, from + done), (&out, to_at, to + done)] {
-        match at {
-            0 => file.offset.set(value),
-            addr => k.write_u64(call.tid, addr, value)?,
-        }
-    }
-    Ok(done)
-}
-
-/// Most bytes that one copying call moves before the program hears of it.
-const COPY_MAX: u64 = 8 << 20;
-
-/// Copies between files; what was done, and what ended it early.
-fn copy(
-    k: &mut Kernel,
-    tid: Tid,
-    (input, from): (&OpenFile, u64),
-    (out, to): (&OpenFile, u64),
-    count: u64,
-) -> (u64, Result<(), Stop>) {
-    if let Some(pseudo) = input.file.as_any().downcast_ref::<PseudoFile>()
-        && let Err(errno) = pseudo.refresh(k, tid, from)
-    {
-        return (0, Err(errno.into()));
-    }
-    let count = count.min(COPY_MAX);
-    let mut buffer = vec![0; CHUNK.min(count as usize)];
-    let mut done = 0;
-    while done < count {
-        let want = (count - done).min(CHUNK as u64) as usize;
-        let got = match input.file.read_at(from + done, &mut buffer[..want], true) {
-            Ok(0) => break,
-            Ok(got) => got,
-            Err(stop) => return (done, Err(stop)),
-        };
-        let (written, result) = write_all(k, tid, out, to + done, &buffer[..got]);
-        done += written as u64;
-        if let Err(stop) = result {
-            if matches!(stop, Stop::Errno(Errno::EPIPE)) {
-                k.send_signal(Target::Task(tid), SignalInfo::kernel(SIGPIPE));
-            }
-            return (done, Err(stop));
-        }
-    }
-    (done, Ok(()))
-}
-
-/// `splice(...)`: EINVAL, as for files that cannot splice; programs then read and write.
-pub fn splice(k: &mut Kernel, call: &Call) -> SysResult {
-    k.file(call.tid, call.args[0])?;
-    k.file(call.tid, call.args[2])?;
-    Err(Errno::EINVAL.into())
 }

@@ -32,6 +32,9 @@ pub struct Limits {
     pub no_mounts: bool,
     /// `..` above the start, absolute paths and absolute links give EXDEV.
     pub beneath: bool,
+    /// For calls that make or remove a name: a last link is not followed, whatever slashes come after it; the caller
+    /// looks at `Found::slash`.
+    pub name_only: bool,
 }
 
 /// What kind of word a path ended with.
@@ -132,7 +135,7 @@ impl Walk<'_> {
                         return Ok(Found { location: None, parent: current, name, last: Last::Name, slash });
                     };
                     let is_link = next.inode.kind() == FileKind::Symlink;
-                    if is_link && (!last || slash || follow) {
+                    if is_link && (!last || follow || slash && !self.limits.name_only) {
                         links += 1;
                         if links > MAX_LINKS {
                             return Err(Errno::ELOOP);
@@ -140,7 +143,7 @@ impl Walk<'_> {
                         last_word = Last::Root;
                         current = self.follow(base, current, &next, &mut rest, slash)?;
                     } else if last {
-                        if slash && next.inode.kind() != FileKind::Directory {
+                        if slash && !self.limits.name_only && next.inode.kind() != FileKind::Directory {
                             return Err(Errno::ENOTDIR);
                         }
                         return Ok(Found { location: Some(next), parent: current, name, last: Last::Name, slash });

@@ -149,6 +149,18 @@ impl PipeEnd {
         pipe.queue.wake();
         PipeEnd { pipe: pipe.clone(), reads, writes }
     }
+
+    /// Bytes that a write would take now, at least one: EPIPE without readers, EAGAIN or blocking when it is full.
+    pub fn room(&self, nonblock: bool) -> Result<usize, Stop> {
+        if self.pipe.readers.get() == 0 {
+            return Err(Errno::EPIPE.into());
+        }
+        match (self.pipe.capacity.get().saturating_sub(self.pipe.buffer.borrow().len()), nonblock) {
+            (0, true) => Err(Errno::EAGAIN.into()),
+            (0, false) => Err(Stop::Block(Wait::on(&self.pipe.queue))),
+            (room, _) => Ok(room),
+        }
+    }
 }
 
 impl Drop for PipeEnd {
