@@ -138,7 +138,12 @@ fn start(
     let hostname = options.hostname.clone().unwrap_or_else(|| short(&container.id));
     let process = Process::resolve(&defaults(image), &options.overrides, &hostname)?;
     let request = if image.platform.is_wasi() {
-        wasi::image_request(session, options, image, process)?
+        match wasi::image_request(session, options, image, process) {
+            Err(error) if error.is::<wasi::NoSuchProgram>() => {
+                return Ok(Outcome { status: 127 << 8, report: Some(error.to_string()), ..Outcome::default() });
+            }
+            request => request?,
+        }
     } else {
         let upper = session.store.container_upper(&container.id);
         let open = |path: &Path| {

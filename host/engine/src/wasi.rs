@@ -15,6 +15,18 @@ use crate::run::{Options, stdio};
 /// Bytes of a module at most.
 const MAX_MODULE: u64 = 256 << 20;
 
+/// The image has no module of this name.
+#[derive(Debug)]
+pub struct NoSuchProgram(String);
+
+impl std::fmt::Display for NoSuchProgram {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "exec: {:?}: executable file not found in $PATH", self.0)
+    }
+}
+
+impl std::error::Error for NoSuchProgram {}
+
 /// `shallop run app.wasm`.
 pub fn file_request(session: &Session, options: &Options) -> Result<Request> {
     let mut wasm = Vec::new();
@@ -36,7 +48,7 @@ pub fn image_request(session: &Session, options: &Options, image: &Image, proces
     let absolute = crate::volume::normalise(&format!("{}/{path}", if path.starts_with('/') { "" } else { &process.workdir }));
     let node = merged
         .find(absolute.trim_start_matches('/').as_bytes())?
-        .with_context(|| format!("exec: \"{path}\": the image has no such module"))?;
+        .ok_or_else(|| NoSuchProgram(path.clone()))?;
     let size = merged.stat(&node)?.size;
     ensure!(size <= MAX_MODULE, "{path} is larger than {} MiB", MAX_MODULE >> 20);
     let mut wasm = vec![0; size as usize];
