@@ -3,6 +3,7 @@
 use core::ptr::{null, read_volatile, write_volatile};
 
 use shallop_machine::backend::Width;
+use shallop_machine::exit::kind;
 use shallop_machine::{Access, Control, Exit};
 use shallop_riscv64::execute::execute;
 use shallop_riscv64::interpreter::{Guest, Interpreter, Leave};
@@ -42,11 +43,6 @@ impl Running {
         unsafe { read_volatile(&raw const (*self.control).preempt) != 0 }
     }
 
-    #[inline(always)]
-    fn set_pc(&mut self, pc: u64) {
-        self.set_word(word::PC, pc);
-    }
-
     /// Address after the current instruction.
     #[inline(always)]
     fn next_pc(&self) -> u64 {
@@ -59,68 +55,76 @@ impl Running {
     fn known_target(&self, leave: Leave) -> Option<*const Cell> {
         let target = match leave {
             // SAFETY: the current cell is of the arena.
-            Leave::Jump(_) => unsafe { *cache::link_of(self.cell) },
-            Leave::To(pc) if pc >> 32 == 0 => cache::find(pc as u32)?,
+            Leave::Jump => unsafe { *cache::link_of(self.cell) },
+            Leave::To => cache::find(u32::try_from(self.word(word::PC)).ok()?)?,
             _ => return None,
         };
         (!target.is_null() && !self.preempted()).then_some(target)
     }
 
-    /// Goes where the loop could not go by itself.
-    ///
-    /// # Errors
-    /// The exit, when that is out of the engine; the registers hold the pc to continue at.
-    fn follow(&mut self, leave: Leave) -> Result<(), Exit> {
+    /// Goes where the loop could not go by itself; gives whether the task stays in the engine.
+    fn follow(&mut self, leave: Leave) -> bool {
         match leave {
-            Leave::Jump(offset) => self.link(self.pc().wrapping_add(offset as u64)),
-            Leave::To(pc) => self.enter(pc),
+            Leave::Jump => self.link(),
+            Leave::To => self.enter(self.word(word::PC)),
             Leave::FenceI => {
                 let next = self.next_pc();
                 cache::reset();
                 self.enter(next)
             }
             Leave::Deferred => self.execute_deferred(),
-            Leave::Exit(exit) => {
-                self.set_pc(if exit == Exit::Syscall { self.next_pc() } else { self.pc() });
-                Err(exit)
+            Leave::Exit => {
+                // SAFETY: this is the slot's control block.
+                let is_syscall = unsafe { (*self.control).kind } == kind::SYSCALL;
+                self.set_word(word::PC, if is_syscall { self.next_pc() } else { self.pc() });
+                false
             }
         }
     }
 
-    /// Makes the cell at `pc` the current one, decoding it if need be. A trap on the way is a fetch fault at `pc`.
-    fn enter(&mut self, pc: u64) -> Result<(), Exit> {
-        self.set_pc(pc);
-        if self.preempted() {
-            return Err(Exit::Yield);
-        }
+    /// Makes the cell at `pc` the current one, decoding it if need be; gives whether the task stays in the engine. A
+    /// trap on the way is a fetch fault at `pc`.
+    fn enter(&mut self, pc: u64) -> bool {
+        self.set_word(word::PC, pc);
         // SAFETY: the word is in the slot's registers.
         unsafe { *self.current() = 0 };
-        self.cell = cell_at(pc)?;
-        Ok(())
+        let cell = if self.preempted() { Err(Exit::Yield) } else { cell_at(pc) };
+        match cell {
+            Ok(cell) => {
+                self.cell = cell;
+                true
+            }
+            Err(exit) => {
+                self.exit(exit);
+                false
+            }
+        }
     }
 
-    /// Enters `pc`, and has the current cell's jump lead there from now on.
-    fn link(&mut self, pc: u64) -> Result<(), Exit> {
+    /// Follows the current cell's jump, and has it lead there from now on.
+    fn link(&mut self) -> bool {
         let (from, generation) = (self.cell, cache::generation());
-        self.enter(pc)?;
-        if cache::generation() == generation {
+        // SAFETY: the current cell is of the arena.
+        let offset = unsafe { (*from).op.imm };
+        let stays = self.enter(self.pc().wrapping_add(offset as u64));
+        if stays && cache::generation() == generation {
             // SAFETY: no cell was dropped, so `from` is still of the arena.
             unsafe { *cache::link_of(from) = self.cell };
         }
-        Ok(())
+        stays
     }
 
     /// Executes the current op, which the loop deferred, and goes on after it.
-    fn execute_deferred(&mut self) -> Result<(), Exit> {
+    fn execute_deferred(&mut self) -> bool {
         // SAFETY: the current cell is of the arena.
         let op = unsafe { (*self.cell).op };
         match execute(&mut Interpreter(Complete(self)), &op) {
             Ok(()) => {
                 // SAFETY: an op that lets the next one follow is never the last of its line.
                 self.cell = unsafe { self.cell.add(1) };
-                Ok(())
+                true
             }
-            // Ops that jump are not deferred, so there is no more than one step of this.
+            // Nothing is deferred twice, so there is no more than one step of this.
             Err(leave) => self.follow(leave),
         }
     }
@@ -150,25 +154,42 @@ impl Guest for Running {
     }
 
     #[inline(always)]
-    fn load(&mut self, address: u64, width: Width, signed: bool) -> Result<u64, Exit> {
-        let fault = Exit::Fault(Access::Load, address);
+    fn load(&mut self, address: u64, width: Width, signed: bool) -> Result<u64, Leave> {
         if address >> 32 != 0 {
-            return Err(fault);
+            return Err(self.exit(Exit::Fault(Access::Load, address)));
         }
         // SAFETY: the word is in the slot's registers.
         unsafe { *self.current() = self.cell as usize };
-        memory::load(address as u32, width, signed).map_err(|_| fault)
+        memory::load(address as u32, width, signed).map_err(|_| self.exit(Exit::Fault(Access::Load, address)))
     }
 
     #[inline(always)]
-    fn store(&mut self, address: u64, value: u64, width: Width) -> Result<(), Exit> {
-        let fault = Exit::Fault(Access::Store, address);
+    fn store(&mut self, address: u64, value: u64, width: Width) -> Result<(), Leave> {
         if address >> 32 != 0 {
-            return Err(fault);
+            return Err(self.exit(Exit::Fault(Access::Store, address)));
         }
         // SAFETY: the word is in the slot's registers.
         unsafe { *self.current() = self.cell as usize };
-        memory::store(address as u32, value, width).map_err(|_| fault)
+        memory::store(address as u32, value, width).map_err(|_| self.exit(Exit::Fault(Access::Store, address)))
+    }
+
+    /// Fills the control block.
+    #[inline(always)]
+    fn exit(&mut self, exit: Exit) -> Leave {
+        let (kind, detail, address) = exit.parts();
+        // SAFETY: this is a slot's control block; only its `preempt` may be written meanwhile.
+        unsafe {
+            (*self.control).kind = kind;
+            (*self.control).detail = detail;
+            (*self.control).address = address;
+            if let Exit::Fault(access, _) | Exit::Misaligned(access, _) = exit {
+                (*self.control).fault_kind = access as u32;
+            }
+            if exit == Exit::Yield {
+                write_volatile(&raw mut (*self.control).preempt, 0);
+            }
+        }
+        Leave::Exit
     }
 
     /// Each call is one instruction, the time between them the jumps that were taken.
@@ -198,12 +219,16 @@ impl Guest for Complete<'_> {
         self.0.pc()
     }
 
-    fn load(&mut self, address: u64, width: Width, signed: bool) -> Result<u64, Exit> {
+    fn load(&mut self, address: u64, width: Width, signed: bool) -> Result<u64, Leave> {
         self.0.load(address, width, signed)
     }
 
-    fn store(&mut self, address: u64, value: u64, width: Width) -> Result<(), Exit> {
+    fn store(&mut self, address: u64, value: u64, width: Width) -> Result<(), Leave> {
         self.0.store(address, value, width)
+    }
+
+    fn exit(&mut self, exit: Exit) -> Leave {
+        self.0.exit(exit)
     }
 
     fn count(&mut self) -> u64 {
@@ -216,18 +241,12 @@ pub fn run_to_exit(slot: usize) {
     let mut running = Running::new(slot);
     running.set_word(0, 0);
     running.set_word(word::RESERVATION_ADDRESS, NO_RESERVATION);
-    let mut next = running.enter(running.word(word::PC));
-    let exit = loop {
-        next = match next {
-            Ok(()) => {
-                let leave = interpret(&mut running);
-                running.follow(leave)
-            }
-            Err(exit) => break exit,
-        }
-    };
+    let mut stays = running.enter(running.word(word::PC));
+    while stays {
+        let leave = interpret(&mut running);
+        stays = running.follow(leave);
+    }
     running.count();
-    leave(running.control, exit);
 }
 
 /// Interprets from the current cell on, as far as that goes without a call: so this loop keeps all it needs in the
@@ -254,23 +273,6 @@ fn interpret(running: &mut Running) -> Leave {
     running.cell = interpreter.0.cell;
     running.jumps = interpreter.0.jumps;
     leave
-}
-
-/// Fills the control block for the host.
-fn leave(control: *mut Control, exit: Exit) {
-    let (kind, detail, address) = exit.parts();
-    // SAFETY: this is a slot's control block; only its `preempt` may be written meanwhile.
-    unsafe {
-        (*control).kind = kind;
-        (*control).detail = detail;
-        (*control).address = address;
-        if let Exit::Fault(access, _) | Exit::Misaligned(access, _) = exit {
-            (*control).fault_kind = access as u32;
-        }
-        if exit == Exit::Yield {
-            write_volatile(&raw mut (*control).preempt, 0);
-        }
-    }
 }
 
 /// Completes the registers and control block of a task whose access to guest memory trapped.

@@ -17,33 +17,29 @@ pub trait Guest {
     fn set_word(&mut self, index: usize, value: u64);
     /// Address of the current instruction.
     fn pc(&self) -> u64;
-    /// Loads; nothing of the task has changed when this fails.
-    fn load(&mut self, address: u64, width: Width, signed: bool) -> Result<u64, Exit>;
-    /// Stores; nothing of the task has changed when this fails.
-    fn store(&mut self, address: u64, value: u64, width: Width) -> Result<(), Exit>;
+    /// Loads; nothing of the task has changed when this leaves.
+    fn load(&mut self, address: u64, width: Width, signed: bool) -> Result<u64, Leave>;
+    /// Stores; nothing of the task has changed when this leaves.
+    fn store(&mut self, address: u64, value: u64, width: Width) -> Result<(), Leave>;
+    /// Notes a way out of the engine; gives [`Leave::Exit`].
+    fn exit(&mut self, exit: Exit) -> Leave;
     /// The counter behind `rdcycle`, `rdtime` and `rdinstret`; each call gives more than the one before.
     fn count(&mut self) -> u64;
 }
 
-/// How the interpreter leaves the straight line of code.
+/// How the interpreter leaves the straight line of code. Where to is elsewhere, so that this is one small number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Leave {
-    /// To the op's own static target.
-    Jump(i32),
-    /// To a computed address.
-    To(u64),
+    /// To the target of the op, `imm` bytes from it.
+    Jump,
+    /// To the address in the word of the pc.
+    To,
     /// To the next instruction, after decoded code was dropped.
     FenceI,
     /// Nowhere: an interpreter that does not defer is to execute this op.
     Deferred,
-    Exit(Exit),
-}
-
-impl From<Exit> for Leave {
-    #[inline(always)]
-    fn from(exit: Exit) -> Leave {
-        Leave::Exit(exit)
-    }
+    /// Out of the engine, as [`Guest::exit`] noted.
+    Exit,
 }
 
 /// The interpreter over some registers and memory. Its ops must be [`prepared`].
@@ -64,10 +60,10 @@ pub fn prepared(op: Op) -> Op {
 
 impl<G: Guest> Interpreter<G> {
     #[inline(always)]
-    fn aligned(address: u64, width: Width, access: Access) -> Result<(), Leave> {
+    fn align(&mut self, address: u64, width: Width, access: Access) -> Result<(), Leave> {
         match address & (width.bytes() - 1) {
             0 => Ok(()),
-            _ => Err(Leave::Exit(Exit::Misaligned(access, address))),
+            _ => Err(self.0.exit(Exit::Misaligned(access, address))),
         }
     }
 
@@ -136,17 +132,17 @@ impl<G: Guest> Backend for Interpreter<G> {
 
     #[inline(always)]
     fn load(&mut self, address: u64, width: Width, signed: bool) -> Result<u64, Leave> {
-        Ok(self.0.load(address, width, signed)?)
+        self.0.load(address, width, signed)
     }
 
     #[inline(always)]
     fn store(&mut self, address: u64, value: u64, width: Width) -> Result<(), Leave> {
-        Ok(self.0.store(address, value, width)?)
+        self.0.store(address, value, width)
     }
 
     #[inline(always)]
     fn load_reserved(&mut self, address: u64, width: Width, _: Order) -> Result<u64, Leave> {
-        Self::aligned(address, width, Access::Load)?;
+        self.align(address, width, Access::Load)?;
         let value = self.0.load(address, width, true)?;
         self.0.set_word(word::RESERVATION_ADDRESS, address);
         self.0.set_word(word::RESERVATION_VALUE, value);
@@ -155,7 +151,7 @@ impl<G: Guest> Backend for Interpreter<G> {
 
     #[inline(always)]
     fn store_conditional(&mut self, address: u64, value: u64, width: Width, _: Order) -> Result<u64, Leave> {
-        Self::aligned(address, width, Access::Store)?;
+        self.align(address, width, Access::Store)?;
         let reserved = self.0.word(word::RESERVATION_ADDRESS) == address
             && self.0.load(address, width, true)? == self.0.word(word::RESERVATION_VALUE);
         if reserved {
@@ -167,7 +163,7 @@ impl<G: Guest> Backend for Interpreter<G> {
 
     #[inline(always)]
     fn atomic(&mut self, operation: Atomic, address: u64, value: u64, width: Width, _: Order) -> Result<u64, Leave> {
-        Self::aligned(address, width, Access::Store)?;
+        self.align(address, width, Access::Store)?;
         let old = self.0.load(address, width, true)?;
         let value = if width == Width::Word { value as i32 as u64 } else { value };
         self.0.store(address, combined(operation, old, value), width)?;
@@ -184,7 +180,10 @@ impl<G: Guest> Backend for Interpreter<G> {
         bits: u32,
     ) -> Result<u64, Leave> {
         let rounding = match rounds(operation) {
-            true => self.rounding(rounding).ok_or(Leave::Exit(Exit::Illegal(bits)))?,
+            true => match self.rounding(rounding) {
+                Some(rounding) => rounding,
+                None => return Err(self.0.exit(Exit::Illegal(bits))),
+            },
             false => Rounding::NearestEven,
         };
         let mut flags = self.fcsr() as u32 & 0x1f;
@@ -229,28 +228,29 @@ impl<G: Guest> Backend for Interpreter<G> {
     }
 
     #[inline(always)]
-    fn jump(&mut self, offset: i32) -> Leave {
-        Leave::Jump(offset)
+    fn jump(&mut self, _: i32) -> Leave {
+        Leave::Jump
     }
 
     #[inline(always)]
     fn jump_to(&mut self, address: u64) -> Leave {
-        Leave::To(address)
+        self.0.set_word(word::PC, address);
+        Leave::To
     }
 
     #[inline(always)]
-    fn branch(&mut self, condition: u64, offset: i32) -> Result<(), Leave> {
-        if condition != 0 { Err(Leave::Jump(offset)) } else { Ok(()) }
+    fn branch(&mut self, condition: u64, _: i32) -> Result<(), Leave> {
+        if condition != 0 { Err(Leave::Jump) } else { Ok(()) }
     }
 
     #[inline(always)]
     fn syscall(&mut self) -> Leave {
-        Leave::Exit(Exit::Syscall)
+        self.0.exit(Exit::Syscall)
     }
 
     #[inline(always)]
     fn breakpoint(&mut self) -> Leave {
-        Leave::Exit(Exit::Breakpoint)
+        self.0.exit(Exit::Breakpoint)
     }
 
     #[inline(always)]
@@ -260,7 +260,7 @@ impl<G: Guest> Backend for Interpreter<G> {
 
     #[inline(always)]
     fn illegal(&mut self, bits: u32) -> Leave {
-        Leave::Exit(Exit::Illegal(bits))
+        self.0.exit(Exit::Illegal(bits))
     }
 }
 

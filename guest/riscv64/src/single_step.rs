@@ -63,19 +63,17 @@ impl Memory for Span {
 pub fn interpret_one<M: Memory>(state: &mut State, memory: &mut M) -> Result<(), Exit> {
     let pc = state.pc;
     let op = fetch(pc, memory)?;
-    let mut interpreter = Interpreter(Stepped { state, memory, sink: 0 });
+    let mut interpreter = Interpreter(Stepped { pc, state, memory, sink: 0, exit: None });
     let left = execute(&mut interpreter, &prepared(op));
+    let exit = interpreter.0.exit;
     let past = pc.wrapping_add(u64::from(op.len));
-    state.pc = match left {
-        Ok(()) | Err(Leave::FenceI | Leave::Exit(Exit::Syscall)) => past,
-        Err(Leave::Jump(offset)) => pc.wrapping_add(offset as u64),
-        Err(Leave::To(target)) => target,
-        Err(Leave::Deferred | Leave::Exit(_)) => pc,
-    };
     match left {
-        Err(Leave::Exit(exit)) => Err(exit),
-        _ => Ok(()),
+        Ok(()) | Err(Leave::FenceI) => state.pc = past,
+        Err(Leave::Jump) => state.pc = pc.wrapping_add(op.imm as u64),
+        Err(Leave::To | Leave::Deferred) => {}
+        Err(Leave::Exit) => state.pc = if exit == Some(Exit::Syscall) { past } else { pc },
     }
+    exit.map_or(Ok(()), Err)
 }
 
 /// Fetches and decodes the instruction at `pc`.
@@ -97,9 +95,12 @@ fn load<M: Memory>(memory: &mut M, address: u64, width: Width, access: Access) -
 
 /// The guest of one step.
 struct Stepped<'a, M> {
+    /// Address of the instruction.
+    pc: u64,
     state: &'a mut State,
     memory: &'a mut M,
     sink: u64,
+    exit: Option<Exit>,
 }
 
 impl<M: Memory> Guest for Stepped<'_, M> {
@@ -108,6 +109,7 @@ impl<M: Memory> Guest for Stepped<'_, M> {
     fn word(&self, index: usize) -> u64 {
         match index {
             0..=31 => self.state.x[index],
+            word::PC => self.state.pc,
             word::F..word::FCSR => self.state.f[index - word::F],
             word::FCSR => u64::from(self.state.fcsr),
             word::RESERVATION_ADDRESS => self.state.reservation_address,
@@ -119,6 +121,7 @@ impl<M: Memory> Guest for Stepped<'_, M> {
     fn set_word(&mut self, index: usize, value: u64) {
         match index {
             0..=31 => self.state.x[index] = value,
+            word::PC => self.state.pc = value,
             word::F..word::FCSR => self.state.f[index - word::F] = value,
             word::FCSR => self.state.fcsr = value as u32,
             word::RESERVATION_ADDRESS => self.state.reservation_address = value,
@@ -128,11 +131,16 @@ impl<M: Memory> Guest for Stepped<'_, M> {
     }
 
     fn pc(&self) -> u64 {
-        self.state.pc
+        self.pc
     }
 
-    fn load(&mut self, address: u64, width: Width, signed: bool) -> Result<u64, Exit> {
-        let value = load(self.memory, address, width, Access::Load)?;
+    fn exit(&mut self, exit: Exit) -> Leave {
+        self.exit = Some(exit);
+        Leave::Exit
+    }
+
+    fn load(&mut self, address: u64, width: Width, signed: bool) -> Result<u64, Leave> {
+        let value = load(self.memory, address, width, Access::Load).map_err(|exit| self.exit(exit))?;
         Ok(match (signed, width) {
             (true, Width::Byte) => value as i8 as u64,
             (true, Width::Half) => value as i16 as u64,
@@ -141,12 +149,9 @@ impl<M: Memory> Guest for Stepped<'_, M> {
         })
     }
 
-    fn store(&mut self, address: u64, value: u64, width: Width) -> Result<(), Exit> {
-        let fault = Exit::Fault(Access::Store, address);
-        if address >> 32 != 0 {
-            return Err(fault);
-        }
-        self.memory.store(address, value, width).ok_or(fault)
+    fn store(&mut self, address: u64, value: u64, width: Width) -> Result<(), Leave> {
+        let stored = if address >> 32 == 0 { self.memory.store(address, value, width) } else { None };
+        stored.ok_or_else(|| self.exit(Exit::Fault(Access::Store, address)))
     }
 
     fn count(&mut self) -> u64 {
