@@ -44,14 +44,13 @@ impl Store {
         drop(file);
         let place = self.blob_path(&digest);
         let _sweep = lease::share_sweep(&self.dirs)?;
-        // One that is there with another length was damaged: ours takes its place.
-        if fs::metadata(&place).is_ok_and(|there| there.len() == size) {
-            files::touch(&place)?;
-        } else {
-            files::create_dir(&self.dirs.blobs())?;
-            fs::rename(&draft.path, &place).doing("writing", &place)?;
-            files::sync_dir(&self.dirs.blobs())?;
+        files::create_dir(&self.dirs.blobs())?;
+        // What is there may be damaged: ours takes its place.
+        if fs::symlink_metadata(&place).is_ok_and(|there| there.is_dir()) {
+            files::remove(&place)?;
         }
+        fs::rename(&draft.path, &place).doing("writing", &place)?;
+        files::sync_dir(&self.dirs.blobs())?;
         Ok(Stored { digest, size })
     }
 
@@ -84,7 +83,7 @@ impl Store {
     /// A small blob's bytes, verified.
     ///
     /// # Errors
-    /// [`StoreError::NoSuchBlob`], [`StoreError::Mismatch`], or when it has more than 8 MiB.
+    /// [`StoreError::NoSuchBlob`], [`StoreError::Damaged`], or when it has more than 8 MiB.
     pub fn read_blob(&self, digest: &Digest) -> Result<Vec<u8>> {
         let path = self.blob_path(digest);
         let file = files::open_if_exists(&path)?.ok_or(StoreError::NoSuchBlob(*digest))?;
@@ -95,7 +94,10 @@ impl Store {
         }
         match Digest::of(&bytes) {
             found if found == *digest => Ok(bytes),
-            found => Err(StoreError::Mismatch { what: format!("blob {digest}"), expected: *digest, found }),
+            found => {
+                let why = format!("its digest is now {found}");
+                Err(StoreError::Damaged { what: format!("blob {digest}"), path, why })
+            }
         }
     }
 

@@ -54,9 +54,27 @@ impl Database {
     fn connect(&self) -> Result<Connection> {
         let folder = self.path.parent().unwrap_or(Path::new("."));
         std::fs::create_dir_all(folder).doing("creating", folder)?;
+        self.check_not_lost()?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags).map_err(|e| self.error(e))?;
         self.prepare(connection)
+    }
+
+    /// Refuses a database that is missing or empty while its log is not: SQLite would remove the log and begin anew.
+    fn check_not_lost(&self) -> Result<()> {
+        let length = |path: &Path| std::fs::metadata(path).map_or(0, |meta| meta.len());
+        let mut log = self.path.clone().into_os_string();
+        log.push("-wal");
+        let log = PathBuf::from(log);
+        // In this order: when both are being created by another process, the database comes first.
+        if length(&log) > 0 && length(&self.path) == 0 {
+            let why = format!(
+                "it is empty or missing, its log {} is not. Restore it from a copy, or remove the log to begin anew",
+                log.display()
+            );
+            return Err(StoreError::Database { path: self.path.clone(), why });
+        }
+        Ok(())
     }
 
     fn prepare(&self, mut connection: Connection) -> Result<Connection> {
@@ -168,6 +186,23 @@ mod tests {
         open(&path).unwrap();
         Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
         assert!(matches!(open(&path), Err(StoreError::NewerDatabase { found: 99, .. })));
+    }
+
+    #[test]
+    fn a_lost_database_is_not_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("shallop.db");
+        open(&path).unwrap();
+        let log = std::fs::read(dir.path().join("shallop.db-wal")).unwrap();
+        assert!(!log.is_empty());
+        for lose in
+            [|path: &Path| std::fs::write(path, b"").unwrap(), |path: &Path| std::fs::remove_file(path).unwrap()]
+        {
+            lose(&path);
+            let message = open(&path).unwrap_err().to_string();
+            assert!(message.contains("shallop.db-wal") && message.contains("damaged"), "{message}");
+            assert_eq!(std::fs::read(dir.path().join("shallop.db-wal")).unwrap(), log);
+        }
     }
 
     #[test]

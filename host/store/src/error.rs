@@ -35,13 +35,16 @@ pub enum StoreError {
     NameInUse { name: String, id: String },
     #[error("Invalid container name ({0}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")]
     InvalidName(String),
-    #[error("blob {0} is not in the store")]
+    #[error("blob {0} is not in the store; make its image again")]
     NoSuchBlob(Digest),
-    #[error("layer {0} is not in the store")]
+    #[error("layer {0} is not in the store; make its image again")]
     NoSuchLayer(Digest),
     /// Content that is not what its name says.
     #[error("{what} is corrupt: expected {expected}, found {found}")]
     Mismatch { what: String, expected: Digest, found: Digest },
+    /// Something stored that is no longer what it was.
+    #[error("{what} is damaged ({}: {why}); make its image again", path.display())]
+    Damaged { what: String, path: PathBuf, why: String },
     /// A document that cannot be understood.
     #[error("{what} is not valid: {why}")]
     Invalid { what: String, why: String },
@@ -57,8 +60,9 @@ pub enum StoreError {
     NewerDatabase { path: PathBuf, found: i64, known: i64 },
     #[error("the store is busy: {0}")]
     Busy(String),
-    #[error("{doing} {}: {source}", path.display())]
-    Io { doing: &'static str, path: PathBuf, source: io::Error },
+    // The cause is part of the message, so it is not given as the source: it would be told twice.
+    #[error("{doing} {}: {cause}", path.display())]
+    Io { doing: &'static str, path: PathBuf, cause: io::Error },
     /// Reading what the caller gave failed.
     #[error("reading the content to store: {0}")]
     Input(io::Error),
@@ -69,7 +73,7 @@ impl StoreError {
     pub(crate) fn io(doing: &'static str, path: &Path, source: io::Error) -> StoreError {
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::NoSpace { path: path.to_owned() },
-            _ => StoreError::Io { doing, path: path.to_owned(), source },
+            _ => StoreError::Io { doing, path: path.to_owned(), cause: source },
         }
     }
 

@@ -56,6 +56,30 @@ pub fn open_if_exists(path: &Path) -> Result<Option<File>> {
     }
 }
 
+/// Whether two files have the same content; so do two that are missing.
+pub fn same(a: &Path, b: &Path) -> Result<bool> {
+    let (mut a_file, mut b_file) = match (open_if_exists(a)?, open_if_exists(b)?) {
+        (Some(a), Some(b)) => (a, b),
+        (a, b) => return Ok(a.is_none() && b.is_none()),
+    };
+    let (a_meta, b_meta) = (a_file.metadata().doing("reading", a)?, b_file.metadata().doing("reading", b)?);
+    if !a_meta.is_file() || !b_meta.is_file() || a_meta.len() != b_meta.len() {
+        return Ok(false);
+    }
+    let (mut left, mut right) = (vec![0; CHUNK], vec![0; CHUNK]);
+    let mut remaining = a_meta.len();
+    while remaining > 0 {
+        let n = usize::try_from(remaining).unwrap_or(CHUNK).min(CHUNK);
+        a_file.read_exact(&mut left[..n]).doing("reading", a)?;
+        b_file.read_exact(&mut right[..n]).doing("reading", b)?;
+        if left[..n] != right[..n] {
+            return Ok(false);
+        }
+        remaining -= n as u64;
+    }
+    Ok(true)
+}
+
 /// Sets the time of modification to now: young content is not collected.
 pub fn touch(path: &Path) -> Result<()> {
     let now = fs::FileTimes::new().set_modified(SystemTime::now());
@@ -107,7 +131,7 @@ impl Lock {
     pub fn try_exclusive(path: &Path) -> Result<Option<Lock>> {
         match Lock::acquire(path, FlockOperation::NonBlockingLockExclusive) {
             Ok(lock) => Ok(Some(lock)),
-            Err(StoreError::Io { source, .. }) if source.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(StoreError::Io { cause, .. }) if cause.kind() == io::ErrorKind::WouldBlock => Ok(None),
             Err(e) => Err(e),
         }
     }

@@ -8,7 +8,7 @@ use shallop_oci::media_type::{self, Compression};
 use shallop_oci::{Digest, Hasher};
 
 use crate::error::{Doing, Result, StoreError};
-use crate::{Draft, Store, files, lease};
+use crate::{Draft, Store, files, lease, seal};
 
 /// Bytes of an uncompressed layer. More is taken for a decompression bomb.
 pub const LAYER_MAX: u64 = 64 << 30;
@@ -105,7 +105,7 @@ impl Store {
         let draft = self.layer_draft()?;
         let path = draft.path.join("tar");
         let mut tee = Tee { input: tar, out: Recorder::new(files::create_file(&path)?), error: None };
-        let indexed = make_index(&draft.path, &mut tee).and_then(|()| drain(&mut tee));
+        let indexed = make_index(&draft.path, &mut tee).and_then(|()| drain(&mut tee).map_err(StoreError::Input));
         let Tee { out, error, .. } = tee;
         if let Some(e) = out.failed {
             return Err(StoreError::io("writing", &path, e));
@@ -134,7 +134,7 @@ impl Store {
         let _sweep = lease::share_sweep(&self.dirs)?;
         files::create_dir(&self.dirs.layers())?;
         loop {
-            if fs::metadata(place.join("tar")).is_ok_and(|there| there.len() == info.size) {
+            if same_files(&draft.path, &place) {
                 files::touch(&place)?;
                 return Ok(info);
             }
@@ -142,7 +142,7 @@ impl Store {
                 Ok(()) => break,
                 // Another process was faster, or what is there is damaged and goes.
                 Err(e) if matches!(e.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists) => {
-                    if !fs::metadata(place.join("tar")).is_ok_and(|there| there.len() == info.size) {
+                    if !same_files(&draft.path, &place) {
                         let old = self.draft()?;
                         fs::rename(&place, &old.path).doing("replacing", &place)?;
                     }
@@ -165,27 +165,34 @@ impl Store {
         Ok(here)
     }
 
-    /// Opens a layer's files. An index that is missing is made again.
+    /// Opens a layer's files. When the index or the aligned copies are missing or damaged, they are made again.
     ///
     /// # Errors
-    /// [`StoreError::NoSuchLayer`].
+    /// [`StoreError::NoSuchLayer`]; [`StoreError::Damaged`] when the tar is not whole.
     pub fn layer_files(&self, diff_id: &Digest) -> Result<LayerFiles> {
+        match self.open_layer(diff_id)? {
+            Ok(files) => return Ok(files),
+            Err(_flaw) => self.rebuild_index(diff_id)?,
+        }
+        let path = self.layer_path(diff_id);
+        self.open_layer(diff_id)?.map_err(|why| StoreError::Damaged { what: format!("layer {diff_id}"), path, why })
+    }
+
+    /// A layer's files, or what is wrong with them.
+    fn open_layer(&self, diff_id: &Digest) -> Result<std::result::Result<LayerFiles, String>> {
         let dir = self.layer_path(diff_id);
         let tar = files::open_if_exists(&dir.join("tar"))?.ok_or(StoreError::NoSuchLayer(*diff_id))?;
-        let index = match files::open_if_exists(&dir.join("index"))? {
-            Some(index) => index,
-            None => {
-                self.rebuild_index(diff_id)?;
-                File::open(dir.join("index")).doing("opening", &dir.join("index"))?
-            }
-        };
-        Ok(LayerFiles { tar, index, aligned: files::open_if_exists(&dir.join("aligned"))? })
+        let path = dir.join("index");
+        let Some(mut index) = files::open_if_exists(&path)? else { return Ok(Err("the index is missing".to_owned())) };
+        let aligned = files::open_if_exists(&dir.join("aligned"))?;
+        let flaw = seal::flaw(&tar, &mut index, aligned.as_ref()).doing("reading", &path)?;
+        Ok(flaw.map_or(Ok(LayerFiles { tar, index, aligned }), Err))
     }
 
     /// Makes `index` and `aligned` again from `tar`, as after a change of their format. The tar is verified on the way.
     ///
     /// # Errors
-    /// [`StoreError::NoSuchLayer`]; [`StoreError::Mismatch`] when the tar is damaged.
+    /// [`StoreError::NoSuchLayer`]; [`StoreError::Damaged`] when the tar is not what it was.
     pub fn rebuild_index(&self, diff_id: &Digest) -> Result<()> {
         let dir = self.layer_path(diff_id);
         let path = dir.join("tar");
@@ -193,15 +200,19 @@ impl Store {
         let draft = self.layer_draft()?;
         let mut reader = Verifying { input: BufReader::with_capacity(128 << 10, tar), hasher: Hasher::default() };
         let made = make_index(&draft.path, &mut reader);
-        drain(&mut reader)?;
+        drain(&mut reader).doing("reading", &path)?;
         let (found, _) = reader.hasher.finish();
         if found != *diff_id {
-            return Err(StoreError::Mismatch { what: format!("layer {diff_id}"), expected: *diff_id, found });
+            let why = format!("its digest is now {found}");
+            return Err(StoreError::Damaged { what: format!("layer {diff_id}"), path, why });
         }
         made?;
         // `aligned` first: an index must never point into a file that is not there yet.
         for name in ["aligned", "index"] {
             let (from, to) = (draft.path.join(name), dir.join(name));
+            if !from.exists() || to.is_dir() {
+                files::remove(&to)?;
+            }
             if from.exists() {
                 fs::rename(&from, &to).doing("writing", &to)?;
             }
@@ -219,7 +230,8 @@ fn make_index(dir: &Path, tar: &mut dyn Read) -> Result<()> {
     if let Some(e) = aligned.failed.take().or(flushed.err()) {
         return Err(StoreError::io("writing", &aligned_path, e));
     }
-    let bytes = built?;
+    let mut bytes = built?;
+    seal::seal(&mut bytes);
     let (_, (_, size)) = aligned.finish(&aligned_path)?;
     if size == 0 {
         files::remove(&aligned_path)?;
@@ -229,8 +241,16 @@ fn make_index(dir: &Path, tar: &mut dyn Read) -> Result<()> {
 }
 
 /// Reads what is left: the digest covers all of it.
-fn drain(reader: &mut dyn Read) -> Result<()> {
-    io::copy(reader, &mut io::sink()).map(|_| ()).map_err(StoreError::Input)
+fn drain(reader: &mut dyn Read) -> io::Result<()> {
+    io::copy(reader, &mut io::sink()).map(|_| ())
+}
+
+/// Whether both folders hold the same files of a layer.
+fn same_files(a: &Path, b: &Path) -> bool {
+    ["tar", "index", "aligned"].iter().all(|name| {
+        let (a, b) = (a.join(name), b.join(name));
+        files::same(&a, &b).unwrap_or(false)
+    })
 }
 
 /// Writes a file through a buffer, digests it, and keeps the error that writing it gave.

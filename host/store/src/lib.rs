@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `blob` | content by digest |
 //! | `layer` | layers by diffID: tar, index, page-aligned copies |
+//! | `seal` | whether a layer's files are whole |
 //! | `image`, `refs` | images, their names, how to find and remove them |
 //! | `container`, `names` | containers, their folders and names |
 //! | `cache` | results of build steps |
@@ -29,6 +30,7 @@ mod layout;
 mod lease;
 mod names;
 mod refs;
+mod seal;
 
 use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock, PoisonError};

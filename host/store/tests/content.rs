@@ -63,9 +63,16 @@ fn damage_is_seen_and_mended_by_putting_again() {
     let path = home.dirs.blobs().join(digest.hex());
     std::fs::write(&path, b"preciouS").unwrap();
     let error = store.read_blob(&digest).unwrap_err();
-    assert!(matches!(&error, StoreError::Mismatch { expected, .. } if *expected == digest), "{error}");
+    assert!(matches!(error, StoreError::Damaged { .. }) && error.to_string().contains(&digest.hex()), "{error}");
     assert!(store.copy_blob(&digest, &mut io::sink()).is_err());
-    std::fs::write(&path, b"prec").unwrap();
+    for damaged in [&b"preciouS"[..], b"prec"] {
+        std::fs::write(&path, damaged).unwrap();
+        store.put_bytes(b"precious").unwrap();
+        assert_eq!(store.read_blob(&digest).unwrap(), b"precious");
+    }
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    assert!(store.read_blob(&digest).unwrap_err().to_string().contains(&digest.hex()));
     store.put_bytes(b"precious").unwrap();
     assert_eq!(store.read_blob(&digest).unwrap(), b"precious");
 }
@@ -169,7 +176,50 @@ fn a_lost_index_is_made_again_from_a_sound_tar_only() {
     bytes[513] ^= 1;
     std::fs::write(dir.join("tar"), bytes).unwrap();
     let error = store.rebuild_index(&info.diff_id).unwrap_err().to_string();
-    assert!(error.contains("corrupt") && error.contains(&info.diff_id.to_string()), "{error}");
+    assert!(error.contains("damaged") && error.contains(&info.diff_id.to_string()), "{error}");
+}
+
+#[test]
+fn damaged_files_of_a_layer_are_made_again_or_named() {
+    let home = Home::new();
+    let store = home.store();
+    let big = vec![42; 100_000];
+    let put = || put_layer(&store, &[("big", &big), ("small", b"content")]);
+    let id = put().diff_id;
+    let dir = home.dirs.layers().join(id.hex());
+    let read = |name: &str| std::fs::read(dir.join(name)).unwrap();
+    let (tar, index, aligned) = (read("tar"), read("index"), read("aligned"));
+    let halves = |good: &[u8]| {
+        let mut flipped = good.to_vec();
+        flipped[good.len() / 2] ^= 1;
+        [Vec::new(), good[..good.len() / 2].to_vec(), flipped]
+    };
+    for bad in halves(&index) {
+        std::fs::write(dir.join("index"), bad).unwrap();
+        store.layer_files(&id).unwrap();
+        assert_eq!(read("index"), index);
+    }
+    for bad in &halves(&aligned)[..2] {
+        std::fs::write(dir.join("aligned"), bad).unwrap();
+        store.layer_files(&id).unwrap();
+        assert_eq!(read("aligned"), aligned);
+    }
+    for bad in &halves(&tar)[..2] {
+        std::fs::write(dir.join("tar"), bad).unwrap();
+        let error = store.layer_files(&id).unwrap_err().to_string();
+        assert!(error.contains("damaged") && error.contains(&id.hex()), "{error}");
+    }
+    for bad in halves(&tar) {
+        std::fs::write(dir.join("tar"), bad).unwrap();
+        put();
+        assert_eq!(read("tar"), tar);
+    }
+    for name in ["index", "aligned"] {
+        std::fs::remove_file(dir.join(name)).unwrap();
+        std::fs::create_dir(dir.join(name)).unwrap();
+        store.layer_files(&id).unwrap();
+    }
+    assert_eq!((read("index"), read("aligned"), entries(&home.dirs.ingest())), (index, aligned, 0));
 }
 
 #[test]

@@ -123,7 +123,7 @@ fn a_damaged_configuration_is_named() {
     let (id, _) = tagged(&store, "app");
     std::fs::write(home.dirs.blobs().join(id.hex()), b"{}").unwrap();
     let error = store.resolve("app", None).unwrap_err().to_string();
-    assert!(error.contains("corrupt") && error.contains(&id.to_string()), "{error}");
+    assert!(error.contains("damaged") && error.contains(&id.to_string()), "{error}");
 }
 
 #[test]

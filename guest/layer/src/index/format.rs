@@ -1,7 +1,8 @@
 //! The index's bytes: header, node records, directory entries, strings. All numbers little-endian.
 //!
 //! ```text
-//! header   64 bytes: magic[8] version:u32 nodes:u32 entries:u32 0:u32 strings:u64 tar_size:u64 aligned_size:u64 0[16]
+//! header   64 bytes: magic[8] version:u32 nodes:u32 entries:u32 0:u32 strings:u64 tar_size:u64 aligned_size:u64
+//!          checksum:u32 (of whoever stores it, see CHECKSUM) 0[12]
 //! nodes    72 bytes each (see NodeRecord); node 0 is the root directory
 //! entries  12 bytes each: name_at:u32 name_len:u32 node:u32; a directory's are contiguous, sorted by name as bytes
 //! strings  names, link targets, xattr blocks ({name_len:u16 value_len:u32 name value}*)

@@ -12,6 +12,9 @@ use crate::error::LayerError;
 use crate::tar::Time;
 use format::{ENTRY_BYTES, HEADER_BYTES, NODE_BYTES, NOWHERE, NodeRecord, WHITEOUT, flag, long, word};
 
+/// Where the index's header has room for a checksum of the rest. 0 as [`build`] makes it; nothing here looks at it.
+pub const CHECKSUM: std::ops::Range<usize> = 48..52;
+
 /// Number of a file in its layer's index; 0 is the root directory.
 pub type NodeId = u32;
 
