@@ -13,20 +13,27 @@ use crate::cache::{self, Cell};
 use crate::translate::cell_at;
 use crate::{memory, slots};
 
-/// The running task.
+/// The running task. All that the loop needs is behind `words`, so that the processor has registers enough for it.
 struct Running {
     /// Its `Registers`, as words.
     words: *mut u64,
-    control: *mut Control,
     /// The current instruction.
     cell: *const Cell,
-    /// Jumps taken since the counter was last brought up to date.
-    jumps: u64,
 }
 
 impl Running {
     fn new(slot: usize) -> Running {
-        Running { words: slots::registers(slot).cast(), control: slots::control(slot), cell: null(), jumps: 0 }
+        let running = Running { words: slots::registers(slot).cast(), cell: null() };
+        // SAFETY: the word is in the slot's registers.
+        unsafe { running.words.add(word::CONTROL).cast::<*mut Control>().write(slots::control(slot)) };
+        running
+    }
+
+    /// The task's control block.
+    #[inline(always)]
+    fn control(&self) -> *mut Control {
+        // SAFETY: `new` wrote the word, which is in the slot's registers; no op changes it.
+        unsafe { self.words.add(word::CONTROL).cast::<*mut Control>().read() }
     }
 
     /// Where the engine notes the current cell for [`fixup`].
@@ -39,8 +46,8 @@ impl Running {
     /// Whether the host wants the task to yield.
     #[inline(always)]
     fn preempted(&self) -> bool {
-        // SAFETY: `control` is the slot's control block; the host may write the word at any time.
-        unsafe { read_volatile(&raw const (*self.control).preempt) != 0 }
+        // SAFETY: this is the slot's control block; the host may write the word at any time.
+        unsafe { read_volatile(&raw const (*self.control()).preempt) != 0 }
     }
 
     /// Address after the current instruction.
@@ -75,7 +82,7 @@ impl Running {
             Leave::Deferred => self.execute_deferred(),
             Leave::Exit => {
                 // SAFETY: this is the slot's control block.
-                let is_syscall = unsafe { (*self.control).kind } == kind::SYSCALL;
+                let is_syscall = unsafe { (*self.control()).kind } == kind::SYSCALL;
                 self.set_word(word::PC, if is_syscall { self.next_pc() } else { self.pc() });
                 false
             }
@@ -179,23 +186,23 @@ impl Guest for Running {
         let (kind, detail, address) = exit.parts();
         // SAFETY: this is a slot's control block; only its `preempt` may be written meanwhile.
         unsafe {
-            (*self.control).kind = kind;
-            (*self.control).detail = detail;
-            (*self.control).address = address;
+            (*self.control()).kind = kind;
+            (*self.control()).detail = detail;
+            (*self.control()).address = address;
             if let Exit::Fault(access, _) | Exit::Misaligned(access, _) = exit {
-                (*self.control).fault_kind = access as u32;
+                (*self.control()).fault_kind = access as u32;
             }
             if exit == Exit::Yield {
-                write_volatile(&raw mut (*self.control).preempt, 0);
+                write_volatile(&raw mut (*self.control()).preempt, 0);
             }
         }
         Leave::Exit
     }
 
-    /// Each call is one instruction, the time between them the jumps that were taken.
+    /// Counts this call and the jumps of the loop.
+    #[inline(always)]
     fn count(&mut self) -> u64 {
-        let count = self.word(word::COUNTER).wrapping_add(self.jumps + 1);
-        self.jumps = 0;
+        let count = self.word(word::COUNTER).wrapping_add(1);
         self.set_word(word::COUNTER, count);
         count
     }
@@ -246,16 +253,14 @@ pub fn run_to_exit(slot: usize) {
         let leave = interpret(&mut running);
         stays = running.follow(leave);
     }
-    running.count();
 }
 
 /// Interprets from the current cell on, as far as that goes without a call: so this loop keeps all it needs in the
 /// processor's registers.
 #[inline(never)]
 fn interpret(running: &mut Running) -> Leave {
-    let Running { words, control, cell, jumps } = *running;
-    let mut interpreter = Interpreter(Running { words, control, cell, jumps });
-    let leave = loop {
+    let mut interpreter = Interpreter(Running { words: running.words, cell: running.cell });
+    loop {
         // SAFETY: the current cell is of the arena; what an op does neither moves nor changes it.
         let op = unsafe { &(*interpreter.0.cell).op };
         match execute(&mut interpreter, op) {
@@ -263,16 +268,16 @@ fn interpret(running: &mut Running) -> Leave {
             Ok(()) => interpreter.0.cell = unsafe { interpreter.0.cell.add(1) },
             Err(leave) => match interpreter.0.known_target(leave) {
                 Some(target) => {
+                    interpreter.0.count();
                     interpreter.0.cell = target;
-                    interpreter.0.jumps += 1;
                 }
-                None => break leave,
+                None => {
+                    running.cell = interpreter.0.cell;
+                    return leave;
+                }
             },
         }
-    };
-    running.cell = interpreter.0.cell;
-    running.jumps = interpreter.0.jumps;
-    leave
+    }
 }
 
 /// Completes the registers and control block of a task whose access to guest memory trapped.
@@ -291,5 +296,5 @@ pub fn fixup(slot: usize) {
         Access::Fetch
     };
     // SAFETY: this is the slot's control block.
-    unsafe { (*running.control).fault_kind = access as u32 };
+    unsafe { (*running.control()).fault_kind = access as u32 };
 }

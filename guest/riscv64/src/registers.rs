@@ -25,6 +25,8 @@ pub mod offset {
     pub const CURRENT: usize = 552;
     /// Target of writes to `x0`.
     pub const SINK: usize = 560;
+    /// The engine's own word: where the task's control block is.
+    pub const CONTROL: usize = 568;
 }
 
 /// Indexes of the 64-bit words of `Registers`.
@@ -39,6 +41,7 @@ pub mod word {
     pub const COUNTER: usize = offset::COUNTER / 8;
     pub const CURRENT: usize = offset::CURRENT / 8;
     pub const SINK: usize = offset::SINK / 8;
+    pub const CONTROL: usize = offset::CONTROL / 8;
     /// Words in the block.
     pub const COUNT: usize = shallop_machine::isa::STATE_BYTES / 8;
 }
@@ -138,7 +141,7 @@ mod tests {
 
     #[test]
     fn the_block_is_large_enough() {
-        assert!(offset::SINK + 8 <= shallop_machine::isa::STATE_BYTES);
+        assert!(offset::CONTROL + 8 <= shallop_machine::isa::STATE_BYTES);
         assert_eq!(offset::F, offset::PC + 8);
         assert_eq!(offset::FCSR, offset::F + 256);
     }
