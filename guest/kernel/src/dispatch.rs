@@ -309,7 +309,11 @@ fn fault(k: &mut Kernel, tid: Tid, ended: &Exit) {
         exit::FAULT if ended.detail & 0x100 != 0 => (SIGBUS, BUS_ADRERR, ended.address),
         exit::FAULT => {
             let (write, fetch) = (ended.detail & 0xff == 1, ended.detail & 0xff == 2);
-            let (signal, code) = k.process_of(tid).mm.borrow().fault(ended.address, write, fetch);
+            let mm = k.process_of(tid).mm.clone();
+            let (signal, code) = mm.borrow().fault(ended.address, write, fetch);
+            if signal == SIGBUS && mm.borrow_mut().refill(ended.address) {
+                return;
+            }
             (signal, code, ended.address)
         }
         _ => (SIGILL, ILL_ILLOPC, pc),

@@ -70,8 +70,8 @@ calls! {
     epoll_ctl 21 syscall::epoll::epoll_ctl, "fdfp", Full, "";
     epoll_pwait 22 syscall::epoll::epoll_pwait, "fpddpu", Full, "";
     epoll_pwait2 441 syscall::epoll::epoll_pwait2, "fpdtpu", Full, "";
-    ppoll 73 syscall::poll::ppoll, "putpu", Partial, "the remaining time is not written back";
-    pselect6 72 syscall::poll::pselect6, "dppptp", Partial, "the remaining time is not written back";
+    ppoll 73 syscall::poll::ppoll, "putpu", Full, "";
+    pselect6 72 syscall::poll::pselect6, "dppptp", Full, "";
 
     // Files: reading and writing.
     read 63 syscall::rw::read, "fBu", Full, "";

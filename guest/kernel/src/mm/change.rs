@@ -3,7 +3,7 @@
 use shallop_linux_abi::Errno;
 use shallop_linux_abi::mman::*;
 
-use super::{Content, Mm, Vma, page_up};
+use super::{Content, Mm, OnFork, Vma, page_up};
 use crate::tunables::{HIGHEST, LOWEST, PAGE};
 
 impl Mm {
@@ -19,6 +19,13 @@ impl Mm {
         }
         if end > HIGHEST || !self.covered(addr, end) {
             return Err(Errno::ENOMEM);
+        }
+        let denied = |v: &Vma| match &v.content {
+            Content::File { file, .. } => v.shared && prot & PROT_WRITE != 0 && !file.writable(),
+            _ => false,
+        };
+        if self.intersecting(addr, end).iter().filter_map(|key| self.vmas.get(key)).any(denied) {
+            return Err(Errno::EACCES);
         }
         self.check_count()?;
         self.split(addr);
@@ -153,12 +160,31 @@ impl Mm {
         let len = page_up(len).ok_or(Errno::EINVAL)?;
         let end = addr.checked_add(len).ok_or(Errno::EINVAL)?;
         match advice {
+            MADV_DONTFORK => self.set_on_fork(addr, end, OnFork::Skip),
+            MADV_DOFORK | MADV_KEEPONFORK => self.set_on_fork(addr, end, OnFork::Copy),
+            MADV_WIPEONFORK => {
+                let plain = |v: &Vma| matches!(v.content, Content::Anon { .. });
+                if !self.intersecting(addr, end).iter().filter_map(|key| self.vmas.get(key)).all(plain) {
+                    return Err(Errno::EINVAL);
+                }
+                self.set_on_fork(addr, end, OnFork::Wipe);
+            }
             MADV_NORMAL..=MADV_WILLNEED | MADV_FREE | MADV_MERGEABLE..=MADV_DODUMP | MADV_COLD | MADV_PAGEOUT => {}
             MADV_POPULATE_READ | MADV_POPULATE_WRITE => {}
             MADV_DONTNEED => self.discard(addr, end)?,
             _ => return Err(Errno::EINVAL),
         }
         if self.covered(addr, end) { Ok(()) } else { Err(Errno::ENOMEM) }
+    }
+
+    fn set_on_fork(&mut self, addr: u64, end: u64, on_fork: OnFork) {
+        self.split(addr);
+        self.split(end);
+        for key in self.intersecting(addr, end) {
+            if let Some(vma) = self.vmas.remove(&key) {
+                self.insert(Vma { on_fork, ..vma });
+            }
+        }
     }
 
     fn discard(&mut self, addr: u64, end: u64) -> Result<(), Errno> {

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use shallop_linux_abi::Errno;
 use shallop_linux_abi::mman::*;
 
-use super::{Content, Fixed, Mm, Object, Request, Vma, page_down, page_up};
+use super::{Content, Fixed, Mm, Object, OnFork, Request, Vma, page_down, page_up};
 use crate::tunables::{HIGHEST, LOWEST, PAGE};
 use crate::vfs::Backing;
 use crate::vfs::open_file::OpenFile;
@@ -31,7 +31,7 @@ impl Mm {
         match result {
             Ok(content) => {
                 let Request { prot, shared, name, .. } = request;
-                self.insert(Vma { start, end, prot, shared, content, name });
+                self.insert(Vma { start, end, prot, shared, content, name, on_fork: OnFork::Copy });
                 Ok(start)
             }
             Err(errno) => {

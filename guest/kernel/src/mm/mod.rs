@@ -1,9 +1,11 @@
 //! A process's address map: `Mm` keeps the list of mappings (`Vma`) and tells the host what to map.
 //!
 //! The host has its own page map and checks against it; this one exists for what Linux promises about mappings: where they
-//! go, what they are called, which file is behind them. `map` places and removes, `change` protects, moves and discards.
+//! go, what they are called, which file is behind them. `map` places and removes, `change` protects, moves and discards,
+//! `file` follows files that change size.
 
 mod change;
+mod file;
 mod map;
 
 use std::collections::BTreeMap;
@@ -54,6 +56,18 @@ pub struct Vma {
     pub content: Content,
     /// As in /proc/pid/maps: `[heap]`, `[stack]`, `[vdso]`; empty for others.
     pub name: &'static str,
+    pub on_fork: OnFork,
+}
+
+/// What fork(2) does with a mapping (madvise(2)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnFork {
+    #[default]
+    Copy,
+    /// MADV_DONTFORK: the child does not have it.
+    Skip,
+    /// MADV_WIPEONFORK: the child has zero pages.
+    Wipe,
 }
 
 impl Vma {
@@ -72,18 +86,19 @@ impl Vma {
 
     /// Whether `next`, which starts where this one ends, is more of the same.
     fn continues(&self, next: &Vma) -> bool {
-        let same =
-            self.end == next.start && self.prot == next.prot && self.shared == next.shared && self.name == next.name;
-        same && match (&self.content, &next.content) {
-            (Content::Anon { backed: a }, Content::Anon { backed: b }) => a == b,
-            (Content::Shared { object: a, offset: x }, Content::Shared { object: b, offset: y }) => {
-                Rc::ptr_eq(a, b) && x + (self.end - self.start) == *y
+        let words = |v: &Vma| (v.prot, v.shared, v.name, v.on_fork);
+        self.end == next.start
+            && words(self) == words(next)
+            && match (&self.content, &next.content) {
+                (Content::Anon { backed: a }, Content::Anon { backed: b }) => a == b,
+                (Content::Shared { object: a, offset: x }, Content::Shared { object: b, offset: y }) => {
+                    Rc::ptr_eq(a, b) && x + (self.end - self.start) == *y
+                }
+                (Content::File { file: a, offset: x, end: e }, Content::File { file: b, offset: y, end: f }) => {
+                    Rc::ptr_eq(a, b) && x + (self.end - self.start) == *y && e == f
+                }
+                _ => false,
             }
-            (Content::File { file: a, offset: x, end: e }, Content::File { file: b, offset: y, end: f }) => {
-                Rc::ptr_eq(a, b) && x + (self.end - self.start) == *y && e == f
-            }
-            _ => false,
-        }
     }
 }
 
@@ -169,7 +184,23 @@ impl Mm {
         let space = Some(self.platform.space_fork(self.space())?);
         let Mm { mmap_base, brk_start, brk, stack_start, arg_range, env_range, .. } = *self;
         let vmas = self.vmas.clone();
-        Ok(Mm { platform: self.platform, space, vmas, mmap_base, brk_start, brk, stack_start, arg_range, env_range })
+        let mut child =
+            Mm { platform: self.platform, space, vmas, mmap_base, brk_start, brk, stack_start, arg_range, env_range };
+        child.drop_unforked()?;
+        Ok(child)
+    }
+
+    /// In a new copy: mappings that a child does not get, or gets empty.
+    fn drop_unforked(&mut self) -> Result<(), Errno> {
+        let special: Vec<Vma> = self.vmas().filter(|v| v.on_fork != OnFork::Copy).cloned().collect();
+        for vma in special {
+            match vma.on_fork {
+                OnFork::Skip => self.munmap(vma.start, vma.end - vma.start)?,
+                OnFork::Wipe => self.platform.discard(self.space(), vma.start, vma.end - vma.start)?,
+                OnFork::Copy => {}
+            }
+        }
+        Ok(())
     }
 
     /// The host's number of the address space; 0, which is none, for a zombie.

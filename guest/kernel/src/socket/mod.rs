@@ -46,7 +46,9 @@ pub struct SocketEnd {
     pub kind: Kind,
     incoming: Rc<Channel>,
     outgoing: Rc<Channel>,
+    /// Who waits at this end, and at the other.
     queue: WaitQueue,
+    other: WaitQueue,
     /// pid, uid and gid of who made the pair (SO_PEERCRED).
     pub peer: (u32, u32, u32),
 }
@@ -62,12 +64,13 @@ pub struct Received {
 
 /// A connected pair.
 pub fn pair(kind: Kind, peer: (u32, u32, u32)) -> (Rc<SocketEnd>, Rc<SocketEnd>) {
-    let (there, back, queue) = (Rc::new(Channel::default()), Rc::new(Channel::default()), WaitQueue::new());
-    let end = |incoming: &Rc<Channel>, outgoing: &Rc<Channel>| {
-        let (incoming, outgoing, queue) = (incoming.clone(), outgoing.clone(), queue.clone());
-        Rc::new(SocketEnd { kind, incoming, outgoing, queue, peer })
+    let (there, back) = (Rc::new(Channel::default()), Rc::new(Channel::default()));
+    let (here, other) = (WaitQueue::new(), WaitQueue::new());
+    let end = |incoming: &Rc<Channel>, outgoing: &Rc<Channel>, queue: &WaitQueue, other: &WaitQueue| {
+        let (incoming, outgoing) = (incoming.clone(), outgoing.clone());
+        Rc::new(SocketEnd { kind, incoming, outgoing, queue: queue.clone(), other: other.clone(), peer })
     };
-    (end(&there, &back), end(&back, &there))
+    (end(&there, &back, &here, &other), end(&back, &there, &other, &here))
 }
 
 impl SocketEnd {
@@ -98,7 +101,7 @@ impl SocketEnd {
         }
         let count = bytes.len().min(free);
         channel.put(&bytes[..count], files, stream);
-        self.queue.wake();
+        self.other.wake();
         Ok(count)
     }
 
@@ -112,7 +115,7 @@ impl SocketEnd {
         let received =
             if self.kind == Kind::Stream { channel.take_bytes(buf, peek) } else { channel.take_one(buf, peek) };
         if !peek {
-            self.queue.wake();
+            self.other.wake();
         }
         Ok(received)
     }
@@ -126,6 +129,7 @@ impl SocketEnd {
             self.outgoing.ended.set(true);
         }
         self.queue.wake();
+        self.other.wake();
     }
 }
 
@@ -186,7 +190,7 @@ impl Drop for SocketEnd {
         let unread = std::mem::take(&mut *self.incoming.messages.borrow_mut());
         drop(unread);
         self.outgoing.ended.set(true);
-        self.queue.wake();
+        self.other.wake();
     }
 }
 

@@ -113,6 +113,7 @@ pub fn open_location(
     }
     if flags & open::TRUNC != 0 && kind == FileKind::Regular && !created {
         location.inode.set_attr(&SetAttr { size: Some(0), ..SetAttr::default() })?;
+        k.file_cut(&location.inode, 0);
     }
     let (file, place) = open_inode(k, tid, location, flags)?;
     if let (Some(tty), 0) = (file.as_any().downcast_ref::<TtyFile>(), flags & open::NOCTTY)

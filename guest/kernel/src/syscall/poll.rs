@@ -2,6 +2,7 @@
 
 use shallop_linux_abi::Errno;
 
+use super::time::write_timespec;
 use crate::dispatch::Call;
 use crate::kernel::Kernel;
 use crate::signal::mask;
@@ -38,6 +39,13 @@ pub fn expired(k: &Kernel, tid: Tid, deadline: Option<u64>) -> bool {
     k.task(tid).progress.timed_out || deadline.is_some_and(|at| at == 0 || k.now_monotonic() >= at)
 }
 
+/// What is left of the wait, for the caller's struct timespec; one that cannot be written is left alone, as on Linux.
+fn write_left(k: &Kernel, tid: Tid, timeout: u64, deadline: Option<u64>) {
+    if let Some(deadline) = deadline {
+        let _ = write_timespec(k, tid, timeout, deadline.saturating_sub(k.now_monotonic()));
+    }
+}
+
 /// Ready bits of a descriptor, and the queues that tell of changes.
 fn look(k: &Kernel, tid: Tid, fd: u32, queues: &mut Vec<WaitQueue>) -> u32 {
     match k.file(tid, u64::from(fd)) {
@@ -50,7 +58,7 @@ fn look(k: &Kernel, tid: Tid, fd: u32, queues: &mut Vec<WaitQueue>) -> u32 {
     }
 }
 
-/// `ppoll(fds, count, timeout, sigmask, sigsetsize)`: the timeout is not written back.
+/// `ppoll(fds, count, timeout, sigmask, sigsetsize)`
 pub fn ppoll(k: &mut Kernel, call: &Call) -> SysResult {
     let [fds, count, timeout, sigmask, size, _] = call.args;
     if count > k.open_files_limit(call.tid) {
@@ -69,8 +77,14 @@ pub fn ppoll(k: &mut Kernel, call: &Call) -> SysResult {
         entry[6..].copy_from_slice(&(found as u16).to_le_bytes());
         ready += u64::from(found != 0);
     }
-    if ready > 0 || expired(k, call.tid, deadline) {
+    let over = ready > 0 || expired(k, call.tid, deadline);
+    if over {
         k.write_memory(call.tid, fds, &bytes)?;
+    }
+    if over || k.task(call.tid).progress.interrupted {
+        write_left(k, call.tid, timeout, deadline);
+    }
+    if over {
         return Ok(ready);
     }
     Err(Stop::Block(Wait { queues, deadline, on_signal: OnSignal::Interrupt }))
@@ -85,11 +99,13 @@ fn spread(ready: u32) -> u32 {
 /// What each of select(2)'s three sets stands for.
 const SETS: [u32; 3] = [poll::IN | poll::HUP | poll::ERR, poll::OUT | poll::ERR, poll::PRI];
 
-/// `pselect6(count, read, write, except, timeout, sigmask)`: the timeout is not written back.
+/// `pselect6(count, read, write, except, timeout, sigmask)`
 pub fn pselect6(k: &mut Kernel, call: &Call) -> SysResult {
     let [count, read, write, except, timeout, sigmask] = call.args;
     let count = i32::try_from(count as i64).map_err(|_| Errno::EINVAL)?;
-    let count = u32::try_from(count).map_err(|_| Errno::EINVAL)?.min(k.task(call.tid).files.borrow().end());
+    let count = u32::try_from(count).map_err(|_| Errno::EINVAL)?;
+    // Linux's tables of descriptors grow by 64; bits above are not looked at.
+    let count = count.min(k.task(call.tid).files.borrow().end().next_multiple_of(64).max(64));
     let len = (count as usize).div_ceil(64) * 8;
     let places = [read, write, except];
     let mut asked = [vec![0; len], vec![0; len], vec![0; len]];
@@ -120,7 +136,11 @@ pub fn pselect6(k: &mut Kernel, call: &Call) -> SysResult {
             }
         }
     }
-    if ready > 0 || expired(k, call.tid, deadline) {
+    let over = ready > 0 || expired(k, call.tid, deadline);
+    if over || k.task(call.tid).progress.interrupted {
+        write_left(k, call.tid, timeout, deadline);
+    }
+    if over {
         for (place, set) in places.into_iter().zip(&found).filter(|(place, _)| *place != 0) {
             k.write_memory(call.tid, place, set)?;
         }

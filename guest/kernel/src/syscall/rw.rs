@@ -10,10 +10,11 @@ use crate::fs::pseudo::PseudoFile;
 use crate::kernel::Kernel;
 use crate::signal::number::{SIGPIPE, SIGXFSZ};
 use crate::signal::{SignalInfo, Target};
+use crate::task::credentials::cap;
 use crate::tty::{TtyFile, job};
 use crate::vfs::open_file::OpenFile;
 use crate::vfs::permission::{self, WRITE};
-use crate::vfs::{FileKind, SetAttr};
+use crate::vfs::{FileKind, Location, SetAttr};
 use crate::wait::{Stop, SysResult, Tid};
 
 /// Most bytes that one call moves (MAX_RW_COUNT).
@@ -299,6 +300,8 @@ fn finish_out(
     };
     if done == 0 {
         result?;
+    } else {
+        drop_privileges(k, tid, &file.location)?;
     }
     if at.is_none() {
         file.offset.set(start + done);
@@ -354,8 +357,7 @@ pub fn ftruncate(k: &mut Kernel, call: &Call) -> SysResult {
     if (length as i64) < 0 || !file.writable() || file.location.inode.kind() != FileKind::Regular {
         return Err(Errno::EINVAL.into());
     }
-    size_limit(k, call.tid, &file, length, 0)?;
-    file.location.inode.set_attr(&SetAttr { size: Some(length), ..SetAttr::default() })?;
+    resize(k, call.tid, &file.location, length)?;
     Ok(0)
 }
 
@@ -374,8 +376,43 @@ pub fn truncate(k: &mut Kernel, call: &Call) -> SysResult {
     }
     permission::check(&k.task(call.tid).credentials, &location.inode, WRITE)?;
     k.check_writable(&location)?;
-    location.inode.set_attr(&SetAttr { size: Some(length), ..SetAttr::default() })?;
+    resize(k, call.tid, &location, length)?;
     Ok(0)
+}
+
+/// Sets a file's size: EFBIG with SIGXFSZ above RLIMIT_FSIZE.
+fn resize(k: &mut Kernel, tid: Tid, location: &Location, length: u64) -> Result<(), Errno> {
+    let before = location.inode.stat()?;
+    if length > before.size {
+        check_end(k, tid, length)?;
+    }
+    location.inode.set_attr(&SetAttr { size: Some(length), ..SetAttr::default() })?;
+    if length < before.size {
+        k.file_cut(&location.inode, length);
+    }
+    drop_privileges(k, tid, location)
+}
+
+/// EFBIG with SIGXFSZ when a file may not end there.
+fn check_end(k: &mut Kernel, tid: Tid, end: u64) -> Result<(), Errno> {
+    if end <= k.process_of(tid).rlimits[RLIMIT_FSIZE].0 {
+        return Ok(());
+    }
+    k.send_signal(Target::Task(tid), SignalInfo::kernel(SIGXFSZ));
+    Err(Errno::EFBIG)
+}
+
+/// Changing a file's content takes its set-user-ID and set-group-ID bits away, unless one has CAP_FSETID.
+fn drop_privileges(k: &Kernel, tid: Tid, location: &Location) -> Result<(), Errno> {
+    if location.inode.kind() != FileKind::Regular || k.task(tid).credentials.has(cap::FSETID) {
+        return Ok(());
+    }
+    let mode = location.inode.stat()?.mode;
+    let group = if mode & 0o10 != 0 { mode & 0o2000 } else { 0 };
+    match mode & 0o4000 | group {
+        0 => Ok(()),
+        bits => location.inode.set_attr(&SetAttr { mode: Some(mode & 0o7777 & !bits), ..SetAttr::default() }),
+    }
 }
 
 /// `fallocate(fd, mode, offset, len)`: growing, PUNCH_HOLE and ZERO_RANGE. Space is not reserved, nor given back.
@@ -398,6 +435,9 @@ pub fn fallocate(k: &mut Kernel, call: &Call) -> SysResult {
     const PUNCH_HOLE: u32 = 2;
     const ZERO_RANGE: u32 = 0x10;
     let size = file.location.inode.stat()?.size;
+    if end > size && mode as u32 & KEEP_SIZE == 0 {
+        check_end(k, call.tid, end)?;
+    }
     if matches!(mode as u32, 3 | ZERO_RANGE | 0x11) {
         write_zeroes(&file, offset, end.min(size))?;
     }

@@ -100,6 +100,10 @@ impl Kernel {
         if directory && self.mounts.read_only(&found.parent) {
             return Err(Errno::EROFS);
         }
+        // Names of /proc are looked up before anyone asks whether they could be made.
+        if found.parent.inode.kernel_view().is_some() && found.parent.inode.fs().name() == "proc" {
+            return Err(Errno::ENOENT);
+        }
         self.check_change_directory(tid, &found.parent)?;
         let task = self.task(tid);
         let parent = found.parent.inode.stat()?;

@@ -26,7 +26,10 @@ pub struct Pipe {
     writers: Cell<u32>,
     /// How often each side was opened, for FIFO opens that wait for the other side.
     opened: Cell<(u64, u64)>,
+    /// Who reads: woken by bytes, by the other side's comings and goings.
     queue: WaitQueue,
+    /// Who writes: woken by room.
+    room: WaitQueue,
 }
 
 impl Default for Pipe {
@@ -38,6 +41,7 @@ impl Default for Pipe {
             writers: Cell::new(0),
             opened: Cell::new((0, 0)),
             queue: WaitQueue::new(),
+            room: WaitQueue::new(),
         }
     }
 }
@@ -57,7 +61,7 @@ impl Pipe {
             return Err(Errno::EBUSY);
         }
         self.capacity.set(bytes);
-        self.queue.wake();
+        self.room.wake();
         Ok(bytes)
     }
 
@@ -92,7 +96,7 @@ impl Pipe {
             };
         }
         let count = take(&mut buffer, buf);
-        self.queue.wake();
+        self.room.wake();
         Ok(count)
     }
 
@@ -109,7 +113,7 @@ impl Pipe {
         if free == 0 || (bytes.len() <= ATOMIC && free < bytes.len()) {
             return match nonblock {
                 true => Err(Errno::EAGAIN.into()),
-                false => Err(Stop::Block(Wait::on(&self.queue))),
+                false => Err(Stop::Block(Wait::on(&self.room))),
             };
         }
         let count = free.min(bytes.len());
@@ -147,6 +151,7 @@ impl PipeEnd {
         let (r, w) = pipe.opened.get();
         pipe.opened.set((r + u64::from(reads), w + u64::from(writes)));
         pipe.queue.wake();
+        pipe.room.wake();
         PipeEnd { pipe: pipe.clone(), reads, writes }
     }
 
@@ -157,7 +162,7 @@ impl PipeEnd {
         }
         match (self.pipe.capacity.get().saturating_sub(self.pipe.buffer.borrow().len()), nonblock) {
             (0, true) => Err(Errno::EAGAIN.into()),
-            (0, false) => Err(Stop::Block(Wait::on(&self.pipe.queue))),
+            (0, false) => Err(Stop::Block(Wait::on(&self.pipe.room))),
             (room, _) => Ok(room),
         }
     }
@@ -172,6 +177,7 @@ impl Drop for PipeEnd {
             pipe.buffer.borrow_mut().clear();
         }
         pipe.queue.wake();
+        pipe.room.wake();
     }
 }
 
@@ -204,7 +210,12 @@ impl File for PipeEnd {
     }
 
     fn wait_queue(&self) -> Option<WaitQueue> {
-        Some(self.pipe.queue.clone())
+        Some(if self.reads { self.pipe.queue.clone() } else { self.pipe.room.clone() })
+    }
+
+    fn wait_queues(&self) -> Vec<WaitQueue> {
+        let sides = [(self.reads, &self.pipe.queue), (self.writes, &self.pipe.room)];
+        sides.into_iter().filter(|(has, _)| *has).map(|(_, queue)| queue.clone()).collect()
     }
 
     fn available(&self) -> Option<usize> {
