@@ -1,18 +1,20 @@
 //! Flags of an instruction: `--name=value` words before its arguments.
 
 use crate::error::{Error, Result, Span};
-use crate::words;
+use crate::{suggest, words};
 
 /// The flags that stood before the arguments.
 #[derive(Debug, Default)]
 pub struct Flags {
     found: Vec<(String, Option<String>)>,
     span: Span,
+    /// Names that were asked for: what the instruction has.
+    known: Vec<&'static str>,
 }
 
 /// Takes the flags off the front of an instruction's arguments; the rest is returned beside them.
 pub fn take<'a>(arguments: &'a str, escape: char, span: Span) -> Result<(Flags, &'a str)> {
-    let mut flags = Flags { found: Vec::new(), span };
+    let mut flags = Flags { found: Vec::new(), span, known: Vec::new() };
     let mut rest = arguments.trim_start();
     while rest.starts_with("--") {
         let raw = words::split_raw(rest, escape).into_iter().next().unwrap_or_default();
@@ -32,7 +34,7 @@ pub fn take<'a>(arguments: &'a str, escape: char, span: Span) -> Result<(Flags, 
 
 impl Flags {
     /// A flag with a value, taken out.
-    pub fn value(&mut self, name: &str) -> Result<Option<String>> {
+    pub fn value(&mut self, name: &'static str) -> Result<Option<String>> {
         let values = self.all(name)?;
         match values.len() {
             0 | 1 => Ok(values.into_iter().next()),
@@ -41,7 +43,8 @@ impl Flags {
     }
 
     /// A flag that may stand several times, taken out.
-    pub fn all(&mut self, name: &str) -> Result<Vec<String>> {
+    pub fn all(&mut self, name: &'static str) -> Result<Vec<String>> {
+        self.known.push(name);
         let mut values = Vec::new();
         for (flag, value) in &self.found {
             if flag == name {
@@ -54,7 +57,8 @@ impl Flags {
     }
 
     /// A flag that is true when it stands alone, taken out.
-    pub fn boolean(&mut self, name: &str) -> Result<bool> {
+    pub fn boolean(&mut self, name: &'static str) -> Result<bool> {
+        self.known.push(name);
         let mut result = false;
         for (flag, value) in &self.found {
             if flag == name {
@@ -75,7 +79,8 @@ impl Flags {
     }
 
     /// Refuses a flag that BuildKit knows and we do not yet.
-    pub fn not_yet(&self, names: &[&str], instruction: &str) -> Result<()> {
+    pub fn not_yet(&mut self, names: &[&'static str], instruction: &str) -> Result<()> {
+        self.known.extend(names);
         match self.found.iter().find(|(flag, _)| names.contains(&flag.as_str())) {
             Some((flag, _)) => Err(Error::new(self.span, format!("{instruction} --{flag} is not done yet"))),
             None => Ok(()),
@@ -85,7 +90,13 @@ impl Flags {
     /// Refuses what nobody took.
     pub fn finish(self) -> Result<()> {
         match self.found.first() {
-            Some((flag, _)) => Err(Error::new(self.span, format!("unknown flag: --{flag}"))),
+            Some((flag, _)) => {
+                let error = Error::new(self.span, format!("unknown flag: --{flag}"));
+                Err(match suggest::nearest(flag, &self.known) {
+                    Some(name) => error.hint(format!("did you mean {name}?")),
+                    None => error,
+                })
+            }
             None => Ok(()),
         }
     }

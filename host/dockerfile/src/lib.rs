@@ -13,6 +13,7 @@ pub mod ignore;
 pub mod instruction;
 mod lines;
 pub mod pattern;
+pub mod suggest;
 mod words;
 
 pub use error::{Error, Result, Span};
@@ -54,7 +55,7 @@ pub fn parse(text: &str) -> Result<Dockerfile> {
     match file.stages.is_empty() {
         true => {
             let span = Span { line: 1, column: 1, end_line: 1 };
-            Err(Error::new(span, "the file has no FROM instruction").hint("begin with FROM image"))
+            Err(Error::new(span, "dockerfile contains no stages to build").hint("begin with FROM image"))
         }
         false => Ok(file),
     }
@@ -64,11 +65,6 @@ fn add(file: &mut Dockerfile, instruction: Instruction) -> Result<()> {
     let Instruction { kind, span, text } = instruction;
     match (kind, file.stages.last_mut()) {
         (Kind::From(from), _) => {
-            let taken =
-                from.name.as_ref().filter(|name| file.stages.iter().any(|s| s.from.name.as_ref() == Some(name)));
-            if let Some(name) = taken {
-                return Err(Error::new(span, format!("duplicate name {name}: two stages cannot share it")));
-            }
             file.stages.push(Stage { from, span, text, instructions: Vec::new() });
         }
         (Kind::Arg(arguments), None) => file.arguments.extend(arguments.into_iter().map(|arg| (arg, span))),

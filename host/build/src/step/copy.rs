@@ -252,37 +252,3 @@ pub fn parse_mode(text: &str) -> Result<u32> {
         format!("invalid chmod parameter: '{text}'. it should be octal string and between 0 and 07777")
     })
 }
-
-/// `--chown`: numbers, or names out of the image's /etc/passwd and /etc/group.
-pub fn parse_owner(text: &str, image: &dyn Tree) -> Result<(u32, u32)> {
-    let (user, group) = match text.split_once(':') {
-        Some((user, group)) => (user, Some(group)),
-        None => (text, None),
-    };
-    let uid = number_or_name(user, image, "etc/passwd").with_context(|| format!("--chown={text}"))?;
-    let gid = match group {
-        Some(group) => number_or_name(group, image, "etc/group").with_context(|| format!("--chown={text}"))?,
-        // A user alone gives its own number to the group, as with BuildKit.
-        None => uid,
-    };
-    Ok((uid, gid))
-}
-
-fn number_or_name(word: &str, image: &dyn Tree, table: &str) -> Result<u32> {
-    if word.is_empty() {
-        return Ok(0);
-    }
-    if let Ok(number) = word.parse() {
-        return Ok(number);
-    }
-    let real = tree::resolve(image, table)?;
-    let mut text = String::new();
-    if image.entry(&real)?.is_some() {
-        image.read(&real)?.take(1 << 20).read_to_string(&mut text).with_context(|| format!("reading /{table}"))?;
-    }
-    text.lines()
-        .map(|line| line.split(':').collect::<Vec<_>>())
-        .find(|fields| fields.first() == Some(&word))
-        .and_then(|fields| fields.get(2)?.parse().ok())
-        .with_context(|| format!("invalid user or group \"{word}\": the image's /{table} has none"))
-}

@@ -3,10 +3,11 @@
 use anyhow::{Result, bail};
 use shallop_layer::tar::{Entry, Kind};
 
+use crate::step::owner;
 use crate::tree::{self, Tree};
 
-/// Folders to make so that `path` (absolute, clean) is one; empty when it is there.
-pub fn missing(image: &dyn Tree, path: &str) -> Result<Vec<Entry>> {
+/// Folders to make so that `path` (absolute, clean) is one, owned by `user`; empty when it is there.
+pub fn missing(image: &dyn Tree, path: &str, user: &str) -> Result<Vec<Entry>> {
     let real = tree::resolve(image, path)?;
     let mut entries = Vec::new();
     let mut at = String::new();
@@ -17,6 +18,10 @@ pub fn missing(image: &dyn Tree, path: &str) -> Result<Vec<Entry>> {
             Some(Entry { kind: Kind::Dir, .. }) => {}
             Some(_) => bail!("/{at} is not a directory"),
         }
+    }
+    if !entries.is_empty() && !user.is_empty() {
+        let (uid, gid) = owner::parse(user, image)?;
+        entries.iter_mut().for_each(|entry| (entry.uid, entry.gid) = (uid, gid));
     }
     Ok(entries)
 }

@@ -27,6 +27,11 @@ pub enum Source {
 
 pub(super) fn parse(mut input: Input<'_>) -> Result<Copy> {
     let from = input.flags.value("from")?;
+    if from.as_ref().is_some_and(|from| from.contains('$')) {
+        return Err(input
+            .error("variable expansion is not supported for --from")
+            .hint("define a new stage with FROM using ARG from global scope as a workaround"));
+    }
     let (chown, chmod) = (input.flags.value("chown")?, input.flags.value("chmod")?);
     let link = input.flags.boolean("link")?;
     input.flags.not_yet(&["parents", "exclude", "keep-git-dir", "checksum", "unpack"], input.keyword)?;

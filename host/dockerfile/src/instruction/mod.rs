@@ -18,6 +18,7 @@ use crate::error::{Error, Result, Span};
 use crate::flags;
 use crate::heredoc::Heredoc;
 use crate::lines::Line;
+use crate::suggest;
 
 pub use arg::Arg;
 pub use command::CommandLine;
@@ -156,27 +157,8 @@ fn kind(input: Input<'_>) -> Result<Kind> {
 
 fn unknown(keyword: &str, span: Span) -> Error {
     let error = Error::new(span, format!("unknown instruction: {keyword}"));
-    let nearest = KEYWORDS.iter().map(|known| (distance(known, keyword), known)).min();
-    match nearest {
-        Some((distance, known)) if distance <= 2 && keyword.len() <= 2 * known.len() => {
-            error.hint(format!("did you mean {known}?"))
-        }
-        _ => error,
+    match suggest::nearest(keyword, KEYWORDS) {
+        Some(known) => error.hint(format!("did you mean {known}?")),
+        None => error,
     }
-}
-
-/// Edit distance (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().take(64).collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, c) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for j in 0..b.len() {
-            let above = row[j + 1];
-            row[j + 1] = (above + 1).min(row[j] + 1).min(diagonal + usize::from(b[j] != c));
-            diagonal = above;
-        }
-    }
-    row[b.len()]
 }
