@@ -6,7 +6,7 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -37,12 +37,25 @@ impl CodeCache {
         Ok(CodeCache { dir: dir.to_owned() })
     }
 
+    fn path(&self, key: &str) -> Result<PathBuf> {
+        Ok(self.dir.join(format!("{key}-{}.cwasm", program_stamp()?)))
+    }
+
+    /// The compiled form, when the cache has it and it is as it was written.
+    pub fn existing(&self, key: &str) -> Result<Option<File>> {
+        Ok(open_trusted(&self.path(key)?)?.filter(is_whole))
+    }
+
     /// The compiled form of `wasm`, from the cache or made now. `key` names the content: a digest, or the identity of an
     /// embedded module. Code made by another build of this program is never used.
     pub fn open(&self, key: &str, wasm: &[u8]) -> Result<File> {
-        let path = self.dir.join(format!("{key}-{}.cwasm", program_stamp()?));
-        if let Some(file) = open_trusted(&path)? {
+        if let Some(file) = self.existing(key)? {
             return Ok(file);
+        }
+        let path = self.path(key)?;
+        if path.exists() {
+            eprintln!("shallop: the compiled code {} is damaged; compiling it again", path.display());
+            remove(&path).with_context(|| format!("removing {}", path.display()))?;
         }
         compile_in_child(wasm, &path).with_context(|| format!("compiling module {key}"))?;
         open_trusted(&path)?.with_context(|| format!("the compiler left no {}", path.display()))
@@ -72,6 +85,32 @@ fn open_trusted(path: &Path) -> Result<Option<File>> {
         path.display()
     );
     Ok(Some(file))
+}
+
+/// A folder in an entry's place is damage too.
+fn remove(path: &Path) -> std::io::Result<()> {
+    if fs::symlink_metadata(path)?.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
+}
+
+/// Bytes at the end of an entry: the checksum of those before them. The code's own format does not mind what follows it.
+const CHECKSUM_BYTES: u64 = 4;
+
+/// Whether an entry is as it was written. Code that a failing disk changed must not run.
+fn is_whole(file: &File) -> bool {
+    let Some(size) = file.metadata().ok().and_then(|meta| meta.len().checked_sub(CHECKSUM_BYTES)) else { return false };
+    let mut crc = crc32fast::Hasher::new();
+    let mut buffer = vec![0; 256 << 10];
+    let mut at = 0;
+    while at < size {
+        let part = usize::try_from(size - at).unwrap_or(usize::MAX).min(buffer.len());
+        if file.read_exact_at(&mut buffer[..part], at).is_err() {
+            return false;
+        }
+        crc.update(&buffer[..part]);
+        at += part as u64;
+    }
+    let mut stored = [0; CHECKSUM_BYTES as usize];
+    file.read_exact_at(&mut stored, size).is_ok() && stored == crc.finalize().to_le_bytes()
 }
 
 /// Runs the compiler process over `wasm`; it writes `path`.
@@ -109,8 +148,46 @@ pub fn main(path: &Path) -> Result<()> {
     let code = shallop_sandbox::compile(&wasm)?;
     let dir = path.parent().context("the result's path has no folder")?;
     let mut file = tempfile::NamedTempFile::new_in(dir).with_context(|| format!("writing to {}", dir.display()))?;
-    file.write_all(&code).with_context(|| format!("writing {} bytes to {}", code.len(), dir.display()))?;
+    let sum = crc32fast::hash(&code).to_le_bytes();
+    file.write_all(&code)
+        .and_then(|()| file.write_all(&sum))
+        .with_context(|| format!("writing {} bytes to {}", code.len(), dir.display()))?;
     file.as_file().sync_all()?;
     file.persist(path).with_context(|| format!("renaming to {}", path.display()))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damaged_code_is_found() {
+        let mut good = vec![7; 600_000];
+        good.extend(crc32fast::hash(&good).to_le_bytes());
+        let whole = |bytes: &[u8]| {
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(bytes).unwrap();
+            is_whole(&file)
+        };
+        assert!(whole(&good));
+        for cut in [0, 3, 300_000, good.len() - 1] {
+            assert!(!whole(&good[..cut]), "{cut}");
+        }
+        for at in [0, 299_999, 600_000, good.len() - 1] {
+            let mut bad = good.clone();
+            bad[at] ^= 0x80;
+            assert!(!whole(&bad), "{at}");
+        }
+    }
+
+    #[test]
+    fn a_folder_is_no_code_and_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.cwasm");
+        fs::create_dir(&path).unwrap();
+        assert!(!is_whole(&open_trusted(&path).unwrap().unwrap()));
+        remove(&path).unwrap();
+        assert!(!path.exists());
+    }
 }

@@ -51,6 +51,7 @@ pub fn run(session: &Session, options: Options) -> Result<i32> {
         let request = wasi::file_request(session, &options)?;
         return finish(&options, supervise(request, &mut timings)?, &mut timings);
     }
+    session.prepare_engine();
     let platform = options.platform.as_deref().map(str::parse::<Platform>).transpose()?;
     if let Some(platform) = platform.as_ref().filter(|platform| !platform.is_supported()) {
         anyhow::bail!("platform {platform} is not supported; there are linux/riscv64 and wasi/wasm");

@@ -1,6 +1,8 @@
 //! [`Session`]: the store and the code cache, as one command uses them.
 
 use std::fs::File;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 
 use anyhow::{Context, Result};
 use shallop_compiler::CodeCache;
@@ -19,6 +21,8 @@ pub struct Session {
     pub store: Store,
     pub dirs: Dirs,
     code: CodeCache,
+    /// The engine's code, on its way.
+    ahead: Mutex<Option<JoinHandle<Option<(File, File)>>>>,
 }
 
 impl Session {
@@ -27,16 +31,35 @@ impl Session {
         let dirs = Dirs::from_env()?;
         let store = Store::open(&dirs)?;
         let code = CodeCache::new(&dirs.code_cache())?;
-        Ok(Session { store, dirs, code })
+        Ok(Session { store, dirs, code, ahead: Mutex::default() })
+    }
+
+    /// Lets a thread open and check the engine's code while others prepare its container.
+    pub fn prepare_engine(&self) {
+        let code = self.code.clone();
+        let open = move || {
+            let existing = |module| code.existing(&key(module)).ok().flatten();
+            Some((existing(&KERNEL)?, existing(&CPU)?))
+        };
+        // Without a thread it is opened when it is wanted.
+        *self.ahead() = std::thread::Builder::new().name("engine".into()).spawn(open).ok();
+    }
+
+    fn ahead(&self) -> MutexGuard<'_, Option<JoinHandle<Option<(File, File)>>>> {
+        self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The compiled kernel and engine.
     pub fn engine_code(&self) -> Result<(File, File)> {
-        Ok((self.embedded(&KERNEL)?, self.embedded(&CPU)?))
+        let ahead = self.ahead().take();
+        match ahead.and_then(|thread| thread.join().ok()).flatten() {
+            Some(code) => Ok(code),
+            None => Ok((self.embedded(&KERNEL)?, self.embedded(&CPU)?)),
+        }
     }
 
     fn embedded(&self, module: &Embedded) -> Result<File> {
-        self.code.open(&format!("{}-{}", module.name, module.identity), module.wasm)
+        self.code.open(&key(module), module.wasm)
     }
 
     /// A WASI module's compiled form.
@@ -70,4 +93,9 @@ impl Session {
         }
         Ok(merged)
     }
+}
+
+/// An embedded module's key in the code cache.
+fn key(module: &Embedded) -> String {
+    format!("{}-{}", module.name, module.identity)
 }

@@ -43,6 +43,10 @@ impl Args {
     }
 }
 
+fn is_missing(error: &anyhow::Error) -> bool {
+    error.downcast_ref().is_some_and(StoreError::is_no_such_image)
+}
+
 fn one(session: &Session, name: &str, of: Of) -> Result<Value> {
     if of != Of::Image {
         match session.store.container(name) {
@@ -53,8 +57,8 @@ fn one(session: &Session, name: &str, of: Of) -> Result<Value> {
     }
     match images::local(session, name) {
         Ok(image) => Ok(image_json(&image)),
-        Err(error) if of == Of::Image => Err(error),
-        Err(_) => bail!("No such object: {name}"),
+        Err(error) if of == Of::Anything && is_missing(&error) => bail!("No such object: {name}"),
+        Err(error) => Err(error),
     }
 }
 
