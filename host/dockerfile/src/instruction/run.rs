@@ -40,11 +40,9 @@ fn with_heredocs(input: &Input<'_>) -> (CommandLine, Option<Heredoc>) {
         let script = first.content.starts_with("#!").then(|| first.clone());
         return (CommandLine::Shell(first.content.clone()), script);
     }
-    let mut text = format!("{}\n", input.arguments);
+    let mut text = input.arguments.to_owned();
     for document in input.heredocs {
-        text.push_str(&document.content);
-        text.push_str(&document.name);
-        text.push('\n');
+        text.push_str(&format!("\n{}{}", document.content, document.name));
     }
     (CommandLine::Shell(text), None)
 }
