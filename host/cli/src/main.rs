@@ -12,7 +12,13 @@ use clap::Parser;
 
 /// Builds Dockerfiles and runs containers inside WebAssembly sandboxes; no Linux kernel needed.
 #[derive(Debug, Parser)]
-#[command(name = "shallop", version, propagate_version = false, subcommand_required = true, arg_required_else_help = true)]
+#[command(
+    name = "shallop",
+    version,
+    propagate_version = false,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
 #[command(after_help = "Examples:
   shallop run --rm catalog/hello-world
   shallop build -t app .

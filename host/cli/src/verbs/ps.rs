@@ -86,7 +86,9 @@ fn status(container: &Container) -> String {
             let now = shallop_oci::time::now().as_secs() as i64;
             format!("Up {}", duration((now - container.started.unwrap_or(now)).max(0)))
         }
-        ContainerState::Exited { code } => format!("Exited ({code}) {}", ago(container.finished.unwrap_or(container.created))),
+        ContainerState::Exited { code } => {
+            format!("Exited ({code}) {}", ago(container.finished.unwrap_or(container.created)))
+        }
     }
 }
 

@@ -6,11 +6,14 @@ use shallop_engine::{Session, Volume, process::Overrides};
 
 /// Create and run a new container from an image, or run a WASI module file
 #[derive(Debug, clap::Args)]
-#[command(disable_help_flag = true, after_help = "Examples:
+#[command(
+    disable_help_flag = true,
+    after_help = "Examples:
   shallop run --rm catalog/hello-world
   shallop run --rm -it catalog/debian bash
   shallop run --rm -v ./data:/data:ro catalog/python python3 /data/app.py
-  shallop run --rm app.wasm one two")]
+  shallop run --rm app.wasm one two"
+)]
 pub struct Args {
     /// Automatically remove the container when it exits
     #[arg(long)]
@@ -67,7 +70,12 @@ pub struct Args {
     #[arg(long, action = clap::ArgAction::Help)]
     help: Option<bool>,
     /// IMAGE [COMMAND] [ARG...]
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "IMAGE [COMMAND] [ARG...]")]
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "IMAGE [COMMAND] [ARG...]"
+    )]
     image_and_command: Vec<String>,
 }
 
@@ -94,7 +102,8 @@ impl Args {
             hostname: self.hostname,
             platform: self.platform,
             volumes: self.volume.iter().map(|v| Volume::parse(v)).collect::<Result<_>>()?,
-            memory: parse_size(&self.memory).with_context(|| format!("invalid argument \"{}\" for --memory", self.memory))?,
+            memory: parse_size(&self.memory)
+                .with_context(|| format!("invalid argument \"{}\" for --memory", self.memory))?,
             wall_limit: self.timeout.map(std::time::Duration::from_secs),
             substitute: self.substitute,
             strace: self.strace,

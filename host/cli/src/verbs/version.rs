@@ -21,7 +21,10 @@ impl Args {
         match self.format {
             Format::Json => println!("{}", json!({ "Version": version, "Host": host, "Platforms": platforms })),
             Format::Table => {
-                println!("shallop:\n Version:    {version}\n Host:       {host}\n Platforms:  {}", platforms.join(", "));
+                println!(
+                    "shallop:\n Version:    {version}\n Host:       {host}\n Platforms:  {}",
+                    platforms.join(", ")
+                );
             }
         }
         Ok(0)
