@@ -164,6 +164,7 @@ fn here(program: &Path, folder: &Path) -> (i32, String) {
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "slow without optimization; run with --release")]
 fn programs_see_what_linux_shows_them() {
     let folder = std::env::temp_dir().join(format!("shallop-programs-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
