@@ -52,10 +52,9 @@ fn missing(session: &Session, name: &str, platform: Option<&Platform>, substitut
             return hello_world(session);
         }
         return Err(match shallop_catalog::lookup(catalog) {
-            Some(recipe) => anyhow!(
-                "No such image: {name}\nIt is made from Debian packages: shallop catalog build {}",
-                recipe.name
-            ),
+            Some(recipe) => {
+                anyhow!("No such image: {name}\nIt is made from Debian packages: shallop catalog build {}", recipe.name)
+            }
             None => anyhow!("No such image: {name}\nThe catalog has: {}", catalog_names().join(", ")),
         });
     }
@@ -75,7 +74,9 @@ fn missing(session: &Session, name: &str, platform: Option<&Platform>, substitut
         Substitutes::Accept => eprintln!("shallop: {offer}"),
         Substitutes::Ask if asked(&offer)? => {}
         Substitutes::Ask => {
-            return Err(anyhow!("No such image: {name}\nImages cannot be pulled from registries yet. {offer}\nAccept it with --substitute"));
+            return Err(anyhow!(
+                "No such image: {name}\nImages cannot be pulled from registries yet. {offer}\nAccept it with --substitute"
+            ));
         }
     }
     find(session, &found.image, None, Substitutes::Accept)

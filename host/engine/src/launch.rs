@@ -5,8 +5,8 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use shallop_host_abi::spec::{Bind, LaunchSpec, LayerGrant, Mount};
 use shallop_host_abi::ABI_VERSION;
+use shallop_host_abi::spec::{Bind, LaunchSpec, LayerGrant, Mount};
 use shallop_supervisor::{Access, Grant, Kind, Request, Workload};
 
 use crate::process::Process;

@@ -5,7 +5,7 @@
 //! | `session` | the store and the code cache of one command |
 //! | `images` | finding an image by name, with the embedded one and substitutes |
 //! | `process` | what runs: the image's defaults and the flags, joined |
-//! | `volume`, `terminal` | `-v` and `-it` |
+//! | `volume`, `terminal`, `signals` | `-v`, `-it`, what reaches the command from outside |
 //! | `launch` | from all that to a worker's request |
 //! | `run` | create, start, wait, clean up |
 //! | `build` | the builder's effects: layers from the store, steps in sandboxes |
@@ -20,6 +20,7 @@ pub mod launch;
 pub mod process;
 pub mod run;
 pub mod session;
+mod signals;
 pub mod terminal;
 pub mod timings;
 pub mod volume;

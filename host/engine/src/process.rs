@@ -52,7 +52,10 @@ impl Process {
             false => flags.arguments.clone(),
         };
         let argv = [entrypoint, arguments].concat();
-        ensure!(!argv.is_empty(), "no command specified: the image has neither ENTRYPOINT nor CMD; name a command after it");
+        ensure!(
+            !argv.is_empty(),
+            "no command specified: the image has neither ENTRYPOINT nor CMD; name a command after it"
+        );
         let workdir = flags.workdir.clone().unwrap_or_else(|| defaults.workdir.clone());
         Ok(Process {
             argv,
@@ -103,7 +106,13 @@ mod tests {
 
     fn image() -> Defaults {
         let list = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
-        Defaults { entrypoint: list(&["/e"]), command: list(&["c"]), env: list(&["A=1"]), workdir: "/w".into(), user: String::new() }
+        Defaults {
+            entrypoint: list(&["/e"]),
+            command: list(&["c"]),
+            env: list(&["A=1"]),
+            workdir: "/w".into(),
+            user: String::new(),
+        }
     }
 
     #[test]

@@ -1,22 +1,21 @@
 //! `run`: create a container, start it in the foreground, wait for it, clean up.
 
 use std::fs::File;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde_json::json;
 use shallop_oci::Platform;
 use shallop_store::{Container, ContainerState, Image, NewContainer};
-use shallop_supervisor::{Outcome, Remote, Request, Worker};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
-use signal_hook::iterator::Signals;
+use shallop_supervisor::{Outcome, Request, Worker};
 
 use crate::images::{self, Substitutes};
 use crate::launch::{LinuxSandbox, Streams};
 use crate::process::{Defaults, Overrides, Process};
+use crate::signals::Caught;
 use crate::terminal::RawTerminal;
 use crate::timings::Timings;
 use crate::volume::Volume;
@@ -45,11 +44,14 @@ pub struct Options {
 /// Runs a container to its end; its exit code.
 pub fn run(session: &Session, options: Options) -> Result<i32> {
     let mut timings = Timings::default();
-    let stdin_is_terminal = std::io::stdin().is_terminal();
-    ensure!(!(options.overrides.tty && options.interactive) || stdin_is_terminal, "the input device is not a TTY");
+    if options.overrides.tty && options.interactive && !std::io::stdin().is_terminal() {
+        // Docker's words and its code: 1, not the 125 of other failures.
+        say("the input device is not a TTY");
+        return Ok(1);
+    }
     if is_wasm_file(&options.image) {
         let request = wasi::file_request(session, &options)?;
-        return finish(&options, supervise(request, &mut timings)?, &mut timings);
+        return finish(&options, supervise(request, options.overrides.tty, &mut timings)?, &mut timings);
     }
     session.prepare_engine();
     let platform = options.platform.as_deref().map(str::parse::<Platform>).transpose()?;
@@ -78,20 +80,28 @@ fn is_wasm_file(image: &str) -> bool {
 /// Tells what there is to tell, and gives the exit code.
 fn finish(options: &Options, outcome: Outcome, timings: &mut Timings) -> Result<i32> {
     if let Some(report) = &outcome.report {
-        eprintln!("shallop: {report}");
+        say(report);
     }
     match outcome.limit.as_deref() {
         Some("memory") => {
-            eprintln!("shallop: the container was ended: it used more than its {} MiB of memory (--memory raises the limit)", options.memory >> 20);
+            let limit = options.memory >> 20;
+            say(&format!(
+                "the container was ended: it used more than its {limit} MiB of memory (--memory raises the limit)"
+            ));
         }
-        Some("wall clock") => eprintln!("shallop: the container was ended: its time was up (--timeout raises the limit)"),
-        Some(limit) => eprintln!("shallop: the container was ended by its {limit} limit"),
+        Some("wall clock") => say("the container was ended: its time was up (--timeout raises the limit)"),
+        Some(limit) => say(&format!("the container was ended by its {limit} limit")),
         None => {}
     }
     if options.timings {
         eprint!("{}", timings.report());
     }
     Ok(outcome.exit_code())
+}
+
+/// A line on stderr; one that cannot be written is nobody's loss.
+pub(crate) fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "shallop: {text}");
 }
 
 fn create(session: &Session, options: &Options, image: &Image) -> Result<Container> {
@@ -170,16 +180,15 @@ fn start(
         sandbox.request(kernel, cpu, Streams { stdio: stdio(options.interactive)?, trace })?
     };
     let record = |pid| session.store.set_container_state(&container.id, ContainerState::Running { pid });
-    let terminal = if options.overrides.tty && options.interactive {
-        RawTerminal::enter(std::io::stdin().as_fd())?
-    } else {
-        None
-    };
+    // Before the terminal is raw: a signal that ended this process now would leave it so.
+    let signals = Caught::new()?;
+    let tty = options.overrides.tty && options.interactive;
+    let terminal = if tty { RawTerminal::enter(std::io::stdin().as_fd())? } else { None };
     let begun = timings.elapsed();
     let worker = Worker::start(request)?;
     timings.point("worker started");
     record(worker.pid())?;
-    forward_signals(worker.remote()?)?;
+    signals.forward(worker.remote()?, tty)?;
     let outcome = worker.wait();
     drop(terminal);
     timings.point("worker ended");
@@ -200,31 +209,13 @@ pub fn stdio(interactive: bool) -> Result<[OwnedFd; 3]> {
 }
 
 /// Starts a worker that no container record belongs to, and waits.
-fn supervise(request: Request, timings: &mut Timings) -> Result<Outcome> {
+fn supervise(request: Request, tty: bool, timings: &mut Timings) -> Result<Outcome> {
     let begun = timings.elapsed();
+    let signals = Caught::new()?;
     let worker = Worker::start(request)?;
-    forward_signals(worker.remote()?)?;
+    signals.forward(worker.remote()?, tty)?;
     let outcome = worker.wait()?;
     timings.point("worker ended");
     timings.worker(begun, &outcome.marks);
     Ok(outcome)
-}
-
-/// Passes on the signals that reach this process.
-fn forward_signals(remote: Remote) -> Result<()> {
-    let wanted = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH];
-    let mut signals = Signals::new(wanted).context("catching signals")?;
-    let forward = move || {
-        for signal in signals.forever() {
-            let sent = match signal {
-                SIGWINCH => remote.winsize(),
-                signal => remote.signal(signal as u32),
-            };
-            if sent.is_err() {
-                return;
-            }
-        }
-    };
-    std::thread::Builder::new().name("signals".into()).spawn(forward).context("starting the signal thread")?;
-    Ok(())
 }

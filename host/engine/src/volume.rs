@@ -57,8 +57,8 @@ impl Volume {
             return Ok((Access::Directory { read_only: self.read_only }, dir.into()));
         }
         ensure!(meta.is_file(), "the volume's source {shown} is neither a folder nor a file");
-        let (file, read_only) = open_file(&self.source, self.read_only)
-            .with_context(|| format!("opening the volume's source {shown}"))?;
+        let (file, read_only) =
+            open_file(&self.source, self.read_only).with_context(|| format!("opening the volume's source {shown}"))?;
         Ok((Access::VolumeFile { read_only }, file.into()))
     }
 }

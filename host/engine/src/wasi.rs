@@ -45,10 +45,9 @@ pub fn file_request(session: &Session, options: &Options) -> Result<Request> {
 pub fn image_request(session: &Session, options: &Options, image: &Image, process: Process) -> Result<Request> {
     let path = process.argv.first().context("the image names no module")?.clone();
     let merged = session.merged(&image.layers)?;
-    let absolute = crate::volume::normalise(&format!("{}/{path}", if path.starts_with('/') { "" } else { &process.workdir }));
-    let node = merged
-        .find(absolute.trim_start_matches('/').as_bytes())?
-        .ok_or_else(|| NoSuchProgram(path.clone()))?;
+    let absolute =
+        crate::volume::normalise(&format!("{}/{path}", if path.starts_with('/') { "" } else { &process.workdir }));
+    let node = merged.find(absolute.trim_start_matches('/').as_bytes())?.ok_or_else(|| NoSuchProgram(path.clone()))?;
     let size = merged.stat(&node)?.size;
     ensure!(size <= MAX_MODULE, "{path} is larger than {} MiB", MAX_MODULE >> 20);
     let mut wasm = vec![0; size as usize];

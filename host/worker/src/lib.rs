@@ -27,7 +27,9 @@ pub fn main() -> Result<()> {
     };
     let mut line = serde_json::to_vec(&outcome)?;
     line.push(b'\n');
-    (&control).write_all(&line).context("reporting to the supervisor")
+    // This fails when the supervisor is gone, and then there is nobody to tell.
+    let _ = (&control).write_all(&line);
+    Ok(())
 }
 
 fn run(control: &UnixStream, received: Received) -> Result<Outcome> {
@@ -53,11 +55,10 @@ fn take_stdio([stdin, stdout, stderr]: [OwnedFd; 3]) -> Result<()> {
     rustix::stdio::dup2_stderr(&stderr).context("placing stderr")
 }
 
-/// The terminal's signals are for the supervisor, which passes them on; this process shares its process group, so that it
-/// may read from the terminal.
+/// Signals to the process group are for the supervisor, which passes them on; this process shares the group, so that
+/// it may read from the terminal.
 fn shield() -> Result<()> {
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT};
-    for signal in [SIGINT, SIGQUIT, SIGHUP] {
+    for signal in shallop_supervisor::FORWARDED {
         signal_hook::flag::register(signal, Arc::default()).context("shielding the worker from signals")?;
     }
     Ok(())
@@ -85,9 +86,7 @@ fn grant((access, descriptor): (Access, OwnedFd)) -> Grant {
         Access::Immutable => Grant::Immutable(file),
         Access::Own => Grant::Own(file),
         Access::VolumeFile { read_only } => Grant::VolumeFile { file, read_only },
-        Access::Directory { read_only } => {
-            Grant::Directory { dir: cap_std::fs::Dir::from_std_file(file), read_only }
-        }
+        Access::Directory { read_only } => Grant::Directory { dir: cap_std::fs::Dir::from_std_file(file), read_only },
     }
 }
 

@@ -54,7 +54,7 @@ fn spec(host: &Fake, argv: &[&str]) -> LaunchSpec {
         hostname: "box".into(),
         argv: argv.iter().map(|word| word.to_string()).collect(),
         env: vec!["PATH=/usr/bin:/bin".into()],
-        cwd: "/work/dir".into(),
+        cwd: "/srv/dir".into(),
         user: String::new(),
         layers: vec![layer],
         upper_journal: host.add_file(shallop_layer::upper::empty_journal()),
