@@ -87,8 +87,13 @@ pub struct Row {
 }
 
 impl Row {
+    /// Whether the `rs2` field is a part of the opcode.
+    pub(crate) const fn is_unary(&self) -> bool {
+        self.mask & 0x01f0_0000 == 0x01f0_0000
+    }
+
     /// Whether the `rm` field is a rounding mode.
-    const fn has_rounding(&self) -> bool {
+    pub(crate) const fn has_rounding(&self) -> bool {
         self.mask & 0x7000 == 0
             && matches!(self.format, Format::FloatRegister | Format::FloatToX | Format::FloatFromX | Format::FloatFused)
     }

@@ -97,7 +97,7 @@ fn compare(operation: Float, a: f64, b: f64) -> Option<u64> {
 #[inline(always)]
 fn to_integer(operation: Float, a: f64) -> Option<u64> {
     let limit = if operation == Float::ToI32 { 2_147_483_648.0 } else { 9_223_372_036_854_775_808.0 };
-    (a < limit && a > -limit).then(|| a as i64 as u64)
+    (a < limit && a > -limit).then_some(a as i64 as u64)
 }
 
 #[cfg(test)]

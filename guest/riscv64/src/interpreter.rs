@@ -59,12 +59,16 @@ pub fn prepared(op: Op) -> Op {
 }
 
 impl<G: Guest> Interpreter<G> {
+    /// Refuses what no atomic access of this kind can be at.
     #[inline(always)]
-    fn align(&mut self, address: u64, width: Width, access: Access) -> Result<(), Leave> {
-        match address & (width.bytes() - 1) {
-            0 => Ok(()),
-            _ => Err(self.0.exit(Exit::Misaligned(access, address))),
+    fn check(&mut self, address: u64, width: Width, access: Access) -> Result<(), Leave> {
+        if address & (width.bytes() - 1) != 0 {
+            return Err(self.0.exit(Exit::Misaligned(access, address)));
         }
+        if address >> 32 != 0 {
+            return Err(self.0.exit(Exit::Fault(access, address)));
+        }
+        Ok(())
     }
 
     #[inline(always)]
@@ -142,7 +146,7 @@ impl<G: Guest> Backend for Interpreter<G> {
 
     #[inline(always)]
     fn load_reserved(&mut self, address: u64, width: Width, _: Order) -> Result<u64, Leave> {
-        self.align(address, width, Access::Load)?;
+        self.check(address, width, Access::Load)?;
         let value = self.0.load(address, width, true)?;
         self.0.set_word(word::RESERVATION_ADDRESS, address);
         self.0.set_word(word::RESERVATION_VALUE, value);
@@ -151,7 +155,7 @@ impl<G: Guest> Backend for Interpreter<G> {
 
     #[inline(always)]
     fn store_conditional(&mut self, address: u64, value: u64, width: Width, _: Order) -> Result<u64, Leave> {
-        self.align(address, width, Access::Store)?;
+        self.check(address, width, Access::Store)?;
         let reserved = self.0.word(word::RESERVATION_ADDRESS) == address
             && self.0.load(address, width, true)? == self.0.word(word::RESERVATION_VALUE);
         if reserved {
@@ -163,7 +167,7 @@ impl<G: Guest> Backend for Interpreter<G> {
 
     #[inline(always)]
     fn atomic(&mut self, operation: Atomic, address: u64, value: u64, width: Width, _: Order) -> Result<u64, Leave> {
-        self.align(address, width, Access::Store)?;
+        self.check(address, width, Access::Store)?;
         let old = self.0.load(address, width, true)?;
         let value = if width == Width::Word { value as i32 as u64 } else { value };
         self.0.store(address, combined(operation, old, value), width)?;
@@ -323,7 +327,7 @@ pub fn binary(operation: Binary, a: u64, b: u64) -> u64 {
 fn high(a: u64, b: u64) -> u64 {
     const LOW: u64 = 0xffff_ffff;
     let (a_low, a_high, b_low, b_high) = (a & LOW, a >> 32, b & LOW, b >> 32);
-    let middle = a_high * b_low + (a_low * b_low >> 32);
+    let middle = a_high * b_low + ((a_low * b_low) >> 32);
     let other = a_low * b_high + (middle & LOW);
     a_high * b_high + (middle >> 32) + (other >> 32)
 }
@@ -388,9 +392,9 @@ mod tests {
     fn upper_halves_of_products() {
         for (a, b) in VALUES.iter().flat_map(|a| VALUES.iter().map(move |b| (*a, *b))) {
             let (sa, sb) = (i128::from(a as i64), i128::from(b as i64));
-            assert_eq!(binary(Binary::MulHigh, a, b), (sa * sb >> 64) as u64);
-            assert_eq!(binary(Binary::MulHighUnsigned, a, b), (u128::from(a) * u128::from(b) >> 64) as u64);
-            assert_eq!(binary(Binary::MulHighSignedUnsigned, a, b), (sa * i128::from(b) >> 64) as u64);
+            assert_eq!(binary(Binary::MulHigh, a, b), ((sa * sb) >> 64) as u64);
+            assert_eq!(binary(Binary::MulHighUnsigned, a, b), ((u128::from(a) * u128::from(b)) >> 64) as u64);
+            assert_eq!(binary(Binary::MulHighSignedUnsigned, a, b), ((sa * i128::from(b)) >> 64) as u64);
         }
     }
 

@@ -6,6 +6,7 @@ mod a;
 mod c;
 mod d;
 pub mod decode;
+pub mod disassemble;
 pub mod execute;
 mod f;
 pub mod float;

@@ -164,3 +164,115 @@ impl<M: Memory> Guest for Stepped<'_, M> {
 pub fn drop_reservation(state: &mut State) {
     state.reservation_address = NO_RESERVATION;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::ROWS;
+
+    const CODE: u64 = 0x1000;
+
+    /// Executes `bits` on the state; data is at 0x1100.
+    fn step(bits: u32, state: &mut State) -> Result<(), Exit> {
+        let mut memory = Span::new(CODE);
+        memory.store(CODE, u64::from(bits), Width::Word).unwrap();
+        memory.store(CODE + 0x100, 0x8877_6655_4433_2211, Width::Double).unwrap();
+        state.pc = CODE;
+        interpret_one(state, &mut memory)
+    }
+
+    /// A state with `a1` and `a2`.
+    fn with(a1: u64, a2: u64) -> State {
+        let mut state = State::default();
+        (state.x[11], state.x[12]) = (a1, a2);
+        state
+    }
+
+    #[test]
+    fn every_row_executes() {
+        let fails = ["ecall", "ebreak"];
+        for row in ROWS {
+            // CSR 1 is `fflags`; every other open field is 0.
+            let is_csr = row.name.starts_with("csr");
+            let bits = row.bits | if is_csr { 1 << 20 } else { 0 };
+            let mut state = State::default();
+            state.x[0] = 0;
+            let result = step(bits, &mut state);
+            let faults = matches!(result, Err(Exit::Fault(..)));
+            assert!(result.is_ok() || faults || fails.contains(&row.name), "{}: {result:?}", row.name);
+            assert_eq!(state.x[0], 0, "{}", row.name);
+        }
+    }
+
+    #[test]
+    fn jumps_link_and_clear_the_low_bit() {
+        let mut state = with(0x2001, 0);
+        step(0x0045_85e7, &mut state).unwrap(); // jalr a1, 4(a1)
+        assert_eq!((state.pc, state.x[11]), (0x2004, CODE + 4));
+        step(0xff5f_f0ef, &mut state).unwrap(); // jal ra, .-12
+        assert_eq!((state.pc, state.x[1]), (CODE - 12, CODE + 4));
+    }
+
+    #[test]
+    fn loads_extend() {
+        let mut state = with(CODE + 0x100, 0);
+        step(0x0075_8503, &mut state).unwrap(); // lb a0, 7(a1)
+        assert_eq!(state.x[10], 0xffff_ffff_ffff_ff88);
+        step(0x0065_d503, &mut state).unwrap(); // lhu a0, 6(a1)
+        assert_eq!(state.x[10], 0x8877);
+        step(0x0045_a503, &mut state).unwrap(); // lw a0, 4(a1)
+        assert_eq!(state.x[10], 0xffff_ffff_8877_6655);
+        step(0x0045_e503, &mut state).unwrap(); // lwu a0, 4(a1)
+        assert_eq!(state.x[10], 0x8877_6655);
+    }
+
+    #[test]
+    fn a_lost_reservation_stores_nothing() {
+        let mut state = with(CODE + 0x100, 7);
+        step(0x1005_b52f, &mut state).unwrap(); // lr.d a0, (a1)
+        assert_eq!(state.reservation_address, CODE + 0x100);
+        drop_reservation(&mut state);
+        step(0x18c5_b52f, &mut state).unwrap(); // sc.d a0, a2, (a1)
+        assert_eq!(state.x[10], 1);
+    }
+
+    #[test]
+    fn faults_leave_the_state_alone() {
+        let before = State { pc: CODE, ..with(0x9_0000_0000, 0) };
+        let mut state = before.clone();
+        let result = step(0x0085_b583, &mut state); // ld a1, 8(a1)
+        assert_eq!(result, Err(Exit::Fault(Access::Load, 0x9_0000_0008)));
+        assert_eq!(state, before);
+        let result = step(0x60c5_b52f, &mut state); // amoand.d a0, a2, (a1)
+        assert_eq!(result, Err(Exit::Fault(Access::Store, 0x9_0000_0000)));
+        assert_eq!(state, before);
+    }
+
+    #[test]
+    fn singles_are_boxed() {
+        let mut state = State::default();
+        state.f[10] = u64::from(1.5_f32.to_bits()) | !0xffff_ffff;
+        state.f[11] = u64::from(2.0_f32.to_bits()); // no box
+        step(0x00a5_7553, &mut state).unwrap(); // fadd.s fa0, fa0, fa0
+        assert_eq!(state.f[10], u64::from(3.0_f32.to_bits()) | !0xffff_ffff);
+        step(0x00b5_7653, &mut state).unwrap(); // fadd.s fa2, fa0, fa1
+        assert_eq!(state.f[12], 0xffff_ffff_7fc0_0000);
+        step(0xe005_8553, &mut state).unwrap(); // fmv.x.w a0, fa1
+        assert_eq!(state.x[10], u64::from(2.0_f32.to_bits()));
+        step(0x20b5_1653, &mut state).unwrap(); // fsgnjn.s fa2, fa0, fa1
+        assert_eq!(state.f[12], u64::from((-3.0_f32).to_bits()) | !0xffff_ffff);
+    }
+
+    #[test]
+    fn control_registers_are_parts_of_fcsr() {
+        let mut state = with(0xff, 0);
+        step(0x0025_9573, &mut state).unwrap(); // csrrw a0, frm, a1
+        assert_eq!((state.x[10], state.fcsr), (0, 0xe0));
+        step(0x0011_6573, &mut state).unwrap(); // csrrsi a0, fflags, 2
+        assert_eq!(state.fcsr, 0xe2);
+        step(0x0035_b573, &mut state).unwrap(); // csrrc a0, fcsr, a1
+        assert_eq!((state.x[10], state.fcsr), (0xe2, 0));
+        assert_eq!(step(0x3000_2573, &mut state), Err(Exit::Illegal(0x3000_2573))); // csrr a0, mstatus
+        assert_eq!(step(0xc000_1073, &mut state), Err(Exit::Illegal(0xc000_1073))); // csrw cycle, x0
+    }
+}
