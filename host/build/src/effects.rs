@@ -60,11 +60,22 @@ pub trait Steps {
 }
 
 /// How a shown step ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
     Cached,
     Done,
-    Failed,
+    /// With the reason.
+    Failed(String),
+}
+
+impl End {
+    /// How a step ended that was really done.
+    pub fn of<T>(result: &Result<T>) -> End {
+        match result {
+            Ok(_) => End::Done,
+            Err(error) => End::Failed(format!("{error:#}")),
+        }
+    }
 }
 
 /// Somebody who watches a build.

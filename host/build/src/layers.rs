@@ -1,6 +1,7 @@
 //! The steps that make layers: RUN, WORKDIR, COPY and ADD, taken from the cache where they were done before.
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use shallop_dockerfile::CommandLine;
 use shallop_layer::tar::Writer;
 use shallop_oci::{Config, Digest, Platform};
 
@@ -35,7 +36,7 @@ impl Builder<'_> {
                     let made = Cached { layer, created: self.images.now() };
                     self.images.keep(key, &made).map(|()| made)
                 });
-                self.progress.end(if made.is_ok() { End::Done } else { End::Failed });
+                self.progress.end(End::of(&made));
                 made?
             }
         };
@@ -52,9 +53,13 @@ impl Builder<'_> {
     }
 
     pub(crate) fn run(&self, state: &mut State, step: &shallop_dockerfile::Run, text: &str) -> Result<()> {
-        run::check(step, &state.platform)?;
+        run::check(&state.platform)?;
         let image = &state.config.config;
-        let argv = run::argv(&step.command, image.shell.as_deref());
+        let script = step.script.as_ref().map(run::Script);
+        let argv = match &script {
+            Some(script) => run::argv(&CommandLine::Shell(script.path()), image.shell.as_deref()),
+            None => run::argv(&step.command, image.shell.as_deref()),
+        };
         let arguments = state.scope.environment(&image.env);
         let proxies: Vec<String> = self.arguments.proxies().map(|(name, value)| format!("{name}={value}")).collect();
         let run_step = RunStep {
@@ -71,6 +76,10 @@ impl Builder<'_> {
         let history = format!("RUN {counted}{} # buildkit", argv.join(" "));
         let title = state.title(text);
         self.cached(state, &key, &title, &history, || {
+            let mut run_step = run_step;
+            if let Some(script) = &script {
+                run_step.layers.push(self.images.put_layer(&mut |out| script.write(out))?);
+            }
             let result = self.steps.run(&run_step, &mut |bytes| self.progress.output(bytes))?;
             if result.exit_code != 0 {
                 let command = argv.join(" ");

@@ -193,12 +193,15 @@ impl Builder<'_> {
         (state.step, state.total) = (1, state.total + 1);
         self.progress.begin(&state.title(&format!("FROM {image}")));
         let found = self.images.base(&image, &state.platform);
-        self.progress.end(if found.is_ok() { End::Done } else { End::Failed });
+        self.progress.end(End::of(&found));
         state.config = found?;
         if self.epoch.is_some() {
             state.config.created.clone_from(&self.epoch);
         }
         state.platform = state.config.platform();
+        if state.platform.is_linux() && !state.config.config.env.iter().any(|entry| entry.starts_with("PATH=")) {
+            state.config.config.env.push(config::DEFAULT_PATH.into());
+        }
         Ok(state)
     }
 

@@ -56,13 +56,17 @@ impl BuildProgress {
         }
     }
 
-    /// Whole lines of output, as plain progress shows them: `#4 0.123 text`.
+    /// Whole lines of output, as plain progress shows them: `#4 0.123 text`. A line that grows without end is cut.
     fn plain_lines(state: &mut State, bytes: &[u8]) {
         state.line.extend_from_slice(bytes);
         let seconds = state.begun.map_or(0.0, |begun| begun.elapsed().as_secs_f64());
         while let Some(end) = state.line.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = state.line.drain(..=end).collect();
             eprint!("#{} {seconds:.3} {}", state.number, String::from_utf8_lossy(&line));
+        }
+        if state.line.len() > KEPT {
+            let line = std::mem::take(&mut state.line);
+            eprintln!("#{} {seconds:.3} {}", state.number, String::from_utf8_lossy(&line));
         }
     }
 }
@@ -119,16 +123,16 @@ impl Progress for BuildProgress {
             BuildProgress::plain_lines(&mut state, b"\n");
         }
         let number = state.number;
-        match (how, self.live) {
+        match (&how, self.live) {
             _ if self.quiet => {}
             (End::Cached, true) => eprintln!(" => CACHED {}", state.title),
             (End::Done, true) => eprintln!(" => {} {}", state.title, show(took)),
-            (End::Failed, true) => eprintln!(" => ERROR {} {}", state.title, show(took)),
+            (End::Failed(_), true) => eprintln!(" => ERROR {} {}", state.title, show(took)),
             (End::Cached, false) => eprintln!("#{number} CACHED\n"),
             (End::Done, false) => eprintln!("#{number} DONE {}\n", show(took)),
-            (End::Failed, false) => eprintln!("#{number} ERROR after {}\n", show(took)),
+            (End::Failed(reason), false) => eprintln!("#{number} ERROR: {}\n", reason.lines().next().unwrap_or_default()),
         }
-        if how == End::Failed && (self.live || self.quiet) && !state.output.is_empty() {
+        if matches!(how, End::Failed(_)) && (self.live || self.quiet) && !state.output.is_empty() {
             eprintln!("------\n > {}:", state.title);
             let _ = std::io::stderr().write_all(&state.output);
             eprintln!("------");

@@ -9,7 +9,7 @@ pub struct Run {
     /// In shell form with here-documents put back behind the command's line.
     pub command: CommandLine,
     pub network: Network,
-    /// The script's interpreter line, when the command is nothing but a here-document that starts with `#!`.
+    /// The command is nothing but a here-document that starts with `#!`: a script to execute.
     pub script: Option<Heredoc>,
 }
 
