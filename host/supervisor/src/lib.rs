@@ -12,11 +12,22 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result};
+use rustix::process::Signal;
 
 pub use wire::{Access, Kind, Outcome, Workload};
 
 /// The hidden verb of the `shallop` program that starts a worker.
 pub const VERB: &str = "internal-worker";
+
+/// The signals that a supervisor passes on to the container's first process.
+pub const FORWARDED: [i32; 6] = [
+    Signal::INT.as_raw(),
+    Signal::TERM.as_raw(),
+    Signal::HUP.as_raw(),
+    Signal::QUIT.as_raw(),
+    Signal::USR1.as_raw(),
+    Signal::USR2.as_raw(),
+];
 
 /// One capability to be handed over: the descriptor and what may be done with it. Its place in the list is its handle.
 #[derive(Debug)]
@@ -93,10 +104,10 @@ impl Worker {
     }
 }
 
-/// What to tell of a worker that ended without an outcome; nothing for SIGKILL, which is how people end it.
+/// What to tell of a worker that ended without an outcome; nothing for the signals by which people end it.
 fn crash_report(status: std::process::ExitStatus) -> Option<String> {
     match status.signal() {
-        Some(9) => None,
+        Some(signal) if signal == Signal::KILL.as_raw() || FORWARDED.contains(&signal) => None,
         _ => Some(format!("the sandbox's worker process ended unexpectedly ({status})")),
     }
 }
