@@ -1,0 +1,201 @@
+//! What an instruction reads, writes and does besides, found by running its meaning over a backend that only watches.
+
+use shallop_machine::backend::{Atomic, Backend, Binary, Csr, Float, Order, Precision, Width};
+use shallop_riscv64::Op;
+use shallop_riscv64::execute::execute;
+
+/// A set of slots: bit `r` is `x<r>`, bit `32 + r` is `f<r>`. `x0` needs no place, so bit 0 is `fcsr`.
+pub type Slots = u64;
+
+/// Slot of `fcsr`.
+pub const FCSR: u8 = 0;
+
+/// The slot of an `f` register.
+pub const fn f_slot(register: u8) -> u8 {
+    32 + register
+}
+
+/// The set of one slot.
+pub const fn bit(slot: u8) -> Slots {
+    1 << (slot & 63)
+}
+
+/// How control goes on after an instruction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    /// With the next instruction.
+    Next,
+    /// At an offset from this one.
+    Jump(i32),
+    /// At a computed address.
+    Computed,
+    /// At an offset from this one, or with the next one.
+    Branch(i32),
+    /// The interpreter executes it; then with the next instruction.
+    Deferred,
+    /// The interpreter finds it illegal.
+    Never,
+}
+
+/// What an instruction does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Effects {
+    pub reads: Slots,
+    pub writes: Slots,
+    /// Whether it accesses guest memory.
+    pub memory: bool,
+    /// Whether it may leave before it has changed anything, with all registers stored.
+    pub exits: bool,
+    pub flow: Flow,
+}
+
+/// The effects of `op`.
+pub fn effects(op: &Op) -> Effects {
+    let mut watch = Watch(Effects { reads: 0, writes: 0, memory: false, exits: false, flow: Flow::Next });
+    if let Err(flow) = execute(&mut watch, op) {
+        watch.0.flow = flow;
+    }
+    watch.0
+}
+
+struct Watch(Effects);
+
+impl Watch {
+    fn access(&mut self, aligned: bool) {
+        self.0.memory = true;
+        self.0.exits |= aligned;
+    }
+}
+
+impl Backend for Watch {
+    type Word = ();
+    type Leave = Flow;
+
+    fn constant(&mut self, _: u64) {}
+
+    fn pc(&mut self) {}
+
+    fn x(&mut self, register: u8) {
+        if register != 0 {
+            self.0.reads |= bit(register);
+        }
+    }
+
+    fn set_x(&mut self, register: u8, (): ()) {
+        if register != 0 {
+            self.0.writes |= bit(register);
+        }
+    }
+
+    fn f(&mut self, register: u8) {
+        self.0.reads |= bit(f_slot(register));
+    }
+
+    fn set_f(&mut self, register: u8, (): ()) {
+        self.0.writes |= bit(f_slot(register));
+    }
+
+    fn binary(&mut self, _: Binary, (): (), (): ()) {}
+
+    fn select(&mut self, (): (), (): (), (): ()) {}
+
+    fn load(&mut self, (): (), _: Width, _: bool) -> Result<(), Flow> {
+        self.access(false);
+        Ok(())
+    }
+
+    fn store(&mut self, (): (), (): (), _: Width) -> Result<(), Flow> {
+        self.access(false);
+        Ok(())
+    }
+
+    fn load_reserved(&mut self, (): (), _: Width, _: Order) -> Result<(), Flow> {
+        self.access(true);
+        Ok(())
+    }
+
+    fn store_conditional(&mut self, (): (), (): (), _: Width, _: Order) -> Result<(), Flow> {
+        self.access(true);
+        Ok(())
+    }
+
+    fn atomic(&mut self, _: Atomic, (): (), (): (), _: Width, _: Order) -> Result<(), Flow> {
+        self.access(true);
+        Ok(())
+    }
+
+    fn float(&mut self, _: Float, _: Precision, _: [(); 3], rounding: u8, _: u32) -> Result<(), Flow> {
+        self.0.reads |= bit(FCSR);
+        self.0.exits |= rounding == 7;
+        Ok(())
+    }
+
+    fn csr(&mut self, csr: Csr) -> Result<(), Flow> {
+        if csr == Csr::Counter {
+            return Err(Flow::Deferred);
+        }
+        self.0.reads |= bit(FCSR);
+        Ok(())
+    }
+
+    fn set_csr(&mut self, _: Csr, (): ()) {
+        self.0.reads |= bit(FCSR);
+    }
+
+    fn jump(&mut self, offset: i32) -> Flow {
+        Flow::Jump(offset)
+    }
+
+    fn jump_to(&mut self, (): ()) -> Flow {
+        Flow::Computed
+    }
+
+    fn branch(&mut self, (): (), offset: i32) -> Result<(), Flow> {
+        self.0.flow = Flow::Branch(offset);
+        Ok(())
+    }
+
+    fn syscall(&mut self) -> Flow {
+        Flow::Deferred
+    }
+
+    fn breakpoint(&mut self) -> Flow {
+        Flow::Deferred
+    }
+
+    fn fence_i(&mut self) -> Flow {
+        Flow::Deferred
+    }
+
+    fn illegal(&mut self, _: u32) -> Flow {
+        Flow::Never
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shallop_riscv64::decode::decode;
+
+    #[test]
+    fn registers_and_flow() {
+        let addi = effects(&decode(0xfff5_8513)); // addi a0, a1, -1
+        assert_eq!((addi.reads, addi.writes, addi.flow), (bit(11), bit(10), Flow::Next));
+        let load = effects(&decode(0x0081_3083)); // ld ra, 8(sp)
+        assert!(load.memory && !load.exits);
+        assert_eq!((load.reads, load.writes), (bit(2), bit(1)));
+        assert_eq!(effects(&decode(0xfe05_1ee3)).flow, Flow::Branch(-4)); // bnez a0, .-4
+        assert_eq!(effects(&decode(0x0000_8067)).flow, Flow::Computed); // ret
+        assert_eq!(effects(&decode(0x0000_0073)).flow, Flow::Deferred); // ecall
+        assert_eq!(effects(&decode(0xc000_2573)).flow, Flow::Deferred); // rdcycle a0
+        assert_eq!(effects(&decode(0)).flow, Flow::Never);
+    }
+
+    #[test]
+    fn floating_point_reads_the_control_register() {
+        let add = effects(&decode(0x02b5_7553)); // fadd.d fa0, fa0, fa1
+        assert_eq!(add.reads, bit(FCSR) | bit(f_slot(10)) | bit(f_slot(11)));
+        assert_eq!(add.writes, bit(f_slot(10)));
+        assert!(add.exits);
+    }
+}

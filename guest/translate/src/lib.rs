@@ -1,0 +1,81 @@
+//! Guest riscv64 functions to WebAssembly modules, which run beside the interpreter.
+//!
+//! The meaning of each instruction comes from `shallop_riscv64::execute` over a backend that emits wasm; this crate
+//! adds what a whole function needs: its blocks (`flow`), how they nest (`structure`), where registers are
+//! in locals (`places`), and the code around them (`function`, `calls`, `module`).
+#![forbid(unsafe_code)]
+
+pub mod effects;
+pub mod flow;
+
+/// Guest code to translate.
+#[derive(Debug, Clone, Copy)]
+pub struct Region<'a> {
+    /// Bytes of guest code.
+    pub code: &'a [u8],
+    /// Offset of `code[0]` in the region's own numbering, for example the address of an ELF segment. It is even.
+    pub start: u32,
+}
+
+/// How a fault of guest memory finds the registers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Variant {
+    /// Registers that were not stored are lost: a fault kills the process.
+    Lazy,
+    /// All registers and the pc are stored before each access.
+    Precise,
+}
+
+/// What is translated, and how. Functions above a bound are refused.
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub variant: Variant,
+    /// Bytes of a function's wasm body.
+    pub max_body: usize,
+    /// Basic blocks of a function.
+    pub max_blocks: usize,
+    /// Guest instructions of a function.
+    pub max_instructions: usize,
+    /// Wasm locals times basic blocks.
+    pub max_locals_blocks: usize,
+    /// Entries of a function besides its start.
+    pub max_resume: usize,
+    /// Bytes of all bodies together.
+    pub max_module: usize,
+}
+
+impl Default for Options {
+    /// The bounds for code that a guest made.
+    fn default() -> Options {
+        Options {
+            variant: Variant::Lazy,
+            max_body: 16 << 10,
+            max_blocks: 512,
+            max_instructions: 4096,
+            max_locals_blocks: 20_000,
+            max_resume: 256,
+            max_module: 1 << 20,
+        }
+    }
+}
+
+/// Why a function was not translated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// No code at its start.
+    NoCode,
+    /// Too many basic blocks.
+    Blocks,
+    /// Too many instructions.
+    Instructions,
+    /// Too many entries.
+    Resume,
+    /// Loops nest too deep, or cross each other too often.
+    Shape,
+    /// The body is too large.
+    Body,
+    /// Too many locals for its blocks.
+    Locals,
+    /// The module is full.
+    Module,
+}
