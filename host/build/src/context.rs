@@ -24,7 +24,14 @@ impl Context {
             .with_context(|| format!("opening the build context {}", path.display()))?;
         let mut own = dockerfile.as_os_str().to_owned();
         own.push(".dockerignore");
-        let text = std::fs::read_to_string(own).or_else(|_| dir.read_to_string(".dockerignore")).unwrap_or_default();
+        let missing = |e: &std::io::Error| e.kind() == std::io::ErrorKind::NotFound;
+        let text = match std::fs::read_to_string(&own) {
+            Err(e) if missing(&e) => match dir.read_to_string(".dockerignore") {
+                Err(e) if missing(&e) => String::new(),
+                read => read.with_context(|| format!("reading {}", path.join(".dockerignore").display()))?,
+            },
+            read => read.with_context(|| format!("reading {}", Path::new(&own).display()))?,
+        };
         Ok(Context { dir, ignore: Ignore::parse(&text) })
     }
 
@@ -73,8 +80,10 @@ impl Tree for Context {
         for entry in entries {
             let entry = entry?;
             let name = entry.file_name();
-            let name =
-                name.to_str().with_context(|| format!("{}: a name that is not UTF-8", entry.file_name().display()))?;
+            let name = name.to_str().with_context(|| {
+                let shown = name.as_encoded_bytes().escape_ascii();
+                format!("\"{}\" in the build context is not UTF-8: rename it, or ignore its folder", join(path, &shown.to_string()))
+            })?;
             if !self.is_hidden(&join(path, name), entry.file_type()?.is_dir()) {
                 names.push(name.to_owned());
             }
