@@ -19,7 +19,7 @@ const WASM_STACK: usize = 512 << 10;
 /// When the module is not valid, or needs a wasm feature that is off.
 pub fn compile(wasm: &[u8]) -> Result<Vec<u8>> {
     let engine = engine()?;
-    engine.precompile_module(wasm).map_err(|e| anyhow::anyhow!("{e:?}"))
+    engine.precompile_module(wasm).map_err(|e| anyhow::anyhow!("{e:#}"))
 }
 
 /// An engine for one worker process.
@@ -43,5 +43,5 @@ pub(crate) fn engine() -> Result<Engine> {
         .with_host_memory(Arc::new(Creator))
         .max_wasm_stack(WASM_STACK)
         .async_stack_size(FIBER_STACK);
-    Engine::new(&config).map_err(|e| anyhow::anyhow!("starting the wasm engine: {e:?}"))
+    Engine::new(&config).map_err(|e| anyhow::anyhow!("starting the wasm engine: {e:#}"))
 }

@@ -81,7 +81,7 @@ fn new_store(pre: &InstancePre<()>, memories: &ProcessMemories) -> Store<()> {
 }
 
 fn unlinked(error: wasmtime::Error) -> anyhow::Error {
-    anyhow!("linking the processor module: {error:?}")
+    anyhow!("linking the processor module: {error:#}")
 }
 
 fn link_task(engine: &Engine, module: &Module) -> wasmtime::Result<InstancePre<()>> {

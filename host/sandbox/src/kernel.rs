@@ -148,7 +148,7 @@ fn host(launch: Launch, cpu: Cpu, interrupt: Arc<Interrupt>, timeline: Timeline)
 /// Loads a precompiled module.
 pub fn load(engine: &Engine, file: std::fs::File, name: &str) -> Result<Module> {
     // SAFETY: the file comes from this build's own code cache, which nobody else writes (`shallop-compiler`).
-    unsafe { Module::deserialize_open_file(engine, file) }.map_err(|e| anyhow!("loading the {name} module: {e:?}"))
+    unsafe { Module::deserialize_open_file(engine, file) }.map_err(|e| anyhow!("loading the {name} module: {e:#}"))
 }
 
 /// Instantiates and runs the kernel. Returns only by an error: its exit is one too.

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
-use wasmtime::{Engine, Linker, Module, Store, StoreLimits, StoreLimitsBuilder};
+use wasmtime::{Engine, ExternType, Linker, Module, Store, StoreLimits, StoreLimitsBuilder};
 use wasmtime_wasi::p1::{WasiP1Ctx, add_to_linker_sync};
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtxBuilder};
 
@@ -27,6 +27,12 @@ const LEAVE: Duration = Duration::from_millis(200);
 /// Table elements and instances of one module.
 const MAX_TABLE_ELEMENTS: usize = 1 << 20;
 
+/// What a command module exports.
+const START: &str = "_start";
+
+/// It cannot be run: as a shell says it.
+const NO_COMMAND: u32 = 126 << 8;
+
 /// Ended by a trap, as a shell shows SIGABRT, and by SIGKILL; as wait(2) encodes them.
 const TRAPPED: u32 = 134 << 8;
 const KILLED: u32 = 9;
@@ -43,6 +49,10 @@ struct State {
 pub fn run_wasi(module: File, launch: WasiLaunch) -> Result<Outcome> {
     let engine = config::engine()?;
     let module = kernel::load(&engine, module, "WASI")?;
+    if !matches!(module.get_export(START), Some(ExternType::Func(_))) {
+        let report = format!("exec format error: the module has no function {START}, so it is no WASI command");
+        return Ok(Outcome { status: NO_COMMAND, report: Some(report), ..Outcome::default() });
+    }
     let interrupt = Interrupt::new(&engine);
     let events = launch.events.clone();
     let limits = Limits { memory: 0, wall: launch.wall_limit };
@@ -102,7 +112,7 @@ fn call(engine: &Engine, module: &Module, state: State) -> wasmtime::Result<()> 
     store.limiter(|state| &mut state.limits);
     store.set_epoch_deadline(1);
     let instance = linker.instantiate(&mut store, module)?;
-    instance.get_typed_func::<(), ()>(&mut store, "_start")?.call(&mut store, ())
+    instance.get_typed_func::<(), ()>(&mut store, START)?.call(&mut store, ())
 }
 
 fn wait(results: &Receiver<wasmtime::Result<()>>, interrupt: &Arc<Interrupt>) -> Result<Outcome> {
