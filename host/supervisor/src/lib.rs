@@ -29,6 +29,10 @@ pub const FORWARDED: [i32; 6] = [
     Signal::USR2.as_raw(),
 ];
 
+/// How much of the container's command `ps` shows.
+const TITLE_WORDS: usize = 32;
+const TITLE_CHARS: usize = 200;
+
 /// One capability to be handed over: the descriptor and what may be done with it. Its place in the list is its handle.
 #[derive(Debug)]
 pub struct Grant {
@@ -67,7 +71,7 @@ impl Worker {
             .arg0("shallop-worker")
             .arg(VERB)
             .arg("--")
-            .args(&request.title)
+            .args(title(&request.title))
             .env_clear()
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())
@@ -102,6 +106,12 @@ impl Worker {
         let status = self.child.wait().context("waiting for the worker")?;
         Ok(Outcome { status: status.into_raw() as u32, report: crash_report(status), ..Outcome::default() })
     }
+}
+
+/// A command line that the host's `execve` takes, whatever is in the container's: no NUL, not too long.
+fn title(command: &[String]) -> Vec<String> {
+    let word = |word: &String| word.chars().filter(|c| *c != '\0').take(TITLE_CHARS).collect();
+    command.iter().take(TITLE_WORDS).map(word).collect()
 }
 
 /// What to tell of a worker that ended without an outcome; nothing for the signals by which people end it.
