@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// Builds Dockerfiles and runs containers inside WebAssembly sandboxes; no Linux kernel needed.
+/// Builds Dockerfiles and runs containers inside WebAssembly sandboxes
 #[derive(Debug, Parser)]
 #[command(
     name = "shallop",

@@ -49,7 +49,9 @@ fn named_paths(text: &str) -> impl Iterator<Item = &str> {
 /// The targets of Markdown links that stay in this repository.
 fn links(text: &str) -> impl Iterator<Item = &str> {
     let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target);
-    targets.filter(|target| !target.contains("://")).map(|target| target.split_once('#').map_or(target, |(path, _)| path))
+    targets
+        .filter(|target| !target.contains("://"))
+        .map(|target| target.split_once('#').map_or(target, |(path, _)| path))
 }
 
 #[test]

@@ -21,6 +21,7 @@ pub enum Verb {
     /// Build with BuildKit's spelling: `shallop buildx build …`
     #[command(subcommand)]
     Buildx(Buildx),
+    /// Build with an older spelling: `shallop builder build …`
     #[command(subcommand)]
     Builder(Buildx),
     Run(run::Args),

@@ -8,6 +8,7 @@ use shallop_engine::{Session, Volume, process::Overrides};
 #[derive(Debug, clap::Args)]
 #[command(
     disable_help_flag = true,
+    override_usage = "shallop run [OPTIONS] IMAGE [COMMAND] [ARG...]",
     after_help = "Examples:
   shallop run --rm catalog/hello-world
   shallop run --rm -it catalog/debian bash
@@ -69,7 +70,7 @@ pub struct Args {
     /// Print usage
     #[arg(long, action = clap::ArgAction::Help)]
     help: Option<bool>,
-    /// IMAGE [COMMAND] [ARG...]
+    /// An image or a .wasm file, then the command to run in place of the image's own
     #[arg(
         required = true,
         trailing_var_arg = true,
