@@ -12,12 +12,14 @@ use shallop_riscv64::{Kind, Op};
 
 use crate::shared::Shared;
 
-/// Cells of the arena.
-const CELLS: usize = 1 << 22;
+/// Cells of the arena; few in tests, so that they fill it soon.
+const CELLS: usize = if cfg!(test) { 1 << 14 } else { 1 << 22 };
 /// Entries of the table.
 const TABLE: usize = 1 << 19;
 const PAGE_BITS: u32 = 12;
 const PAGES: usize = 1 << (32 - PAGE_BITS);
+/// Pages above which a flush drops everything instead of looking at each.
+const FLUSH_PAGES: usize = 1 << 14;
 /// Ops of a line at most.
 pub const LINE_OPS: usize = 120;
 /// Bit of a page's word: a line of the page before reaches into it.
@@ -202,7 +204,11 @@ pub fn flush(address: u64, len: u64) {
     if front().used == 0 || address >= end {
         return;
     }
-    for page in page(address as u32)..=page((end - 1) as u32) {
+    let (first, last) = (page(address as u32), page((end - 1) as u32));
+    if last - first >= FLUSH_PAGES {
+        return reset();
+    }
+    for page in first..=last {
         // SAFETY: `element` checks the index.
         let lines = unsafe { PAGE_LINES.element(page).replace(0) };
         drop_lines((lines & !REACHED) as usize);

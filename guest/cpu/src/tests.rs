@@ -243,6 +243,24 @@ fn flushed_code_is_decoded_again() {
     assert_eq!(engine.call(0, 0).x[10], 1);
     cache::flush(CODE, 2);
     assert_eq!(engine.call(0, 0).x[10], 2);
+    engine.write_code(CODE, &[0x4505]);
+    cache::flush(0, u64::MAX);
+    assert_eq!(engine.call(0, 0).x[10], 1);
+}
+
+#[test]
+fn a_full_arena_is_dropped_and_filled_again() {
+    let engine = Engine::with(SUM);
+    let before = cache::generation();
+    // Each flush wastes the cells of what it drops.
+    let mut rounds = 0;
+    while cache::generation() == before {
+        assert_eq!(engine.call(3, 0).x[11], 6);
+        cache::flush(CODE, 4);
+        rounds += 1;
+        assert!(rounds < 1 << 22);
+    }
+    assert_eq!(engine.call(4, 0).x[11], 10);
 }
 
 #[test]
