@@ -7,6 +7,10 @@
 
 pub mod effects;
 pub mod flow;
+pub mod forest;
+pub mod graph;
+pub mod layout;
+pub mod places;
 
 /// Guest code to translate.
 #[derive(Debug, Clone, Copy)]

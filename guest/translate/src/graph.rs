@@ -1,0 +1,155 @@
+//! The graph that a function's code follows: its blocks, and the nodes at which it is entered.
+
+use crate::flow::{Block, Blocks, End, Target};
+use crate::{Options, Refusal};
+
+/// Index of a node.
+pub type Node = usize;
+
+/// What a node is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Goes where the `entry` parameter says.
+    Root,
+    /// The function's start.
+    Enter,
+    /// Where a call returns to, or the interpreter goes on: all registers are in the state.
+    Site,
+    /// Enters the loop whose head is the block.
+    Resume(usize),
+    /// A block.
+    Code(usize),
+    /// Goes where a label says: to nodes inside a loop that is not entered by its head.
+    Dispatch,
+    /// Goes on to a `Dispatch` from `Root`.
+    Landing,
+}
+
+/// How a code node goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    Node(Node),
+    /// Out of the function.
+    Outside {
+        from: u32,
+        imm: i64,
+    },
+}
+
+/// A function's graph.
+#[derive(Debug, Clone)]
+pub struct Graph {
+    pub kinds: Vec<Kind>,
+    /// Edges that code takes, without those of `Root`.
+    pub next: Vec<Vec<Node>>,
+    /// Edges that only tell what belongs together: from an op that the interpreter does to where it goes on.
+    pub loose: Vec<Vec<Node>>,
+    /// `entries[k]` is where entry `k` leads; the first is the start.
+    pub entries: Vec<Node>,
+    /// Guest offset of each entry.
+    pub offsets: Vec<u32>,
+    /// Node of each block.
+    pub of_block: Vec<Node>,
+    /// Site of each block that ends in a call or a deferred op.
+    pub site: Vec<Option<Node>>,
+}
+
+/// The root of every graph.
+pub const ROOT: Node = 0;
+/// The start of every graph.
+pub const ENTER: Node = 1;
+
+impl Graph {
+    /// The graph of a function's blocks. `Resume` nodes come with [`Graph::add_resume`].
+    ///
+    /// # Errors
+    /// When it has too many sites.
+    pub fn new(blocks: &Blocks, options: &Options) -> Result<Graph, Refusal> {
+        let count = blocks.blocks.len();
+        let mut graph = Graph {
+            kinds: vec![Kind::Root, Kind::Enter],
+            next: vec![Vec::new(), Vec::new()],
+            loose: vec![Vec::new(), Vec::new()],
+            entries: vec![ENTER],
+            offsets: vec![blocks.blocks[0].start],
+            of_block: Vec::new(),
+            site: vec![None; count],
+        };
+        for block in 0..count {
+            let node = graph.add(Kind::Code(block));
+            graph.of_block.push(node);
+        }
+        graph.next[ENTER].push(graph.of_block[0]);
+        for (at, block) in blocks.blocks.iter().enumerate() {
+            graph.connect(at, block, &blocks.blocks);
+        }
+        match graph.entries.len() - 1 > options.max_resume {
+            true => Err(Refusal::Resume),
+            false => Ok(graph),
+        }
+    }
+
+    /// Adds a node without edges.
+    pub fn add(&mut self, kind: Kind) -> Node {
+        self.kinds.push(kind);
+        self.next.push(Vec::new());
+        self.loose.push(Vec::new());
+        self.kinds.len() - 1
+    }
+
+    /// Adds the entry at the head of a loop.
+    pub fn add_resume(&mut self, block: usize, offset: u32) {
+        let node = self.add(Kind::Resume(block));
+        self.next[node].push(self.of_block[block]);
+        self.entries.push(node);
+        self.offsets.push(offset);
+    }
+
+    /// Where `target` leads.
+    pub fn resolve(&self, target: Target) -> Next {
+        match target {
+            Target::Block(block) => Next::Node(self.of_block[block]),
+            Target::Outside { from, imm } => Next::Outside { from, imm },
+        }
+    }
+
+    fn connect(&mut self, at: usize, block: &Block, blocks: &[Block]) {
+        let node = self.of_block[at];
+        match block.end {
+            End::Goto(target) => self.edge(node, target),
+            End::Branch { taken, next } => {
+                self.edge(node, next);
+                self.edge(node, taken);
+            }
+            End::Call { site, .. } => {
+                if let Some(site) = self.add_site(at, site, blocks) {
+                    self.next[node].push(site);
+                }
+            }
+            End::Deferred { site } => {
+                if let Some(site) = self.add_site(at, site, blocks) {
+                    self.loose[node].push(site);
+                }
+            }
+            End::Tail { .. } | End::Return | End::Never => {}
+        }
+    }
+
+    fn edge(&mut self, from: Node, target: Target) {
+        if let Target::Block(block) = target
+            && !self.next[from].contains(&self.of_block[block])
+        {
+            self.next[from].push(self.of_block[block]);
+        }
+    }
+
+    fn add_site(&mut self, at: usize, target: Target, blocks: &[Block]) -> Option<Node> {
+        let Target::Block(block) = target else { return None };
+        let site = self.add(Kind::Site);
+        self.next[site].push(self.of_block[block]);
+        self.entries.push(site);
+        self.offsets.push(blocks[block].start);
+        self.site[at] = Some(site);
+        Some(site)
+    }
+}
