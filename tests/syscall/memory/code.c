@@ -51,11 +51,5 @@ int main(void) {
         _exit(call(at, emit(at, 78)));
     show_end("child", pid);
     printf("%d\n", call(at, 8));
-    // No execution without PROT_EXEC.
-    CHECK(mprotect(at, page, PROT_READ | PROT_WRITE) == 0);
-    pid = quiet_fork();
-    if (pid == 0)
-        _exit(call(at, 8));
-    show_end("not executable", pid);
     return 0;
 }
