@@ -77,7 +77,7 @@ fn end_call(k: &mut Kernel, tid: Tid, policy: OnSignal, action: Action) {
 }
 
 fn by_default(k: &mut Kernel, tid: Tid, pid: Pid, info: &SignalInfo) -> Outcome {
-    let unkillable = pid == INIT && !info.is_fault() && !(info.signal == SIGKILL && info.code == SI_KERNEL);
+    let unkillable = pid == INIT && !info.is_fault() && !info.is_forced();
     match default_action(info.signal) {
         Disposition::Ignore | Disposition::Continue => Outcome::Nothing,
         _ if unkillable => Outcome::Nothing,

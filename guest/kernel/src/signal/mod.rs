@@ -37,6 +37,8 @@ pub struct SignalInfo {
     pub uid: u32,
     /// si_status of SIGCHLD, si_value of queued signals, si_addr of faults (by signal and code).
     pub value: u64,
+    /// Does to the first process what it does to others, although that one has no default actions.
+    pub forced: bool,
 }
 
 impl SignalInfo {
@@ -48,6 +50,12 @@ impl SignalInfo {
     /// A signal that a process sends (SI_USER).
     pub fn user(signal: u32, pid: Pid, uid: u32) -> SignalInfo {
         SignalInfo { signal, code: SI_USER, pid: pid.0, uid, ..SignalInfo::default() }
+    }
+
+    /// Whether the first process cannot do as if nothing had come: the host's SIGKILL, and what [`SignalInfo::forced`]
+    /// marks.
+    pub(crate) fn is_forced(&self) -> bool {
+        self.forced || self.signal == SIGKILL && self.code == SI_KERNEL
     }
 
     pub(crate) fn is_fault(&self) -> bool {
@@ -81,6 +89,7 @@ impl SignalInfo {
             pid: word(16),
             uid: word(20),
             value: u64::from(word(24)) | u64::from(word(28)) << 32,
+            forced: false,
         }
     }
 }

@@ -37,8 +37,8 @@ fn send_to(k: &mut Kernel, pid: Pid, tid: Option<Tid>, info: SignalInfo) {
     if process.actions.ignores(info.signal) && !blocked {
         return;
     }
-    // The first process has no default actions, whoever asks (SIGNAL_UNKILLABLE), but for the host's own SIGKILL.
-    let forced = info.code == SI_KERNEL && info.signal == SIGKILL;
+    // The first process has no default actions, whoever asks (SIGNAL_UNKILLABLE), but for what the host forces.
+    let forced = info.is_forced();
     if pid == INIT && process.actions.get(info.signal).handler == SIG_DFL && !forced && !info.is_fault() && !blocked {
         return;
     }

@@ -10,8 +10,8 @@ use crate::dispatch::Call;
 use crate::fs::pipe::PipeEnd;
 use crate::fs::pseudo::PseudoFile;
 use crate::kernel::Kernel;
-use crate::signal::number::SIGPIPE;
-use crate::signal::{SignalInfo, Target};
+use crate::signal::Target;
+use crate::tty::stdio::broken_pipe;
 use crate::vfs::FileKind;
 use crate::vfs::open_file::OpenFile;
 use crate::wait::{Stop, SysResult, Tid};
@@ -113,7 +113,7 @@ fn copy(
         done += written as u64;
         if let Err(stop) = result {
             if matches!(stop, Stop::Errno(Errno::EPIPE)) {
-                k.send_signal(Target::Task(tid), SignalInfo::kernel(SIGPIPE));
+                k.send_signal(Target::Task(tid), broken_pipe(&*out.file));
             }
             return (done, Err(stop));
         }

@@ -8,9 +8,10 @@ use super::signalfd::SignalFile;
 use crate::dispatch::Call;
 use crate::fs::pseudo::PseudoFile;
 use crate::kernel::Kernel;
-use crate::signal::number::{SIGPIPE, SIGXFSZ};
+use crate::signal::number::SIGXFSZ;
 use crate::signal::{SignalInfo, Target};
 use crate::task::credentials::cap;
+use crate::tty::stdio::broken_pipe;
 use crate::tty::{TtyFile, job};
 use crate::vfs::open_file::OpenFile;
 use crate::vfs::permission::{self, WRITE};
@@ -293,7 +294,7 @@ fn finish_out(
             return Err(Stop::Block(wait));
         }
         Err(Stop::Errno(Errno::EPIPE)) if !file.file.seekable() => {
-            k.send_signal(Target::Task(tid), SignalInfo::kernel(SIGPIPE));
+            k.send_signal(Target::Task(tid), broken_pipe(&*file.file));
             Err(Errno::EPIPE.into())
         }
         other => other,

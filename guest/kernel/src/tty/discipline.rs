@@ -1,23 +1,34 @@
-//! The line discipline: what typed bytes become, and what written bytes become on the screen (termios(3)).
+//! The line discipline: what typed bytes become, and what is echoed of them (termios(3)).
 //!
 //! `Discipline` holds the input queue; its methods return what is to be echoed or signalled and touch nothing else.
 
 use std::collections::VecDeque;
 
-use super::termios::{Termios, cc, input, local, output};
+use super::screen::Screen;
+use super::termios::{Termios, cc, input, local};
 use crate::signal::number::{SIGINT, SIGQUIT, SIGTSTP};
 
-/// Bytes of input kept while nobody reads; what comes above is dropped.
+/// Bytes of input kept while nobody reads.
 const INPUT_MAX: usize = 65536;
+
+/// Bytes that may come at once; with less room than this `Discipline::full` is true.
+pub const PIECE: usize = 4096;
+
+/// Longest line being edited, without its end ("Canonical mode"). What is typed behind that is lost.
+const LINE_MAX: usize = 4095;
 
 /// Input side of a terminal.
 #[derive(Default)]
 pub struct Discipline {
     pub termios: Termios,
-    /// The line being edited.
+    pub screen: Screen,
+    /// The line being edited, and the column where it began.
     line: Vec<u8>,
+    line_column: usize,
     /// Finished lines, each with its end; an empty one is an end of file.
     lines: VecDeque<Vec<u8>>,
+    /// Bytes of all of `lines`.
+    finished: usize,
     /// Bytes that arrived outside canonical mode.
     raw: VecDeque<u8>,
     /// The next byte is taken literally (VLNEXT).
@@ -47,8 +58,7 @@ impl Discipline {
 
     fn type_byte(&mut self, byte: u8, typed: &mut Typed) {
         if std::mem::take(&mut self.literal) {
-            self.keep(byte);
-            self.echo(byte, typed);
+            self.keep_and_echo(byte, typed);
             return;
         }
         let flags = self.termios.iflag;
@@ -61,12 +71,14 @@ impl Discipline {
         if self.flow(byte) || self.signal(byte, typed) {
             return;
         }
-        if !self.termios.local(local::ICANON) {
-            self.keep(byte);
-            self.echo(byte, typed);
-            return;
+        if self.termios.local(local::ICANON) {
+            self.edit(byte, typed);
+        } else if self.keep(byte, typed) && self.termios.local(local::ECHO) {
+            match byte {
+                b'\n' => self.show(b"\n", typed),
+                other => self.echo(other, typed),
+            }
         }
-        self.edit(byte, typed);
     }
 
     /// ^S and ^Q; true when the byte was one of them.
@@ -111,109 +123,135 @@ impl Discipline {
         let t = self.termios;
         let extended = t.local(local::IEXTEN);
         if t.is(byte, cc::VERASE) {
-            self.erase(1, typed);
+            self.erase_character(byte, typed);
         } else if t.is(byte, cc::VKILL) {
-            self.erase(usize::MAX, typed);
-            if !t.local(local::ECHOKE) && t.local(local::ECHOK) && t.local(local::ECHO) {
-                typed.echo.extend(b"\r\n");
-            }
+            self.erase_line(byte, typed);
         } else if extended && t.is(byte, cc::VWERASE) {
             self.erase_word(typed);
         } else if extended && t.is(byte, cc::VLNEXT) {
             self.literal = true;
             if t.local(local::ECHO) && t.local(local::ECHOCTL) {
-                typed.echo.extend(b"^\x08");
+                self.show(b"^\x08", typed);
             }
-        } else if extended && t.is(byte, cc::VREPRINT) {
-            self.echo(byte, typed);
-            typed.echo.extend(b"\r\n");
-            for byte in self.line.clone() {
-                self.echo(byte, typed);
-            }
+        } else if extended && t.is(byte, cc::VREPRINT) && t.local(local::ECHO) {
+            self.reprint(byte, typed);
         } else if t.is(byte, cc::VEOF) {
-            let line = std::mem::take(&mut self.line);
-            self.lines.push_back(line);
+            self.finish_line();
         } else if byte == b'\n' || t.is(byte, cc::VEOL) || t.is(byte, cc::VEOL2) {
-            self.keep(byte);
             if t.local(local::ECHO) || (byte == b'\n' && t.local(local::ECHONL)) {
-                typed.echo.extend(self.process_output(&[byte]));
+                self.show(&[byte], typed);
             }
-            let line = std::mem::take(&mut self.line);
-            self.lines.push_back(line);
+            self.line.push(byte);
+            self.finish_line();
         } else {
-            self.keep(byte);
+            self.keep_and_echo(byte, typed);
+        }
+    }
+
+    fn finish_line(&mut self) {
+        let line = std::mem::take(&mut self.line);
+        self.finished += line.len();
+        self.lines.push_back(line);
+    }
+
+    /// Keeps a byte; false when there is no room for it.
+    fn keep(&mut self, byte: u8, typed: &mut Typed) -> bool {
+        let canonical = self.termios.local(local::ICANON);
+        let room = if canonical { self.line.len() < LINE_MAX } else { self.total() < INPUT_MAX };
+        match (room, canonical) {
+            (false, _) if self.termios.iflag & input::IMAXBEL != 0 => typed.echo.push(7),
+            (false, _) => {}
+            (true, true) => self.line.push(byte),
+            (true, false) => self.raw.push_back(byte),
+        }
+        room
+    }
+
+    fn keep_and_echo(&mut self, byte: u8, typed: &mut Typed) {
+        if self.line.is_empty() {
+            self.line_column = self.screen.column;
+        }
+        if self.keep(byte, typed) {
             self.echo(byte, typed);
         }
     }
 
-    fn keep(&mut self, byte: u8) {
-        if self.available() + self.line.len() >= INPUT_MAX {
-            return;
-        }
-        match self.termios.local(local::ICANON) {
-            true => self.line.push(byte),
-            false => self.raw.push_back(byte),
-        }
-    }
-
-    fn echo(&self, byte: u8, typed: &mut Typed) {
+    /// A byte as its echo shows it, under ECHO.
+    fn echo(&mut self, byte: u8, typed: &mut Typed) {
         if !self.termios.local(local::ECHO) {
             return;
         }
-        let control = (byte < 32 && !matches!(byte, b'\n' | b'\t')) || byte == 127;
-        if control && self.termios.local(local::ECHOCTL) {
-            typed.echo.extend([b'^', byte ^ 0x40]);
+        let control = (byte < 32 && byte != b'\t') || byte == 127;
+        match control && self.termios.local(local::ECHOCTL) {
+            true => self.show(&[b'^', byte ^ 0x40], typed),
+            false => self.show(&[byte], typed),
+        }
+    }
+
+    fn show(&mut self, bytes: &[u8], typed: &mut Typed) {
+        self.screen.put(&self.termios, bytes, &mut typed.echo);
+    }
+
+    fn reprint(&mut self, key: u8, typed: &mut Typed) {
+        self.echo(key, typed);
+        self.show(b"\n", typed);
+        self.line_column = self.screen.column;
+        for byte in self.line.clone() {
+            self.echo(byte, typed);
+        }
+    }
+
+    /// VERASE.
+    fn erase_character(&mut self, key: u8, typed: &mut Typed) {
+        let kept = self.line.len() - self.last_character();
+        if kept == self.line.len() {
+            return;
+        }
+        if self.termios.local(local::ECHOE) {
+            self.shorten(kept, typed);
         } else {
-            typed.echo.extend(self.process_output(&[byte]));
+            self.line.truncate(kept);
+            self.echo(key, typed);
         }
     }
 
-    /// Takes back up to `count` characters of the line.
-    fn erase(&mut self, count: usize, typed: &mut Typed) {
-        for _ in 0..count {
-            if self.erase_one(typed).is_none() {
-                break;
-            }
+    /// VKILL.
+    fn erase_line(&mut self, key: u8, typed: &mut Typed) {
+        if [local::ECHOE, local::ECHOK, local::ECHOKE].into_iter().all(|flag| self.termios.local(flag)) {
+            self.shorten(0, typed);
+            return;
+        }
+        self.line.clear();
+        self.echo(key, typed);
+        if self.termios.local(local::ECHO) && self.termios.local(local::ECHOK) {
+            self.show(b"\n", typed);
         }
     }
 
+    /// VWERASE: the last run of letters, digits and underscores, and what is behind it.
     fn erase_word(&mut self, typed: &mut Typed) {
-        while self.line.last().is_some_and(u8::is_ascii_whitespace) {
-            self.erase_one(typed);
-        }
-        while self.line.last().is_some_and(|b| !b.is_ascii_whitespace()) {
-            self.erase_one(typed);
-        }
+        let in_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_' || *byte >= 0x80;
+        let end = self.line.iter().rposition(in_word).map_or(0, |at| at + 1);
+        let kept = self.line[..end].iter().rposition(|byte| !in_word(byte)).map_or(0, |at| at + 1);
+        self.shorten(kept, typed);
     }
 
-    fn erase_one(&mut self, typed: &mut Typed) -> Option<u8> {
+    /// Bytes of the line's last character; 0 of an empty one.
+    fn last_character(&self) -> usize {
         let utf8 = self.termios.iflag & input::IUTF8 != 0;
-        let mut byte = self.line.pop()?;
-        while utf8 && byte & 0xc0 == 0x80 && !self.line.is_empty() {
-            byte = self.line.pop()?;
-        }
-        if self.termios.local(local::ECHO) && self.termios.local(local::ECHOE) {
-            let wide = byte < 32 && self.termios.local(local::ECHOCTL);
-            typed.echo.extend(b"\x08 \x08".repeat(if wide { 2 } else { 1 }));
-        }
-        Some(byte)
+        let further = self.line.iter().rev().take_while(|byte| utf8 && **byte & 0xc0 == 0x80).count();
+        (further + 1).min(self.line.len())
     }
 
-    /// What written bytes become on the way to the screen.
-    pub fn process_output(&self, bytes: &[u8]) -> Vec<u8> {
-        let flags = self.termios.oflag;
-        if flags & output::OPOST == 0 {
-            return bytes.to_vec();
+    /// Cuts the line to `kept` bytes and wipes the rest off the screen.
+    fn shorten(&mut self, kept: usize, typed: &mut Typed) {
+        let controls = self.termios.local(local::ECHOCTL);
+        let before = Screen::echoed(self.line_column, &self.line, controls);
+        self.line.truncate(kept);
+        let after = Screen::echoed(self.line_column, &self.line, controls);
+        if self.termios.local(local::ECHO) {
+            (after..before).for_each(|_| self.show(b"\x08 \x08", typed));
         }
-        let mut out = Vec::with_capacity(bytes.len() + 16);
-        for byte in bytes {
-            match byte {
-                b'\n' if flags & output::ONLCR != 0 => out.extend(b"\r\n"),
-                b'\r' if flags & output::OCRNL != 0 => out.push(b'\n'),
-                other => out.push(*other),
-            }
-        }
-        out
     }
 
     /// Takes input for a reader; `None` when it has to wait, 0 bytes at an end of file.
@@ -227,6 +265,7 @@ impl Discipline {
             } else {
                 line.drain(..count);
             }
+            self.finished -= count;
             return Some(count);
         }
         self.flatten();
@@ -237,11 +276,15 @@ impl Discipline {
         Some(crate::fs::pipe::take(&mut self.raw, buf))
     }
 
+    fn total(&self) -> usize {
+        self.raw.len() + self.finished + self.line.len()
+    }
+
     /// Bytes that a read would give.
     pub fn available(&self) -> usize {
         match self.termios.local(local::ICANON) {
-            true => self.raw.len() + self.lines.front().map_or(0, Vec::len),
-            false => self.raw.len() + self.lines.iter().map(Vec::len).sum::<usize>() + self.line.len(),
+            true => self.raw.len() + self.finished,
+            false => self.total(),
         }
     }
 
@@ -253,12 +296,18 @@ impl Discipline {
         }
     }
 
+    /// No more should be typed until somebody has read: there are bytes to read and no room for [`PIECE`] others.
+    pub fn full(&self) -> bool {
+        self.total() + self.lines.len() > INPUT_MAX - PIECE && self.readable()
+    }
+
     /// Outside canonical mode lines are only bytes.
     fn flatten(&mut self) {
         if self.termios.local(local::ICANON) {
             return;
         }
         let lines = std::mem::take(&mut self.lines);
+        self.finished = 0;
         let early: Vec<u8> = lines.into_iter().flatten().chain(std::mem::take(&mut self.line)).collect();
         for byte in early.into_iter().rev() {
             self.raw.push_front(byte);
@@ -268,6 +317,7 @@ impl Discipline {
     pub fn flush_input(&mut self) {
         self.line.clear();
         self.lines.clear();
+        self.finished = 0;
         self.raw.clear();
     }
 
@@ -336,10 +386,46 @@ mod tests {
     }
 
     #[test]
-    fn newlines_return_the_carriage() {
+    fn words_end_where_letters_do() {
         let mut d = Discipline::default();
-        assert_eq!(d.process_output(b"a\nb"), b"a\r\nb");
-        d.termios.oflag = 0;
-        assert_eq!(d.process_output(b"a\nb"), b"a\nb");
+        d.input(b"one two-three, \x17x\x17\x17\n");
+        assert_eq!(read(&mut d).unwrap(), b"one \n");
+    }
+
+    #[test]
+    fn tabs_and_controls_are_wiped_whole() {
+        let mut d = Discipline::default();
+        assert_eq!(d.input(b"ab\t\x7f").echo, [b"ab\t".to_vec(), b"\x08 \x08".repeat(6)].concat());
+        assert_eq!(d.input(b"\x16\x03\x7f").echo, [b"^\x08^C".to_vec(), b"\x08 \x08".repeat(2)].concat());
+        assert_eq!(d.input(b"\x15").echo, b"\x08 \x08".repeat(2));
+    }
+
+    #[test]
+    fn a_line_has_4095_bytes_and_its_end() {
+        let mut d = Discipline::default();
+        d.input(&[b'x'; 5000]);
+        d.input(b"\n");
+        let mut buf = [0; 8192];
+        assert_eq!(d.read(&mut buf), Some(4096));
+        assert_eq!(buf[4095], b'\n');
+    }
+
+    #[test]
+    fn a_terminal_that_nobody_reads_fills_up() {
+        let mut d = Discipline::default();
+        let line = [[b'x'; 99].as_slice(), b"\n"].concat();
+        let mut typed = 0;
+        while !d.full() {
+            d.input(&line);
+            typed += line.len();
+        }
+        assert!(typed > INPUT_MAX / 2 && typed <= INPUT_MAX, "{typed}");
+        assert_eq!(d.available(), typed);
+        while d.full() {
+            read(&mut d).unwrap();
+        }
+        let left = d.available();
+        d.flush_input();
+        assert!(left < typed && d.available() == 0);
     }
 }

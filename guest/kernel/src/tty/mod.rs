@@ -1,10 +1,11 @@
 //! Terminals: `Tty` is one (the container's own under `-t`, or a pseudo-terminal), `TtyFile` an open side of it.
 //!
-//! Neighbours: `discipline` edits lines, `termios` holds settings, `job` is job control, `stdio` the host's plain
-//! stdio, `fs/devpts` names the terminals. `Kernel` tells of the host through `stdin_ready` and `winsize_changed`.
+//! Neighbours: `discipline` edits lines, `screen` processes output, `termios` holds settings, `job` is job control,
+//! `stdio` the host's plain stdio, `fs/devpts` names the terminals. `Kernel` tells of the host through `stdin_ready` and `winsize_changed`.
 
 pub mod discipline;
 pub mod job;
+pub mod screen;
 pub mod stdio;
 pub mod termios;
 
@@ -28,7 +29,7 @@ use crate::vfs::fd_table::FdTable;
 use crate::vfs::open_file::OpenFile;
 use crate::vfs::{File, GuestMemory, Location, poll};
 use crate::wait::{Stop, Wait, WaitQueue};
-use discipline::Discipline;
+use discipline::{Discipline, PIECE};
 use stdio::{HostInput, StdioFile};
 use termios::{BYTES, Termios};
 
@@ -56,6 +57,10 @@ pub struct Tty {
     output: Option<RefCell<VecDeque<u8>>>,
     /// The other side is gone.
     hung_up: Cell<bool>,
+    /// Of the container's own terminal: the host's stdin types into it (`-i`).
+    listens: Cell<bool>,
+    /// The host has typed more than there was room for; it is fetched when there is some.
+    backlog: Cell<bool>,
     slaves: Cell<u32>,
     ever_opened: Cell<bool>,
     locked: Cell<bool>,
@@ -78,6 +83,8 @@ impl Tty {
             platform: k.platform,
             output: (!host).then(RefCell::default),
             hung_up: Cell::new(false),
+            listens: Cell::new(false),
+            backlog: Cell::new(false),
             slaves: Cell::new(0),
             ever_opened: Cell::new(false),
             locked: Cell::new(!host),
@@ -120,19 +127,44 @@ impl Tty {
         self.queue.wake();
     }
 
-    /// Puts processed bytes on the screen.
+    /// Fetches what was typed at the host's terminal, as far as there is room.
+    fn fetch(&self) {
+        let mut bytes = [0; PIECE];
+        while self.is_host() && self.listens.get() && !self.hung_up.get() {
+            if self.discipline.borrow().full() {
+                self.backlog.set(true);
+                return;
+            }
+            match self.platform.stdio_read(0, &mut bytes) {
+                Ok(count @ 1..) => self.type_in(&bytes[..count]),
+                Err(Errno::EAGAIN | Errno::EINTR) => return,
+                Ok(0) | Err(_) => self.hang_up(),
+            }
+        }
+    }
+
+    /// Puts processed bytes on the screen. A screen that is gone hangs the terminal up.
     fn show(&self, mut bytes: &[u8]) -> Result<(), Errno> {
         match &self.output {
             Some(output) => output.borrow_mut().extend(bytes),
             None => {
                 while !bytes.is_empty() {
-                    let count = self.platform.stdio_write(1, bytes)?;
+                    let count = self.platform.stdio_write(1, bytes).map_err(|errno| self.lost(errno))?;
                     bytes = &bytes[count.clamp(1, bytes.len())..];
                 }
             }
         }
         self.queue.wake();
         Ok(())
+    }
+
+    /// What a failed write to the host means to the writer.
+    fn lost(&self, errno: Errno) -> Errno {
+        if errno == Errno::EINTR {
+            return errno;
+        }
+        self.hang_up();
+        Errno::EIO
     }
 
     pub fn size(&self) -> WindowSize {
@@ -148,11 +180,15 @@ impl Tty {
 
     /// The other side went away: readers see the end, the session gets SIGHUP.
     fn hang_up(&self) {
-        self.hung_up.set(true);
+        if self.hung_up.replace(true) {
+            return;
+        }
         self.queue.wake();
         if let Some(leader) = self.session.get() {
             let mut signals = self.signals.borrow_mut();
-            signals.push((Target::Process(leader), SignalInfo::kernel(SIGHUP)));
+            // When the host's terminal is gone a container that does not care has nobody left to end it.
+            let hup = SignalInfo { forced: self.is_host(), ..SignalInfo::kernel(SIGHUP) };
+            signals.push((Target::Process(leader), hup));
             signals.push((Target::Process(leader), SignalInfo::kernel(SIGCONT)));
         }
     }
@@ -161,7 +197,12 @@ impl Tty {
         if buf.is_empty() {
             return Ok(0);
         }
-        if let Some(count) = self.discipline.borrow_mut().read(buf) {
+        let count = self.discipline.borrow_mut().read(buf);
+        if let Some(count) = count {
+            if self.backlog.get() && !self.discipline.borrow().full() {
+                self.backlog.set(false);
+                self.fetch();
+            }
             self.queue.wake();
             return Ok(count);
         }
@@ -189,8 +230,24 @@ impl Tty {
             };
         }
         let bytes = &bytes[..bytes.len().min(OUTPUT_MAX)];
-        let shown = self.discipline.borrow().process_output(bytes);
+        let mut shown = Vec::new();
+        {
+            let discipline = &mut *self.discipline.borrow_mut();
+            discipline.screen.put(&discipline.termios, bytes, &mut shown);
+        }
         self.show(&shown)?;
+        Ok(bytes.len())
+    }
+
+    fn write_master(&self, bytes: &[u8], nonblock: bool) -> Result<usize, Stop> {
+        if self.discipline.borrow().full() {
+            return match nonblock {
+                true => Err(Errno::EAGAIN.into()),
+                false => Err(Stop::Block(Wait::on(&self.queue))),
+            };
+        }
+        let bytes = &bytes[..bytes.len().min(PIECE)];
+        self.type_in(bytes);
         Ok(bytes.len())
     }
 
@@ -289,11 +346,10 @@ impl File for TtyFile {
     }
 
     fn write_at(&self, _offset: u64, bytes: &[u8], nonblock: bool) -> Result<usize, Stop> {
-        if self.master {
-            self.tty.type_in(bytes);
-            return Ok(bytes.len());
+        match self.master {
+            true => self.tty.write_master(bytes, nonblock),
+            false => self.tty.write(bytes, nonblock),
         }
-        self.tty.write(bytes, nonblock)
     }
 
     fn seekable(&self) -> bool {
@@ -305,7 +361,8 @@ impl File for TtyFile {
         if let (true, Some(output)) = (self.master, &tty.output) {
             let gone = tty.slaves.get() == 0 && tty.ever_opened.get();
             let readable = if output.borrow().is_empty() { 0 } else { poll::IN };
-            return poll::OUT | readable | if gone { poll::HUP } else { 0 };
+            let writable = if tty.discipline.borrow().full() { 0 } else { poll::OUT };
+            return writable | readable | if gone { poll::HUP } else { 0 };
         }
         let hung = if tty.hung_up.get() { poll::IN | poll::HUP } else { 0 };
         let discipline = tty.discipline.borrow();
@@ -362,15 +419,7 @@ impl File for TtyFile {
 pub fn stdin_ready(k: &mut Kernel) {
     let host = k.io.ttys.borrow().first().cloned().flatten().filter(|tty| tty.is_host());
     if let Some(tty) = host {
-        let mut bytes = [0; 4096];
-        loop {
-            match k.platform.stdio_read(0, &mut bytes) {
-                Ok(0) if !tty.hung_up.get() => tty.hang_up(),
-                Ok(0) => break,
-                Ok(count) => tty.type_in(&bytes[..count]),
-                Err(_) => break,
-            }
-        }
+        tty.fetch();
     }
     k.io.stdin.wake();
     send_pending(k);
@@ -403,6 +452,7 @@ pub fn standard_files(k: &mut Kernel, pid: Pid, owner: (u32, u32), tty: bool, in
     let mut files = FdTable::new(&k.io.locks);
     if tty {
         let tty = k.io.ttys.borrow().first().cloned().flatten().unwrap_or_else(|| Tty::new(k, true));
+        tty.listens.set(interactive);
         tty.session.set(Some(pid));
         tty.foreground.set(Some(pid));
         if let Some(process) = k.processes.get_mut(pid) {

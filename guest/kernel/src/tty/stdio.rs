@@ -9,6 +9,8 @@ use shallop_linux_abi::Errno;
 use shallop_platform::Platform;
 
 use crate::fs::pipe::take;
+use crate::signal::SignalInfo;
+use crate::signal::number::SIGPIPE;
 use crate::vfs::{File, poll};
 use crate::wait::{Stop, Wait, WaitQueue};
 
@@ -49,6 +51,12 @@ impl HostInput {
 pub struct StdioFile {
     pub fd: u32,
     pub input: Rc<HostInput>,
+}
+
+/// SIGPIPE for one who wrote to `file` what nobody will read. Where that is the host's pipe it ends the first process
+/// too, as it ends programs outside: `shallop run … | head` has to come to its end.
+pub fn broken_pipe(file: &dyn File) -> SignalInfo {
+    SignalInfo { forced: file.as_any().is::<StdioFile>(), ..SignalInfo::kernel(SIGPIPE) }
 }
 
 impl File for StdioFile {

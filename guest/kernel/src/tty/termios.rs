@@ -7,6 +7,7 @@ pub mod input {
     pub const ICRNL: u32 = 0o400;
     pub const IXON: u32 = 0o2000;
     pub const IXANY: u32 = 0o4000;
+    pub const IMAXBEL: u32 = 0o20000;
     pub const IUTF8: u32 = 0o40000;
 }
 
@@ -14,7 +15,11 @@ pub mod input {
 pub mod output {
     pub const OPOST: u32 = 1;
     pub const ONLCR: u32 = 4;
-    pub const OCRNL: u32 = 8;
+    pub const OCRNL: u32 = 0o10;
+    pub const ONOCR: u32 = 0o20;
+    pub const ONLRET: u32 = 0o40;
+    /// Tabs become blanks (all bits of TABDLY).
+    pub const XTABS: u32 = 0o14000;
 }
 
 /// c_lflag bits.
