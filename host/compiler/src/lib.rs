@@ -22,7 +22,7 @@ const MAX_WASM: u64 = 256 << 20;
 const MEMORY_LIMIT: u64 = 8 << 30;
 const CPU_SECONDS: u64 = 600;
 
-/// Compiled modules on disk, by key. Trusted for their owner and mode; see DESIGN's "Translated code and trust".
+/// Compiled modules on disk, by key. Trusted for their owner and mode; see "Security" in `docs/architecture.md`.
 #[derive(Debug, Clone)]
 pub struct CodeCache {
     dir: PathBuf,

@@ -1,7 +1,7 @@
 //! What the worker gives up before any guest code runs: paths (Landlock), system calls (seccomp), new privileges.
 //!
-//! Defence in depth behind wasm's own boundary. Where the kernel lacks one of them the worker goes on without it;
-//! `shallop version` tells which there are.
+//! Defence in depth behind wasm's own boundary. Where the kernel lacks Landlock, or a part of it, the worker goes on
+//! without.
 
 use std::os::fd::OwnedFd;
 
