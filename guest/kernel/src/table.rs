@@ -330,7 +330,7 @@ calls! {
     finit_module 273 syscall::info::forbidden, "fsx", Refused, "EPERM";
     delete_module 106 syscall::info::forbidden, "sx", Refused, "EPERM";
     kexec_load 104 syscall::info::forbidden, "uupx", Refused, "EPERM";
-    riscv_flush_icache 259 syscall::info::nothing, "ppx", Full, "";
+    riscv_flush_icache 259 syscall::memory::riscv_flush_icache, "ppx", Full, "";
     riscv_hwprobe 258 syscall::info::absent, "pupux", Refused, "ENOSYS: the C library takes its plain routines";
 
     // Sockets.

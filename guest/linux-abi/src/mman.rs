@@ -47,3 +47,6 @@ pub const MADV_COLD: u32 = 20;
 pub const MADV_PAGEOUT: u32 = 21;
 pub const MADV_POPULATE_READ: u32 = 22;
 pub const MADV_POPULATE_WRITE: u32 = 23;
+
+/// riscv_flush_icache(2): for the calling thread alone (asm/cachectl.h of riscv).
+pub const SYS_RISCV_FLUSH_ICACHE_LOCAL: u64 = 1;

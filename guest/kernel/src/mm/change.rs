@@ -3,7 +3,7 @@
 use shallop_linux_abi::Errno;
 use shallop_linux_abi::mman::*;
 
-use super::{Content, Mm, OnFork, Vma, page_up};
+use super::{Content, Mm, OnFork, Vma, page_down, page_up};
 use crate::tunables::{HIGHEST, LOWEST, PAGE};
 
 impl Mm {
@@ -38,6 +38,24 @@ impl Mm {
             }
             self.insert(vma);
             result?;
+        }
+        Ok(())
+    }
+
+    /// riscv_flush_icache(2): what is in the range is decoded anew before it runs next. Giving pages the rights that they
+    /// have makes the engine forget what it decoded from them.
+    pub fn flush_code(&self, start: u64, end: u64) -> Result<(), Errno> {
+        let (start, end) = (page_down(start), page_up(end).unwrap_or(HIGHEST));
+        for key in self.intersecting(start, end) {
+            let Some(vma) = self.vmas.get(&key).filter(|vma| vma.prot & PROT_EXEC != 0) else { continue };
+            let accessible = match &vma.content {
+                Content::File { end, .. } => vma.end.min(*end),
+                _ => vma.end,
+            };
+            let (from, to) = (vma.start.max(start), accessible.min(end));
+            if from < to {
+                self.platform.protect(self.space(), from, to - from, vma.prot)?;
+            }
         }
         Ok(())
     }

@@ -145,3 +145,15 @@ pub fn mlock(k: &mut Kernel, call: &Call) -> SysResult {
 pub fn mlockall(_k: &mut Kernel, _call: &Call) -> SysResult {
     Ok(0)
 }
+
+/// riscv_flush_icache(start, end, flags) of arch/riscv: an empty range means all code, as glibc's callers mean it.
+pub fn riscv_flush_icache(k: &mut Kernel, call: &Call) -> SysResult {
+    let [start, end, flags, ..] = call.args;
+    if flags & !SYS_RISCV_FLUSH_ICACHE_LOCAL != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    let (start, end) = if start < end { (start, end) } else { (0, u64::MAX) };
+    let mm = k.process_of(call.tid).mm.clone();
+    mm.borrow().flush_code(start, end)?;
+    Ok(0)
+}
