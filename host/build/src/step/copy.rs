@@ -43,6 +43,14 @@ enum Data {
     Inline(String),
 }
 
+/// What a step is planned with.
+struct Job<'a> {
+    step: &'a CopyStep,
+    source: &'a dyn Tree,
+    /// The image so far.
+    image: &'a dyn Tree,
+}
+
 /// The files that the step puts into the image, by path.
 #[derive(Debug, Default)]
 pub struct Files(BTreeMap<String, (Entry, Data)>);
@@ -58,14 +66,15 @@ pub fn plan(step: &CopyStep, source: &dyn Tree, image: &dyn Tree) -> Result<File
     }
     let wants_dir = step.destination.ends_with('/');
     ensure!(
-        found.len() == 1 || wants_dir || is_dir(image, &step.destination)?,
+        found.len() < 2 || wants_dir || is_dir(image, &step.destination)?,
         "when using COPY with more than one source file, the destination must be a directory and end with a /"
     );
     let mut files = Files::default();
+    let job = Job { step, source, image };
     for (path, inline) in found {
         match inline {
-            Some(content) => files.add_inline(step, image, &path, content)?,
-            None => files.add_source(step, source, image, &path)?,
+            Some(content) => files.add_inline(&job, &path, content)?,
+            None => files.add_source(&job, &path)?,
         }
     }
     Ok(files)
@@ -76,7 +85,7 @@ fn is_dir(image: &dyn Tree, path: &str) -> Result<bool> {
     Ok(matches!(image.entry(&real)?, Some(Entry { kind: Kind::Dir, .. })))
 }
 
-/// The paths that a source names: itself, or what its pattern matches.
+/// The paths that a source names: itself, or what its pattern matches, which may be nothing.
 fn matching(source: &dyn Tree, path: &str) -> Result<Vec<String>> {
     let wanted = clean(path);
     if !wanted.contains(['*', '?', '[']) {
@@ -103,99 +112,132 @@ fn matching(source: &dyn Tree, path: &str) -> Result<Vec<String>> {
         }
         found = next;
     }
-    ensure!(!found.is_empty(), "no source files were specified: \"{path}\" matches nothing");
     Ok(found)
 }
 
 impl Files {
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Copies one source: a folder's contents, or a file.
-    fn add_source(&mut self, step: &CopyStep, source: &dyn Tree, image: &dyn Tree, path: &str) -> Result<()> {
-        let real = tree::resolve(source, path)?;
-        let entry = source.entry(&real)?.with_context(|| format!("\"/{path}\": not found"))?;
-        if entry.kind == Kind::Dir {
-            let target = self.make_dirs(step, image, &step.destination)?;
-            for name in source.names(&real)? {
-                self.add_below(step, source, image, &join(&real, &name), &join(&target, &name))?;
-            }
-            return Ok(());
-        }
-        let target = self.file_target(step, image, path)?;
-        self.insert(step, target, entry, Data::Tree(real))
-    }
-
-    fn add_inline(&mut self, step: &CopyStep, image: &dyn Tree, name: &str, content: String) -> Result<()> {
-        let target = self.file_target(step, image, name)?;
-        let entry = Entry::new(target.clone(), 0o644, Kind::File { size: content.len() as u64 });
-        self.insert(step, target, entry, Data::Inline(content))
-    }
-
-    /// Where a single file goes: into the destination when that is a folder, else there.
-    fn file_target(&mut self, step: &CopyStep, image: &dyn Tree, path: &str) -> Result<String> {
-        let name = path.rsplit('/').next().unwrap_or(path);
-        if step.destination.ends_with('/') || is_dir(image, &step.destination)? {
-            let dir = self.make_dirs(step, image, &step.destination)?;
-            return Ok(join(&dir, name));
-        }
-        let wanted = clean(&step.destination);
-        let (dir, name) = wanted.rsplit_once('/').unwrap_or(("", &wanted));
-        let dir = self.make_dirs(step, image, dir)?;
-        Ok(join(&dir, name))
-    }
-
-    fn add_below(&mut self, step: &CopyStep, source: &dyn Tree, image: &dyn Tree, from: &str, to: &str) -> Result<()> {
-        // What is neither file, folder, link nor pipe is left out.
-        let Some(entry) = source.entry(from)? else { return Ok(()) };
+    fn add_source(&mut self, job: &Job, path: &str) -> Result<()> {
+        let real = tree::resolve(job.source, path)?;
+        let entry = job.source.entry(&real)?.with_context(|| format!("\"/{path}\": not found"))?;
         if entry.kind != Kind::Dir {
-            return self.insert(step, to.to_owned(), entry, Data::Tree(from.to_owned()));
+            let target = self.file_target(job, path)?;
+            return self.insert(job, target, entry, Data::Tree(real));
         }
-        // A folder of the image may be reached through a symlink there: it stays one.
-        let to = match image.entry(to)? {
-            Some(Entry { kind: Kind::Symlink(_), .. }) if is_dir(image, to)? => tree::resolve(image, to)?,
-            _ => to.to_owned(),
-        };
-        self.insert(step, to.clone(), entry, Data::None)?;
-        for name in source.names(from)? {
-            self.add_below(step, source, image, &join(from, &name), &join(&to, &name))?;
+        let target = self.folder_target(job, &real, entry)?;
+        for name in job.source.names(&real)? {
+            self.add_below(job, &join(&real, &name), &join(&target, &name))?;
         }
         Ok(())
     }
 
+    fn add_inline(&mut self, job: &Job, name: &str, content: String) -> Result<()> {
+        let target = self.file_target(job, name)?;
+        let entry = Entry::new(target.clone(), 0o644, Kind::File { size: content.len() as u64 });
+        self.insert(job, target, entry, Data::Inline(content))
+    }
+
+    /// Where a single file goes: into the destination when that is a folder, else there, through a symlink of the image.
+    fn file_target(&mut self, job: &Job, path: &str) -> Result<String> {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        if job.step.destination.ends_with('/') || self.is_dir(job.image, &job.step.destination)? {
+            let dir = self.make_dirs(job, &job.step.destination)?;
+            return Ok(join(&dir, name));
+        }
+        let wanted = tree::resolve(job.image, &clean(&job.step.destination))?;
+        self.make_dirs(job, wanted.rsplit_once('/').map_or("", |(dir, _)| dir))?;
+        Ok(wanted)
+    }
+
+    /// Where a folder's contents go. A folder that has to be made there is like the source, unless the destination ends
+    /// with a slash; the root of a tree has no attributes of its own.
+    fn folder_target(&mut self, job: &Job, real: &str, entry: Entry) -> Result<String> {
+        let wanted = tree::resolve(job.image, &clean(&job.step.destination))?;
+        if job.step.destination.ends_with('/') || real.is_empty() || self.is_dir(job.image, &wanted)? {
+            return self.make_dirs(job, &wanted);
+        }
+        self.make_dirs(job, wanted.rsplit_once('/').map_or("", |(dir, _)| dir))?;
+        self.insert(job, wanted.clone(), entry, Data::None)?;
+        Ok(wanted)
+    }
+
+    fn add_below(&mut self, job: &Job, from: &str, to: &str) -> Result<()> {
+        // What is neither file, folder, link nor pipe is left out.
+        let Some(entry) = job.source.entry(from)? else { return Ok(()) };
+        if entry.kind != Kind::Dir {
+            return self.insert(job, to.to_owned(), entry, Data::Tree(from.to_owned()));
+        }
+        // A folder of the image may be reached through a symlink there: it stays one.
+        let to = match job.image.entry(to)? {
+            Some(Entry { kind: Kind::Symlink(_), .. }) if is_dir(job.image, to)? => tree::resolve(job.image, to)?,
+            _ => to.to_owned(),
+        };
+        // A folder that is there keeps its owner and mode.
+        if !self.is_dir(job.image, &to)? {
+            self.insert(job, to.clone(), entry, Data::None)?;
+        }
+        for name in job.source.names(from)? {
+            self.add_below(job, &join(from, &name), &join(&to, &name))?;
+        }
+        Ok(())
+    }
+
+    /// Whether there is a folder, in the image or by this step.
+    fn is_dir(&self, image: &dyn Tree, path: &str) -> Result<bool> {
+        let real = tree::resolve(image, path)?;
+        match self.0.get(&real) {
+            Some((entry, _)) => Ok(entry.kind == Kind::Dir),
+            None => is_dir(image, &real),
+        }
+    }
+
     /// Makes the missing folders of a path; its real path in the image.
-    fn make_dirs(&mut self, step: &CopyStep, image: &dyn Tree, path: &str) -> Result<String> {
-        let real = tree::resolve(image, &clean(path))?;
+    fn make_dirs(&mut self, job: &Job, path: &str) -> Result<String> {
+        let real = tree::resolve(job.image, &clean(path))?;
         let mut at = String::new();
         for name in real.split('/').filter(|name| !name.is_empty()) {
             at = join(&at, name);
-            match image.entry(&at)? {
-                Some(Entry { kind: Kind::Dir, .. }) => {}
-                Some(_) => bail!("/{at} of the image is not a directory"),
-                None if self.0.contains_key(&at) => {}
-                None => {
-                    let (uid, gid) = step.chown.unwrap_or_default();
-                    let mut entry = Entry::new(at.clone(), 0o755, Kind::Dir);
-                    (entry.uid, entry.gid) = (uid, gid);
-                    self.0.insert(at.clone(), (entry, Data::None));
-                }
+            if !self.is_dir(job.image, &at)? {
+                let entry = Entry::new(at.clone(), 0o755, Kind::Dir);
+                self.insert(job, at.clone(), entry, Data::None)?;
             }
         }
         Ok(real)
     }
 
-    fn insert(&mut self, step: &CopyStep, path: String, mut entry: Entry, data: Data) -> Result<()> {
+    fn insert(&mut self, job: &Job, path: String, mut entry: Entry, data: Data) -> Result<()> {
         ensure!(self.0.len() < MAX_ENTRIES, "more than {MAX_ENTRIES} files in one step");
+        self.check_kind(job.image, &path, entry.kind == Kind::Dir)?;
         entry.path = path.clone().into_bytes();
-        if let Some((uid, gid)) = step.chown {
+        if let Some((uid, gid)) = job.step.chown {
             (entry.uid, entry.gid) = (uid, gid);
-        } else if !step.keep_owner {
+        } else if !job.step.keep_owner {
             (entry.uid, entry.gid) = (0, 0);
         }
-        if let Some(mode) = step.chmod
+        if let Some(mode) = job.step.chmod
             && !matches!(entry.kind, Kind::Symlink(_))
         {
             entry.mode = mode;
         }
         self.0.insert(path, (entry, data));
         Ok(())
+    }
+
+    /// A file does not take a folder's place, nor a folder a file's.
+    fn check_kind(&self, image: &dyn Tree, path: &str, is_dir: bool) -> Result<()> {
+        let there = match self.0.get(path) {
+            Some((entry, _)) => Some(entry.kind == Kind::Dir),
+            None => image.entry(path)?.map(|entry| entry.kind == Kind::Dir),
+        };
+        match there {
+            Some(true) if !is_dir => bail!("cannot replace the directory /{path} with a file"),
+            Some(false) if is_dir => bail!("cannot copy to /{path}: it is not a directory"),
+            _ => Ok(()),
+        }
     }
 
     /// The step's cache key: content, mode, owner and links count, times do not.
