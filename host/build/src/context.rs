@@ -82,7 +82,10 @@ impl Tree for Context {
             let name = entry.file_name();
             let name = name.to_str().with_context(|| {
                 let shown = name.as_encoded_bytes().escape_ascii();
-                format!("\"{}\" in the build context is not UTF-8: rename it, or ignore its folder", join(path, &shown.to_string()))
+                format!(
+                    "\"{}\" in the build context is not UTF-8: rename it, or ignore its folder",
+                    join(path, &shown.to_string())
+                )
             })?;
             if !self.is_hidden(&join(path, name), entry.file_type()?.is_dir()) {
                 names.push(name.to_owned());

@@ -139,6 +139,9 @@ impl Builder<'_> {
         let history = history(keyword, copy, &step, &expand)?;
         let title = state.title(text);
         let files = copy::plan(&step, source, &image)?;
+        if files.is_empty() {
+            self.progress.note(&format!("[Warning] {text}: there is nothing to copy"));
+        }
         let key = files.key(source, &layers)?;
         self.cached(state, &key, &title, &history, || {
             Ok(Some(self.images.put_layer(&mut |out| files.write(source, out))?))
