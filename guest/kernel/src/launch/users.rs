@@ -85,6 +85,10 @@ fn choose(wanted: &str, passwd: &str, group: &str) -> Result<User, String> {
     } else {
         user.gid = find_group(group_name, group)?;
     }
+    // The main group is among the others too, as container runtimes have it.
+    if !user.groups.contains(&user.gid) {
+        user.groups.insert(0, user.gid);
+    }
     Ok(user)
 }
 
@@ -113,15 +117,15 @@ mod tests {
     #[test]
     fn users_are_found_by_name_and_number() {
         let root = choose("", PASSWD, GROUP).unwrap();
-        assert_eq!(root, User { uid: 0, gid: 0, groups: vec![29, 4], home: "/root".into() });
+        assert_eq!(root, User { uid: 0, gid: 0, groups: vec![0, 29, 4], home: "/root".into() });
         let web = choose("web", PASSWD, GROUP).unwrap();
-        assert_eq!(web, User { uid: 33, gid: 34, groups: vec![29], home: "/var/www".into() });
+        assert_eq!(web, User { uid: 33, gid: 34, groups: vec![34, 29], home: "/var/www".into() });
         assert_eq!(choose("33", PASSWD, GROUP).unwrap(), web);
         assert_eq!(choose("33:audio", PASSWD, GROUP).unwrap().gid, 29);
-        assert!(choose("33:audio", PASSWD, GROUP).unwrap().groups.is_empty());
+        assert_eq!(choose("33:audio", PASSWD, GROUP).unwrap().groups, [29]);
         assert_eq!(
             choose("1000:1001", PASSWD, GROUP).unwrap(),
-            User { uid: 1000, gid: 1001, groups: vec![], home: "/".into() }
+            User { uid: 1000, gid: 1001, groups: vec![1001], home: "/".into() }
         );
         assert!(choose("nobody", PASSWD, GROUP).is_err());
         assert!(choose("root:nogroup", PASSWD, GROUP).is_err());
