@@ -5,12 +5,19 @@
 //! in locals (`places`), and the code around them (`function`, `calls`, `module`).
 #![forbid(unsafe_code)]
 
+pub mod calls;
+pub mod code;
 pub mod effects;
+pub mod emit;
+pub mod float;
 pub mod flow;
 pub mod forest;
+pub mod function;
 pub mod graph;
 pub mod layout;
+pub mod module;
 pub mod places;
+pub mod value;
 
 /// Guest code to translate.
 #[derive(Debug, Clone, Copy)]
@@ -83,3 +90,24 @@ pub enum Refusal {
     /// The module is full.
     Module,
 }
+
+/// A translated function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FunctionInfo {
+    /// Offset of its start, where entry 0 is.
+    pub start: u32,
+    /// Offsets of entries 1 and on.
+    pub resume: Vec<u32>,
+}
+
+/// What came of a translation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Translated {
+    /// The module; function `k` of `functions` is at index `base + k` of the table.
+    pub wasm: Vec<u8>,
+    pub functions: Vec<FunctionInfo>,
+    /// The starts that are not translated.
+    pub skipped: Vec<(u32, Refusal)>,
+}
+
+pub use module::translate;

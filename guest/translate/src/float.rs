@@ -1,0 +1,309 @@
+//! Floating point: the host's own instructions where result and flags can be told from them, else a call.
+//!
+//! Results are inexact more often than not, and whether one was is hard to tell; so wasm's arithmetic is taken when
+//! the inexact flag is set already, rounding is to nearest, and the result is neither a NaN, nor infinite, nor so
+//! small that it could have underflowed.
+
+use shallop_machine::backend::{Float, Precision};
+use wasm_encoder::{BlockType, MemArg};
+
+use crate::code::{Code, state};
+use crate::effects::FCSR;
+use crate::value::{Value, Word, parameter};
+use shallop_riscv64::registers::offset;
+
+/// Index of the imported function that does any operation.
+pub const FLOAT: u32 = 0;
+
+/// The `rm` field of the dynamic mode.
+const DYNAMIC: u8 = 7;
+
+/// When the fast path is right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wants {
+    /// Always, with any mode that is not reserved.
+    Mode,
+    /// Whatever the mode is, reserved ones too.
+    Nothing,
+    /// Rounding to nearest, and inexact already.
+    Nearest,
+    /// Rounding towards zero, and inexact already.
+    Truncates,
+    /// Never.
+    Never,
+}
+
+fn wants(operation: Float, precision: Precision) -> Wants {
+    match operation {
+        Float::Add | Float::Sub | Float::Mul | Float::Div | Float::Sqrt => Wants::Nearest,
+        Float::Min | Float::Max | Float::Equal | Float::Less | Float::LessEqual => Wants::Nothing,
+        Float::ToI32 | Float::ToU32 | Float::ToI64 | Float::ToU64 => Wants::Truncates,
+        Float::FromI32 | Float::FromU32 if precision == Precision::Double => Wants::Mode,
+        Float::FromI32 | Float::FromU32 | Float::FromI64 | Float::FromU64 => Wants::Nearest,
+        Float::Convert if precision == Precision::Single => Wants::Mode,
+        Float::Convert => Wants::Nearest,
+        Float::FusedMultiplyAdd | Float::Classify => Wants::Never,
+    }
+}
+
+/// Whether the `rm` field of this operation is a rounding mode.
+fn rounds(operation: Float) -> bool {
+    !matches!(
+        operation,
+        Float::Min | Float::Max | Float::Equal | Float::Less | Float::LessEqual | Float::Classify
+    )
+}
+
+impl Code {
+    /// The result of an operation.
+    pub fn calculate(
+        &mut self,
+        operation: Float,
+        precision: Precision,
+        operands: [Word; 3],
+        rounding: u8,
+    ) -> Word {
+        let control = self.slot(FCSR);
+        let operands = self.settle_all(operands);
+        let result = self.values.locals.take();
+        let wants = wants(operation, precision);
+        let has_fast = wants != Wants::Never && !(wants == Wants::Truncates && rounding != 1)
+            && !(wants == Wants::Nearest && !matches!(rounding, 0 | DYNAMIC));
+        self.values.sink().block(BlockType::Empty);
+        if has_fast {
+            self.values.sink().block(BlockType::Empty);
+            self.check_control(wants, rounding, control);
+            self.fast(operation, precision, operands, result);
+            self.values.sink().br(1).end();
+        }
+        let dynamic = rounding == DYNAMIC && rounds(operation);
+        if dynamic && !self.rounds {
+            self.values.push_low(control);
+            self.values.sink().i32_const(0xa0).i32_ge_u();
+            self.leave_if();
+        }
+        self.call_float(operation, precision, operands, rounding, result);
+        self.values.sink().end();
+        self.rounds |= dynamic;
+        self.values.make(Value::Local(result))
+    }
+
+    /// Settles operands, equal ones once.
+    fn settle_all(&mut self, [a, b, c]: [Word; 3]) -> [Word; 3] {
+        let first = self.values.settle(a);
+        let second = if b == a { first } else { self.values.settle(b) };
+        let third = match c {
+            _ if c == a => first,
+            _ if c == b => second,
+            _ => self.values.settle(c),
+        };
+        [first, second, third]
+    }
+
+    fn call_float(&mut self, operation: Float, precision: Precision, operands: [Word; 3], rounding: u8, result: u32) {
+        let mut sink = self.values.sink();
+        sink.local_get(parameter::STATE);
+        sink.i32_const(operation as i32).i32_const(precision as i32).i32_const(i32::from(rounding));
+        for operand in operands {
+            self.values.push(operand);
+        }
+        let control = self.values.locals.slot(FCSR);
+        let flags = MemArg { align: 0, ..state(offset::FCSR as u64) };
+        let mut sink = self.values.sink();
+        sink.call(FLOAT).local_set(result);
+        sink.local_get(parameter::STATE).i64_load8_u(flags).local_set(control);
+    }
+
+    /// Goes to the slow path when `fcsr` is not as the fast one wants it.
+    fn check_control(&mut self, wants: Wants, rounding: u8, control: Word) {
+        let (mask, bits) = match (wants, rounding) {
+            (Wants::Nearest, DYNAMIC) => (0xe1, 1),
+            (Wants::Nearest | Wants::Truncates, _) => (1, 1),
+            (Wants::Mode, DYNAMIC) => (0xe0, 0),
+            _ => return,
+        };
+        self.values.push_low(control);
+        self.values.sink().i32_const(mask).i32_and().i32_const(bits).i32_ne().br_if(0);
+    }
+
+    /// The fast path: sets `result`, or goes to the slow path.
+    fn fast(&mut self, operation: Float, precision: Precision, operands: [Word; 3], result: u32) {
+        match operation {
+            Float::Equal | Float::Less | Float::LessEqual => self.compare(operation, precision, operands, result),
+            Float::Min | Float::Max => {
+                self.least_or_greatest(operation == Float::Min, precision, operands, result);
+            }
+            Float::ToI32 | Float::ToU32 | Float::ToI64 | Float::ToU64 => {
+                self.to_integer(operation, precision, operands[0], result);
+            }
+            Float::FromI32 | Float::FromU32 | Float::FromI64 | Float::FromU64 => {
+                self.convert_integer(operation, precision, operands[0]);
+                self.set_result(precision, result);
+            }
+            Float::Convert => self.convert(precision, operands[0], result),
+            _ => self.arithmetic(operation, precision, operands, result),
+        }
+    }
+
+    fn push_float(&mut self, word: Word, precision: Precision) {
+        match precision {
+            Precision::Double => {
+                self.values.push(word);
+                self.values.sink().f64_reinterpret_i64();
+            }
+            Precision::Single => {
+                self.values.push_low(word);
+                self.values.sink().f32_reinterpret_i32();
+            }
+        }
+    }
+
+    /// Sets `result` to the bits of the value on the stack.
+    fn set_result(&mut self, precision: Precision, result: u32) {
+        let mut sink = self.values.sink();
+        match precision {
+            Precision::Double => sink.i64_reinterpret_f64(),
+            Precision::Single => sink.i32_reinterpret_f32().i64_extend_i32_u(),
+        };
+        sink.local_set(result);
+    }
+
+    fn arithmetic(&mut self, operation: Float, precision: Precision, [a, b, _]: [Word; 3], result: u32) {
+        self.push_float(a, precision);
+        if operation != Float::Sqrt {
+            self.push_float(b, precision);
+        }
+        let mut sink = self.values.sink();
+        match (operation, precision) {
+            (Float::Add, Precision::Double) => sink.f64_add(),
+            (Float::Sub, Precision::Double) => sink.f64_sub(),
+            (Float::Mul, Precision::Double) => sink.f64_mul(),
+            (Float::Div, Precision::Double) => sink.f64_div(),
+            (_, Precision::Double) => sink.f64_sqrt(),
+            (Float::Add, Precision::Single) => sink.f32_add(),
+            (Float::Sub, Precision::Single) => sink.f32_sub(),
+            (Float::Mul, Precision::Single) => sink.f32_mul(),
+            (Float::Div, Precision::Single) => sink.f32_div(),
+            (_, Precision::Single) => sink.f32_sqrt(),
+        };
+        self.set_result(precision, result);
+        // A sum below the normal numbers is exact.
+        let least = if matches!(operation, Float::Add | Float::Sub) { 0 } else { 2 };
+        self.check_exponent(precision, result, least);
+    }
+
+    /// Goes to the slow path unless the exponent field is at least `least` and the value finite.
+    fn check_exponent(&mut self, precision: Precision, result: u32, least: i64) {
+        let (shift, most) = match precision {
+            Precision::Double => (52, 0x7ff),
+            Precision::Single => (23, 0xff),
+        };
+        let mut sink = self.values.sink();
+        sink.local_get(result).i64_const(shift).i64_shr_u().i64_const(most).i64_and();
+        if least != 0 {
+            sink.i64_const(least).i64_sub();
+        }
+        sink.i64_const(most - least).i64_ge_u().br_if(0);
+    }
+
+    fn compare(&mut self, operation: Float, precision: Precision, [a, b, _]: [Word; 3], result: u32) {
+        for operand in [a, b] {
+            self.push_float(operand, precision);
+            self.push_float(operand, precision);
+            let mut sink = self.values.sink();
+            match precision {
+                Precision::Double => sink.f64_ne(),
+                Precision::Single => sink.f32_ne(),
+            };
+            sink.br_if(0);
+        }
+        self.push_float(a, precision);
+        self.push_float(b, precision);
+        let mut sink = self.values.sink();
+        match (operation, precision) {
+            (Float::Equal, Precision::Double) => sink.f64_eq(),
+            (Float::Less, Precision::Double) => sink.f64_lt(),
+            (_, Precision::Double) => sink.f64_le(),
+            (Float::Equal, Precision::Single) => sink.f32_eq(),
+            (Float::Less, Precision::Single) => sink.f32_lt(),
+            (_, Precision::Single) => sink.f32_le(),
+        };
+        sink.i64_extend_i32_u().local_set(result);
+    }
+
+    fn least_or_greatest(&mut self, least: bool, precision: Precision, [a, b, _]: [Word; 3], result: u32) {
+        self.push_float(a, precision);
+        self.push_float(b, precision);
+        let (double, single) = (self.values.locals.f64(), self.values.locals.f32());
+        let mut sink = self.values.sink();
+        match (precision, least) {
+            (Precision::Double, true) => sink.f64_min().local_tee(double).local_get(double).local_get(double).f64_ne(),
+            (Precision::Double, false) => sink.f64_max().local_tee(double).local_get(double).local_get(double).f64_ne(),
+            (Precision::Single, true) => sink.f32_min().local_tee(single).local_get(single).local_get(single).f32_ne(),
+            (Precision::Single, false) => sink.f32_max().local_tee(single).local_get(single).local_get(single).f32_ne(),
+        };
+        sink.br_if(0);
+        self.set_result(precision, result);
+    }
+
+    /// Truncates a value that is well inside the range.
+    fn to_integer(&mut self, operation: Float, precision: Precision, operand: Word, result: u32) {
+        let limit: f64 = match operation {
+            Float::ToI32 => 2_147_483_648.0,
+            Float::ToU32 => 4_294_967_296.0,
+            _ => 9_223_372_036_854_775_808.0,
+        };
+        let double = self.values.locals.f64();
+        self.push_float(operand, precision);
+        let mut sink = self.values.sink();
+        if precision == Precision::Single {
+            sink.f64_promote_f32();
+        }
+        sink.local_set(double);
+        if matches!(operation, Float::ToU32 | Float::ToU64) {
+            sink.local_get(double).f64_const(0.0.into()).f64_ge().i32_eqz().br_if(0);
+        }
+        sink.local_get(double).f64_abs().f64_const(limit.into()).f64_lt().i32_eqz().br_if(0);
+        sink.local_get(double).i64_trunc_sat_f64_s();
+        if operation == Float::ToU32 {
+            sink.i64_extend32_s();
+        }
+        sink.local_set(result);
+    }
+
+    fn convert_integer(&mut self, operation: Float, precision: Precision, operand: Word) {
+        match operation {
+            Float::FromI32 | Float::FromU32 => self.values.push_low(operand),
+            _ => self.values.push(operand),
+        }
+        let mut sink = self.values.sink();
+        match (operation, precision) {
+            (Float::FromI32, Precision::Double) => sink.f64_convert_i32_s(),
+            (Float::FromU32, Precision::Double) => sink.f64_convert_i32_u(),
+            (Float::FromI64, Precision::Double) => sink.f64_convert_i64_s(),
+            (_, Precision::Double) => sink.f64_convert_i64_u(),
+            (Float::FromI32, Precision::Single) => sink.f32_convert_i32_s(),
+            (Float::FromU32, Precision::Single) => sink.f32_convert_i32_u(),
+            (Float::FromI64, Precision::Single) => sink.f32_convert_i64_s(),
+            (_, Precision::Single) => sink.f32_convert_i64_u(),
+        };
+    }
+
+    /// To the other format.
+    fn convert(&mut self, from: Precision, operand: Word, result: u32) {
+        self.push_float(operand, from);
+        let mut sink = self.values.sink();
+        let to = match from {
+            Precision::Double => {
+                sink.f32_demote_f64();
+                Precision::Single
+            }
+            Precision::Single => {
+                sink.f64_promote_f32();
+                Precision::Double
+            }
+        };
+        self.set_result(to, result);
+        self.check_exponent(to, result, 2);
+    }
+}

@@ -1,0 +1,369 @@
+//! A function's body: its nodes in order, in the loops and blocks that its edges need.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use shallop_riscv64::execute::execute;
+use wasm_encoder::{BlockType, Function, MemArg};
+
+use crate::code::{Code, ENGINE};
+use crate::effects::Slots;
+use crate::flow::{Block, Blocks, End};
+use crate::forest::{Forest, Item, LoopId};
+use crate::graph::{Graph, Kind, Next, Node};
+use crate::layout::{Label, Layout};
+use crate::places::{Places, synchronous};
+use crate::value::parameter;
+use crate::{Options, Refusal, Region, flow};
+
+/// Calls within calls at most; deeper ones go through the dispatcher, on a new wasm stack.
+const DEPTH: i32 = 200;
+
+/// What a function is before its code is emitted.
+#[derive(Debug, Clone)]
+pub struct Shape {
+    pub blocks: Blocks,
+    pub layout: Layout,
+    pub places: Places,
+}
+
+impl Shape {
+    /// Finds the blocks, loops and registers of the function at `start`.
+    ///
+    /// # Errors
+    /// When it is above a bound.
+    pub fn new(
+        region: &Region,
+        start: u32,
+        starts: &BTreeSet<u32>,
+        options: &Options,
+    ) -> Result<Shape, Refusal> {
+        let blocks = flow::blocks(region, start, starts, options)?;
+        let mut graph = Graph::new(&blocks, options)?;
+        let forest = Forest::new(&graph)?;
+        for id in 0..forest.loops.len() {
+            if let Kind::Code(block) = graph.kinds[forest.head(id)] {
+                graph.add_resume(block, blocks.blocks[block].start);
+            }
+        }
+        if graph.entries.len() - 1 > options.max_resume {
+            return Err(Refusal::Resume);
+        }
+        let forest = Forest::new(&graph)?;
+        let layout = Layout::new(graph, forest);
+        let places = Places::new(&blocks, &layout, options.variant);
+        Ok(Shape { blocks, layout, places })
+    }
+
+    /// Offsets of the entries after the first.
+    pub fn resume(&self) -> Vec<u32> {
+        self.layout.graph.offsets[1..].to_vec()
+    }
+}
+
+/// A wasm block or loop that is open, by the node that a branch to it goes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    To(Node),
+    Other,
+}
+
+/// Emits one function.
+pub struct Body<'a> {
+    pub code: Code,
+    shape: &'a Shape,
+    /// Wasm function of each translated guest function.
+    pub functions: &'a BTreeMap<u32, u32>,
+    scopes: Vec<Scope>,
+    /// What is in locals at the end of each node.
+    valid: Vec<Slots>,
+    limit: usize,
+}
+
+/// The function of `shape`.
+///
+/// # Errors
+/// When its body is above a bound.
+pub fn emit(shape: &Shape, functions: &BTreeMap<u32, u32>, options: &Options) -> Result<Function, Refusal> {
+    let mut used = shape.places.used;
+    for node in 0..shape.layout.graph.kinds.len() {
+        used |= shape.places.needed[node];
+    }
+    let nodes = shape.layout.graph.kinds.len();
+    let mut body = Body {
+        code: Code::new(used, options.variant),
+        shape,
+        functions,
+        scopes: Vec::new(),
+        valid: vec![0; nodes],
+        limit: options.max_body,
+    };
+    body.level(None)?;
+    body.code.values.sink().unreachable().end();
+    let Code { values, .. } = body.code;
+    if values.locals.count() as usize * shape.blocks.blocks.len() > options.max_locals_blocks {
+        return Err(Refusal::Locals);
+    }
+    let mut function = Function::new(values.locals.declaration());
+    function.raw(values.bytes);
+    match function.byte_len() > options.max_body {
+        true => Err(Refusal::Body),
+        false => Ok(function),
+    }
+}
+
+impl Body<'_> {
+    /// The first item of a level that branches forward to each item.
+    fn sources(&self, level: Option<LoopId>) -> Vec<Option<usize>> {
+        let layout = &self.shape.layout;
+        let items = layout.forest.items(level);
+        let mut first = vec![None; items.len()];
+        let targets: BTreeMap<Node, usize> =
+            items.iter().enumerate().map(|(at, &item)| (layout.forest.first(item), at)).collect();
+        for (at, &item) in items.iter().enumerate() {
+            for node in nodes_of(layout, item) {
+                for next in &layout.hops[node] {
+                    if let Some(&to) = targets.get(next)
+                        && to > at
+                        && first[to].is_none()
+                    {
+                        first[to] = Some(at);
+                    }
+                }
+            }
+        }
+        first
+    }
+
+    /// Where the block before each item begins, so that blocks nest: `opens[i]` are the ends of those that begin at `i`.
+    fn opens(&self, level: Option<LoopId>) -> Vec<Vec<usize>> {
+        let mut sources = self.sources(level);
+        let mut opens = vec![Vec::new(); sources.len()];
+        for end in 0..sources.len() {
+            let Some(mut begin) = sources[end] else { continue };
+            // A block that ends earlier and begins before this one is inside it.
+            for other in (begin + 1..end).rev() {
+                if let Some(earlier) = sources[other] {
+                    begin = begin.min(earlier);
+                }
+            }
+            sources[end] = Some(begin);
+            opens[begin].push(end);
+        }
+        opens
+    }
+
+    fn level(&mut self, level: Option<LoopId>) -> Result<(), Refusal> {
+        let shape = self.shape;
+        let forest = &shape.layout.forest;
+        let mut opens = self.opens(level);
+        let ends: Vec<bool> = {
+            let mut ends = vec![false; opens.len()];
+            opens.iter().flatten().for_each(|&end| ends[end] = true);
+            ends
+        };
+        for (at, &item) in forest.items(level).iter().enumerate() {
+            if ends[at] {
+                self.close();
+            }
+            // Those that end last are outside.
+            opens[at].sort_unstable_by(|a, b| b.cmp(a));
+            for &end in &opens[at] {
+                let target = forest.first(forest.items(level)[end]);
+                self.open(Scope::To(target));
+            }
+            match item {
+                Item::Node(node) => self.node(node),
+                Item::Loop(id) => {
+                    self.code.values.sink().loop_(BlockType::Empty);
+                    self.scopes.push(Scope::To(forest.head(id)));
+                    self.level(Some(id))?;
+                    self.close();
+                }
+            }
+            if self.code.values.bytes.len() > self.limit {
+                return Err(Refusal::Body);
+            }
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, scope: Scope) {
+        self.code.values.sink().block(BlockType::Empty);
+        self.scopes.push(scope);
+    }
+
+    fn close(&mut self) {
+        self.code.values.sink().end();
+        self.scopes.pop();
+    }
+
+    /// The branch depth of a node.
+    fn depth(&self, node: Node) -> u32 {
+        let found = self.scopes.iter().rev().position(|&scope| scope == Scope::To(node));
+        found.unwrap_or(self.scopes.len()) as u32
+    }
+
+    fn node(&mut self, node: Node) {
+        let shape = self.shape;
+        let places = &shape.places;
+        let before = places.valid(&shape.layout, node);
+        let valid = before.unwrap_or_else(|| self.valid_before(node));
+        let kind = shape.layout.graph.kinds[node];
+        self.code.enter(valid, if synchronous(kind) { 0 } else { places.dirty[node] });
+        self.code.values.begin();
+        if kind == Kind::Enter || shape.layout.labels.contains_key(&node) {
+            self.code.values.sink().i32_const(0).local_set(parameter::ENTRY);
+        }
+        match kind {
+            Kind::Root | Kind::Dispatch => self.dispatch(node),
+            Kind::Enter => {
+                self.check(node, true);
+                self.go_first(node);
+            }
+            Kind::Site | Kind::Resume(_) | Kind::Landing => self.go_first(node),
+            Kind::Code(block) => self.block(node, &shape.blocks.blocks[block], block),
+        }
+        self.valid[node] = self.code.valid;
+    }
+
+    /// What is in locals after the one node that leads here.
+    fn valid_before(&self, node: Node) -> Slots {
+        let before = self.shape.layout.hops.iter().position(|hops| hops.contains(&node));
+        before.map_or(0, |before| self.valid[before])
+    }
+
+    /// Goes on where the label says.
+    fn dispatch(&mut self, node: Node) {
+        let layout = &self.shape.layout;
+        let fallback = self.depth(layout.fallback(node));
+        let table = layout.tables.get(&node).map_or(&[][..], Vec::as_slice);
+        let labels: BTreeMap<Label, u32> = table.iter().map(|&(label, next)| (label, self.depth(next))).collect();
+        let (Some((&least, _)), Some((&most, _))) = (labels.first_key_value(), labels.last_key_value()) else {
+            self.code.values.sink().br(fallback);
+            return;
+        };
+        let depths: Vec<u32> = (least..=most).map(|label| labels.get(&label).copied().unwrap_or(fallback)).collect();
+        let mut sink = self.code.values.sink();
+        sink.local_get(parameter::ENTRY).i32_eqz().br_if(fallback);
+        if depths.len() == 1 {
+            // A label for elsewhere cannot come here, but for the root, whose labels the caller chooses.
+            sink.local_get(parameter::ENTRY).i32_const(least as i32).i32_eq().br_if(depths[0]).br(fallback);
+            return;
+        }
+        sink.local_get(parameter::ENTRY).i32_const(least as i32).i32_sub().br_table(depths, fallback);
+    }
+
+    /// Leaves when the task is to stop, at a function's start also when calls are too deep.
+    fn check(&mut self, node: Node, start: bool) {
+        let offset = match self.shape.layout.graph.kinds[node] {
+            Kind::Code(block) => self.shape.blocks.blocks[block].start,
+            _ => self.shape.blocks.blocks[0].start,
+        };
+        let preempt = MemArg { offset: 0, align: 2, memory_index: ENGINE };
+        let mut sink = self.code.values.sink();
+        sink.local_get(parameter::CONTROL).i32_load(preempt);
+        if start {
+            sink.local_get(parameter::DEPTH).i32_const(DEPTH).i32_gt_u().i32_or();
+        }
+        self.code.pc = offset;
+        self.code.leave_if();
+    }
+
+    /// Goes to the one node that follows.
+    fn go_first(&mut self, node: Node) {
+        let next = self.shape.layout.graph.next[node][0];
+        self.go(node, Next::Node(next));
+    }
+
+    /// Goes on elsewhere, with what is wanted there in locals.
+    pub fn go(&mut self, from: Node, next: Next) {
+        let to = match next {
+            Next::Outside { from, imm } => return self.code.leave(from, imm),
+            Next::Node(to) => to,
+        };
+        let layout = &self.shape.layout;
+        let hop = layout.hop(from, to);
+        let kind = layout.graph.kinds[from];
+        if let Some(label) = hop.label.filter(|_| kind != Kind::Landing) {
+            self.code.values.sink().i32_const(label as i32).local_set(parameter::ENTRY);
+        }
+        if let Some(wanted) = self.shape.places.valid(layout, hop.first) {
+            let before = self.code.valid;
+            self.code.load_slots(wanted);
+            self.code.valid = before;
+        }
+        let depth = self.depth(hop.first);
+        self.code.values.sink().br(depth);
+    }
+
+    fn block(&mut self, node: Node, block: &Block, index: usize) {
+        if self.shape.places.checks[node] {
+            self.check(node, false);
+        }
+        let at_end = block.ops.len() - usize::from(!matches!(block.end, End::Goto(_)));
+        for (pc, op) in &block.ops[..at_end] {
+            self.code.begin(*pc);
+            let _ = execute(&mut self.code, op);
+            self.code.finish();
+        }
+        if let Some((pc, op)) = block.ops.get(at_end) {
+            self.code.begin(*pc);
+            if !matches!(block.end, End::Deferred { .. } | End::Never) {
+                let _ = execute(&mut self.code, op);
+            }
+        }
+        self.end(node, block, index);
+    }
+
+    fn end(&mut self, node: Node, block: &Block, index: usize) {
+        let graph = &self.shape.layout.graph;
+        let last = block.ops.last().copied();
+        match block.end {
+            End::Goto(target) => self.go(node, graph.resolve(target)),
+            End::Branch { taken, next } => {
+                let condition = self.code.condition.take();
+                if let Some(condition) = condition {
+                    self.code.values.push_condition(condition);
+                }
+                self.code.values.sink().if_(BlockType::Empty);
+                self.scopes.push(Scope::Other);
+                self.go(node, graph.resolve(taken));
+                self.close();
+                self.go(node, graph.resolve(next));
+            }
+            End::Call { target, site } => {
+                let known = target.filter(|target| self.functions.contains_key(target));
+                let site = graph.site[index].map(Next::Node).unwrap_or(graph.resolve(site));
+                if let Some((pc, op)) = last {
+                    self.call(node, known, (pc, op), site);
+                }
+            }
+            End::Tail { target } => {
+                let known = target.filter(|target| self.functions.contains_key(target));
+                if let Some((pc, op)) = last {
+                    self.tail(known, (pc, op));
+                }
+            }
+            End::Return => {
+                self.code.finish();
+                self.code.store_dirty();
+                if let Some(target) = self.code.target.take() {
+                    self.code.values.push(target);
+                }
+                self.code.values.sink().return_();
+            }
+            End::Deferred { .. } | End::Never => {
+                let pc = self.code.pc;
+                self.code.leave(pc, 0);
+            }
+        }
+    }
+}
+
+/// All nodes of an item.
+fn nodes_of(layout: &Layout, item: Item) -> Vec<Node> {
+    match item {
+        Item::Node(node) => vec![node],
+        Item::Loop(id) => layout.forest.loops[id].items.iter().flat_map(|&item| nodes_of(layout, item)).collect(),
+    }
+}

@@ -1,0 +1,448 @@
+//! Values of the code that is emitted: expressions over locals, built for one instruction and written where they
+//! are used.
+
+use shallop_machine::backend::Binary;
+use shallop_riscv64::interpreter::binary;
+use wasm_encoder::{BlockType, InstructionSink, ValType};
+
+use crate::effects::Slots;
+
+/// Index of the global with the region's load address.
+pub const BIAS: u32 = 1;
+
+/// An expression.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Value {
+    Constant(u64),
+    /// A wasm local of type i64.
+    Local(u32),
+    /// The address of the code at this offset.
+    Pc(u32),
+    Binary(Binary, Word, Word),
+    Select(Word, Word, Word),
+}
+
+/// Index of an expression.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Word(u32);
+
+/// Wasm locals of a function besides its parameters: registers, then one or two of each other type, then `i64`s.
+#[derive(Debug, Clone)]
+pub struct Locals {
+    /// Number of the local of each slot; 0 for none.
+    slots: [u32; 64],
+    registers: u32,
+    /// `i64` temporaries that were needed.
+    temporaries: u32,
+    /// Those that the current instruction uses.
+    taken: u32,
+}
+
+/// Parameters of a function.
+pub mod parameter {
+    pub const STATE: u32 = 0;
+    pub const CONTROL: u32 = 1;
+    pub const DEPTH: u32 = 2;
+    pub const ENTRY: u32 = 3;
+    pub const COUNT: u32 = 4;
+}
+
+impl Locals {
+    /// Locals for these registers.
+    pub fn new(used: Slots) -> Locals {
+        let mut locals = Locals { slots: [0; 64], registers: 0, temporaries: 0, taken: 0 };
+        for slot in (0..64).filter(|slot| used >> slot & 1 != 0) {
+            locals.slots[slot] = parameter::COUNT + locals.registers;
+            locals.registers += 1;
+        }
+        locals
+    }
+
+    /// The local of a slot.
+    pub fn slot(&self, slot: u8) -> u32 {
+        self.slots[usize::from(slot & 63)]
+    }
+
+    /// The slot whose local this is.
+    pub fn slot_of(&self, local: u32) -> Option<u8> {
+        (0..64).find(|&slot| self.slots[usize::from(slot)] == local && local != 0)
+    }
+
+    /// One of two of type i32.
+    pub fn i32(&self, which: u32) -> u32 {
+        parameter::COUNT + self.registers + which
+    }
+
+    /// The one of type f64.
+    pub fn f64(&self) -> u32 {
+        self.i32(2)
+    }
+
+    /// The one of type f32.
+    pub fn f32(&self) -> u32 {
+        self.i32(3)
+    }
+
+    /// A temporary of type i64, until [`Locals::release`].
+    pub fn take(&mut self) -> u32 {
+        self.taken += 1;
+        self.temporaries = self.temporaries.max(self.taken);
+        self.i32(4) + self.taken - 1
+    }
+
+    /// Frees all temporaries.
+    pub fn release(&mut self) {
+        self.taken = 0;
+    }
+
+    /// All of them.
+    pub fn count(&self) -> u32 {
+        self.registers + 4 + self.temporaries
+    }
+
+    /// Their declaration.
+    pub fn declaration(&self) -> Vec<(u32, ValType)> {
+        vec![
+            (self.registers, ValType::I64),
+            (2, ValType::I32),
+            (1, ValType::F64),
+            (1, ValType::F32),
+            (self.temporaries, ValType::I64),
+        ]
+    }
+}
+
+/// The expressions of an instruction, and the code that they go to.
+#[derive(Debug, Clone)]
+pub struct Values {
+    pub bytes: Vec<u8>,
+    pub locals: Locals,
+    values: Vec<Value>,
+}
+
+impl Values {
+    /// No code yet.
+    pub fn new(used: Slots) -> Values {
+        Values { bytes: Vec::new(), locals: Locals::new(used), values: Vec::new() }
+    }
+
+    /// Forgets the expressions of the instruction before.
+    pub fn begin(&mut self) {
+        self.values.clear();
+        self.locals.release();
+    }
+
+    /// The code's end.
+    pub fn sink(&mut self) -> InstructionSink<'_> {
+        InstructionSink::new(&mut self.bytes)
+    }
+
+    /// Makes an expression.
+    pub fn make(&mut self, value: Value) -> Word {
+        self.values.push(value);
+        Word(self.values.len() as u32 - 1)
+    }
+
+    /// What a word stands for.
+    pub fn value(&self, word: Word) -> Value {
+        self.values.get(word.0 as usize).copied().unwrap_or(Value::Constant(0))
+    }
+
+    /// A constant.
+    pub fn constant(&mut self, value: u64) -> Word {
+        self.make(Value::Constant(value))
+    }
+
+    /// `a operation b`, calculated here if it can be.
+    pub fn combine(&mut self, operation: Binary, a: Word, b: Word) -> Word {
+        match (operation, self.value(a), self.value(b)) {
+            (_, Value::Constant(a), Value::Constant(b)) => self.constant(binary(operation, a, b)),
+            (Binary::Add | Binary::Or | Binary::Xor | Binary::Sub, _, Value::Constant(0)) => a,
+            (Binary::Add | Binary::Or | Binary::Xor, Value::Constant(0), _) => b,
+            (Binary::And, _, Value::Constant(u64::MAX)) => a,
+            // Code is at even addresses.
+            (Binary::And, Value::Pc(_), Value::Constant(mask)) if mask == !1 => a,
+            _ => self.make(Value::Binary(operation, a, b)),
+        }
+    }
+
+    /// A word for the value of `word` that costs nothing to use again.
+    pub fn settle(&mut self, word: Word) -> Word {
+        match self.value(word) {
+            Value::Constant(_) | Value::Local(_) => word,
+            _ => {
+                let local = self.locals.take();
+                self.push(word);
+                self.sink().local_set(local);
+                self.make(Value::Local(local))
+            }
+        }
+    }
+
+    /// Writes code that leaves the value on the stack, as an i64.
+    pub fn push(&mut self, word: Word) {
+        match self.value(word) {
+            Value::Constant(value) => {
+                self.sink().i64_const(value as i64);
+            }
+            Value::Local(local) => {
+                self.sink().local_get(local);
+            }
+            Value::Pc(offset) => {
+                self.sink().global_get(BIAS).i32_const(offset as i32).i32_add().i64_extend_i32_u();
+            }
+            Value::Binary(operation, a, b) => self.push_binary(operation, a, b),
+            Value::Select(condition, yes, no) => {
+                self.push(yes);
+                self.push(no);
+                self.push_condition(condition);
+                self.sink().select();
+            }
+        }
+    }
+
+    /// The value's low half, as an i32.
+    pub fn push_low(&mut self, word: Word) {
+        match self.value(word) {
+            Value::Constant(value) => {
+                self.sink().i32_const(value as i32);
+            }
+            Value::Pc(offset) => {
+                self.sink().global_get(BIAS).i32_const(offset as i32).i32_add();
+            }
+            Value::Binary(operation, a, b) if simple32(operation) => self.push_simple32(operation, a, b),
+            _ => {
+                self.push(word);
+                self.sink().i32_wrap_i64();
+            }
+        }
+    }
+
+    /// Whether the value is not 0, as an i32.
+    pub fn push_condition(&mut self, word: Word) {
+        match self.value(word) {
+            Value::Binary(operation, a, b) if compares(operation) => self.push_comparison(operation, a, b),
+            _ => {
+                self.push(word);
+                self.sink().i64_const(0).i64_ne();
+            }
+        }
+    }
+
+    fn push_comparison(&mut self, operation: Binary, a: Word, b: Word) {
+        self.push(a);
+        let zero = self.value(b) == Value::Constant(0);
+        if zero && operation == Binary::Equal {
+            self.sink().i64_eqz();
+            return;
+        }
+        self.push(b);
+        let mut sink = self.sink();
+        match operation {
+            Binary::Less => sink.i64_lt_s(),
+            Binary::LessUnsigned => sink.i64_lt_u(),
+            Binary::Equal => sink.i64_eq(),
+            Binary::NotEqual => sink.i64_ne(),
+            Binary::GreaterEqual => sink.i64_ge_s(),
+            _ => sink.i64_ge_u(),
+        };
+    }
+
+    fn push_binary(&mut self, operation: Binary, a: Word, b: Word) {
+        match operation {
+            _ if compares(operation) => {
+                self.push_comparison(operation, a, b);
+                self.sink().i64_extend_i32_u();
+            }
+            _ if simple32(operation) => {
+                self.push_simple32(operation, a, b);
+                self.sink().i64_extend_i32_s();
+            }
+            Binary::Div | Binary::DivUnsigned | Binary::Rem | Binary::RemUnsigned => self.push_division(operation, a, b),
+            Binary::Div32 | Binary::DivUnsigned32 | Binary::Rem32 | Binary::RemUnsigned32 => {
+                self.push_division32(operation, a, b);
+            }
+            Binary::MulHigh | Binary::MulHighUnsigned | Binary::MulHighSignedUnsigned => {
+                self.push_high(operation, a, b);
+            }
+            _ => {
+                self.push(a);
+                self.push(b);
+                let mut sink = self.sink();
+                match operation {
+                    Binary::Add => sink.i64_add(),
+                    Binary::Sub => sink.i64_sub(),
+                    Binary::And => sink.i64_and(),
+                    Binary::Or => sink.i64_or(),
+                    Binary::Xor => sink.i64_xor(),
+                    Binary::ShiftLeft => sink.i64_shl(),
+                    Binary::ShiftRight => sink.i64_shr_u(),
+                    Binary::ShiftRightSigned => sink.i64_shr_s(),
+                    _ => sink.i64_mul(),
+                };
+            }
+        }
+    }
+
+    fn push_simple32(&mut self, operation: Binary, a: Word, b: Word) {
+        self.push_low(a);
+        if self.value(b) == Value::Constant(0) && operation == Binary::Add32 {
+            return;
+        }
+        self.push_low(b);
+        let mut sink = self.sink();
+        match operation {
+            Binary::Add32 => sink.i32_add(),
+            Binary::Sub32 => sink.i32_sub(),
+            Binary::ShiftLeft32 => sink.i32_shl(),
+            Binary::ShiftRight32 => sink.i32_shr_u(),
+            Binary::ShiftRightSigned32 => sink.i32_shr_s(),
+            _ => sink.i32_mul(),
+        };
+    }
+
+    /// 64-bit division. Divisors 0 and -1 are not left to wasm, which may trap.
+    fn push_division(&mut self, operation: Binary, a: Word, b: Word) {
+        let (a, b) = (self.settle(a), self.settle(b));
+        let (one, minus, zero) = (self.constant(1), self.constant(u64::MAX), self.constant(0));
+        let signed = matches!(operation, Binary::Div | Binary::Rem);
+        // Whether the divisor is one of those.
+        if signed {
+            let next = self.combine(Binary::Add, b, one);
+            self.push(next);
+            self.sink().i64_const(1).i64_le_u();
+        } else {
+            self.push(b);
+            self.sink().i64_eqz();
+        }
+        self.sink().if_(BlockType::Result(ValType::I64));
+        let by_zero = if matches!(operation, Binary::Div | Binary::DivUnsigned) { minus } else { a };
+        if signed {
+            let negated = self.combine(Binary::Sub, zero, a);
+            let other = if operation == Binary::Div { negated } else { zero };
+            let divides = self.combine(Binary::Equal, b, zero);
+            let value = self.make(Value::Select(divides, by_zero, other));
+            self.push(value);
+        } else {
+            self.push(by_zero);
+        }
+        self.sink().else_();
+        self.push(a);
+        self.push(b);
+        let mut sink = self.sink();
+        match operation {
+            Binary::Div => sink.i64_div_s(),
+            Binary::DivUnsigned => sink.i64_div_u(),
+            Binary::Rem => sink.i64_rem_s(),
+            _ => sink.i64_rem_u(),
+        };
+        sink.end();
+    }
+
+    /// 32-bit division, in the same way.
+    fn push_division32(&mut self, operation: Binary, a: Word, b: Word) {
+        let (a, b) = (self.settle(a), self.settle(b));
+        let signed = matches!(operation, Binary::Div32 | Binary::Rem32);
+        let quotient = matches!(operation, Binary::Div32 | Binary::DivUnsigned32);
+        self.push_low(b);
+        let mut sink = self.sink();
+        match signed {
+            true => sink.i32_const(1).i32_add().i32_const(1).i32_le_u(),
+            false => sink.i32_eqz(),
+        };
+        sink.if_(BlockType::Result(ValType::I32));
+        match (quotient, signed) {
+            (true, false) => {
+                self.sink().i32_const(-1);
+            }
+            (false, false) => self.push_low(a),
+            (true, true) => {
+                self.sink().i32_const(-1).i32_const(0);
+                self.push_low(a);
+                self.sink().i32_sub();
+            }
+            (false, true) => {
+                self.push_low(a);
+                self.sink().i32_const(0);
+            }
+        }
+        if signed {
+            self.push_low(b);
+            self.sink().i32_eqz().select();
+        }
+        self.sink().else_();
+        self.push_low(a);
+        self.push_low(b);
+        let mut sink = self.sink();
+        match operation {
+            Binary::Div32 => sink.i32_div_s(),
+            Binary::DivUnsigned32 => sink.i32_div_u(),
+            Binary::Rem32 => sink.i32_rem_s(),
+            _ => sink.i32_rem_u(),
+        };
+        sink.end().i64_extend_i32_s();
+    }
+
+    /// The upper half of a product, by halves.
+    fn push_high(&mut self, operation: Binary, a: Word, b: Word) {
+        let (a, b) = (self.settle(a), self.settle(b));
+        let (low, half) = (self.constant(0xffff_ffff), self.constant(32));
+        let mut halves = |word: Word| {
+            let lower = self.combine(Binary::And, word, low);
+            let upper = self.combine(Binary::ShiftRight, word, half);
+            (self.settle(lower), self.settle(upper))
+        };
+        let ((a_low, a_high), (b_low, b_high)) = (halves(a), halves(b));
+        let lowest = self.combine(Binary::Mul, a_low, b_low);
+        let carry = self.combine(Binary::ShiftRight, lowest, half);
+        let middle = self.combine(Binary::Mul, a_high, b_low);
+        let middle = self.combine(Binary::Add, middle, carry);
+        let middle = self.settle(middle);
+        let other = self.combine(Binary::Mul, a_low, b_high);
+        let rest = self.combine(Binary::And, middle, low);
+        let other = self.combine(Binary::Add, other, rest);
+        let highest = self.combine(Binary::Mul, a_high, b_high);
+        let middle = self.combine(Binary::ShiftRight, middle, half);
+        let other = self.combine(Binary::ShiftRight, other, half);
+        let sum = self.combine(Binary::Add, highest, middle);
+        let mut sum = self.combine(Binary::Add, sum, other);
+        let signs = self.constant(63);
+        let mut corrected = |sum: Word, sign: Word, other: Word| {
+            let mask = self.combine(Binary::ShiftRightSigned, sign, signs);
+            let part = self.combine(Binary::And, mask, other);
+            self.combine(Binary::Sub, sum, part)
+        };
+        if operation != Binary::MulHighUnsigned {
+            sum = corrected(sum, a, b);
+        }
+        if operation == Binary::MulHigh {
+            sum = corrected(sum, b, a);
+        }
+        self.push(sum);
+    }
+}
+
+fn compares(operation: Binary) -> bool {
+    matches!(
+        operation,
+        Binary::Less
+            | Binary::LessUnsigned
+            | Binary::Equal
+            | Binary::NotEqual
+            | Binary::GreaterEqual
+            | Binary::GreaterEqualUnsigned
+    )
+}
+
+/// Operations on low halves that are one wasm instruction.
+fn simple32(operation: Binary) -> bool {
+    matches!(
+        operation,
+        Binary::Add32
+            | Binary::Sub32
+            | Binary::ShiftLeft32
+            | Binary::ShiftRight32
+            | Binary::ShiftRightSigned32
+            | Binary::Mul32
+    )
+}
