@@ -211,6 +211,8 @@ impl Files {
 
     fn insert(&mut self, job: &Job, path: String, mut entry: Entry, data: Data) -> Result<()> {
         ensure!(self.0.len() < MAX_ENTRIES, "more than {MAX_ENTRIES} files in one step");
+        let is_mark = path.split('/').any(|name| name.starts_with(".wh."));
+        ensure!(!is_mark, "/{path}: names that begin with '.wh.' mean something else in a layer");
         self.check_kind(job.image, &path, entry.kind == Kind::Dir)?;
         entry.path = path.clone().into_bytes();
         if let Some((uid, gid)) = job.step.chown {
