@@ -17,7 +17,7 @@ fn shared() -> Option<Shallop> {
 fn build(shallop: &Shallop, context: &Path, dockerfile: &[u8], tag: &str) -> Finished {
     fs::write(context.join("Dockerfile"), dockerfile).expect("write a Dockerfile");
     let tag = format!("bad-builds-{tag}-{}", std::process::id());
-    shallop.run_in(context, &["build", "--progress", "plain", "-t", &tag, "."])
+    shallop.run_in(context, &["build", "--no-cache", "--progress", "plain", "-t", &tag, "."])
 }
 
 /// Forget the image of [`build`].
@@ -119,9 +119,9 @@ fn names_of_all_kinds_are_copied() {
     let _socket = UnixListener::bind(odd.join("socket")).expect("a socket");
     let check = "FROM catalog/busybox\nCOPY odd /odd\n\
         RUN test -p /odd/fifo && test ! -e /odd/socket && test \"$(readlink /odd/link11)\" = /etc/passwd\n\
-        RUN ls /odd | wc -l && cat /odd/* >/dev/null 2>&1; cat '/odd/sp ace' '/odd/*' /odd/-dash /odd/\\[x\\]\n";
+        RUN ls /odd | wc -l && cat '/odd/sp ace' '/odd/*' /odd/-dash /odd/\\[x\\]\n";
     let done = build(&shallop, context.path(), check.as_bytes(), "odd").expect_code(0);
-    let listed = format!(" {}\n", names.len() + 4 + 1 + 1);
+    let listed = format!(" {}\n", names.len() + 4 + 1);
     assert!(done.outputs().contains(&listed), "{listed}\n{}", done.outputs());
     assert!(done.outputs().contains("sp ace*-dash[x]"), "{}", done.outputs());
     forget(&shallop, "odd");

@@ -19,6 +19,7 @@ pub struct Directives {
 pub fn parse(text: &str) -> Result<Directives> {
     let mut found = Directives { escape: '\\', syntax: None, check: None };
     let mut seen = Vec::new();
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     for (i, line) in text.lines().enumerate() {
         let Some((name, value)) = directive(line) else { break };
         let span = Span { line: i + 1, column: 1, end_line: i + 1 };
@@ -60,6 +61,7 @@ mod tests {
     fn directives_stop_at_the_first_other_line() {
         let found = parse("# syntax=docker/dockerfile:1\n# escape=`\nFROM x\n# escape=\\\n").unwrap();
         assert_eq!((found.escape, found.syntax.as_deref()), ('`', Some("docker/dockerfile:1")));
+        assert_eq!(parse("\u{feff}#escape = `\n").unwrap().escape, '`');
         assert_eq!(parse("# a comment\n# escape=`\n").unwrap().escape, '\\');
         assert_eq!(parse("# escape=x\n").unwrap_err().span.line, 1);
     }

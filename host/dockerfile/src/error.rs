@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+/// How much of a line and of a message is shown.
+const LINE_CHARS: usize = 160;
+const MESSAGE_CHARS: usize = 2000;
+
 /// A place in the file; lines and columns count from 1, columns in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Span {
@@ -44,19 +48,30 @@ impl Error {
     }
 }
 
+/// The beginning of a text that is longer than anybody reads.
+fn shorten(text: &str, chars: usize) -> std::borrow::Cow<'_, str> {
+    match text.char_indices().nth(chars) {
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+        None => text.into(),
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let file = self.file.as_deref().unwrap_or("Dockerfile");
-        write!(f, "{file}:{}:{}: {}", self.span.line, self.span.column, self.message)?;
+        write!(f, "{file}:{}:{}: {}", self.span.line, self.span.column, shorten(&self.message, MESSAGE_CHARS))?;
         if let Some(hint) = &self.hint {
             write!(f, " ({hint})")?;
         }
         if let Some(line) = &self.source_line {
             let number = self.span.line.to_string();
             let margin = " ".repeat(number.len());
-            let shown: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-            let indent = " ".repeat(self.span.column.saturating_sub(1));
-            write!(f, "\n {margin} |\n {number} | {shown}\n {margin} | {indent}^")?;
+            let shown: String = line.chars().take(LINE_CHARS + 1).map(|c| if c.is_control() { ' ' } else { c }).collect();
+            write!(f, "\n {margin} |\n {number} | {}", shorten(&shown, LINE_CHARS))?;
+            if self.span.column <= LINE_CHARS {
+                let indent = " ".repeat(self.span.column.saturating_sub(1));
+                write!(f, "\n {margin} | {indent}^")?;
+            }
         }
         Ok(())
     }
@@ -65,3 +80,18 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 pub type Result<T> = std::result::Result<T, Error>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endless_lines_are_cut() {
+        let span = Span { line: 1, column: 1, end_line: 1 };
+        let long = "é".repeat(100_000);
+        let shown = Error::new(span, long.clone()).within("Dockerfile", &long).to_string();
+        assert!(shown.chars().count() < 3000 && shown.contains("é…\n") && shown.ends_with("  | ^"), "{shown}");
+        let far = Error::new(Span { column: 5000, ..span }, "x").within("Dockerfile", &long).to_string();
+        assert!(far.ends_with('…'), "{far}");
+    }
+}

@@ -30,11 +30,20 @@ enum Token {
 }
 
 impl Ignore {
-    /// Reads the file's text. Lines that are no pattern are left out.
-    pub fn parse(text: &str) -> Ignore {
+    /// Reads the file's text. Empty lines and comments are left out.
+    ///
+    /// # Errors
+    /// A sentence: an exception without a pattern.
+    pub fn parse(text: &str) -> Result<Ignore, String> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let rules = text.lines().filter(|line| !line.starts_with('#')).filter_map(rule).collect();
-        Ignore { rules }
+        let mut rules = Vec::new();
+        for (i, line) in text.lines().enumerate().filter(|(_, line)| !line.starts_with('#')) {
+            if line.trim() == "!" {
+                return Err(format!("line {}: illegal exclusion pattern: \"!\"", i + 1));
+            }
+            rules.extend(rule(line));
+        }
+        Ok(Ignore { rules })
     }
 
     /// Whether `path` (relative, `/` between names) is kept out of the context: the last rule that matches it, or a
@@ -49,8 +58,16 @@ impl Ignore {
     }
 
     /// Whether an ignored folder must be looked into all the same, because an exception may match inside.
-    pub fn has_exceptions(&self) -> bool {
-        self.rules.iter().any(|rule| rule.exception)
+    pub fn has_exceptions_below(&self, folder: &str) -> bool {
+        let folder: Vec<char> = folder.chars().chain(['/']).collect();
+        self.rules.iter().filter(|rule| rule.exception).any(|rule| {
+            let literals = rule.tokens.iter().map_while(|token| match token {
+                Token::Literal(c) => Some(*c),
+                _ => None,
+            });
+            // What the pattern begins with and the folder agree as far as both go.
+            literals.zip(&folder).all(|(wanted, found)| wanted == *found)
+        })
     }
 }
 

@@ -45,6 +45,7 @@ pub struct Stage {
 /// # Errors
 /// The first thing that is wrong, with its line and column.
 pub fn parse(text: &str) -> Result<Dockerfile> {
+    refuse_nul(text)?;
     let directives = directives::parse(text)?;
     let escape = directives.escape;
     let mut file = Dockerfile { escape, syntax: directives.syntax, arguments: Vec::new(), stages: Vec::new() };
@@ -59,6 +60,15 @@ pub fn parse(text: &str) -> Result<Dockerfile> {
         }
         false => Ok(file),
     }
+}
+
+/// No argument or variable of a process can hold a NUL byte; it would end there unseen.
+fn refuse_nul(text: &str) -> Result<()> {
+    let Some(at) = text.find('\0') else { return Ok(()) };
+    let before = &text[..at];
+    let line = before.matches('\n').count() + 1;
+    let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+    Err(Error::new(Span { line, column, end_line: line }, "a NUL byte").hint("is it a text file?"))
 }
 
 fn add(file: &mut Dockerfile, instruction: Instruction) -> Result<()> {
