@@ -60,6 +60,8 @@ impl Arguments {
     /// Given names that nothing declares.
     pub fn unused<'a>(&'a self, declared: &'a [String]) -> Vec<&'a str> {
         let names = self.given.iter().map(|(name, _)| name.as_str());
+        // Those that mean something to a builder itself are no mistake.
+        let names = names.filter(|name| !name.starts_with("BUILDKIT_") && *name != "SOURCE_DATE_EPOCH");
         names.filter(|name| !PROXIES.contains(name) && !declared.iter().any(|d| d == name)).collect()
     }
 }

@@ -1,6 +1,6 @@
 //! What instructions do to the image's configuration and history, as BuildKit writes them.
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use shallop_dockerfile::{CommandLine, Healthcheck, Kind};
 use shallop_oci::config::Empty;
 use shallop_oci::{Config, History, ImageConfig};
@@ -9,6 +9,7 @@ use crate::effects::Cached;
 use crate::expose;
 use crate::go;
 use crate::scope::Expander;
+use crate::signal;
 use crate::step::run::argv;
 
 /// What an image without a base gets.
@@ -90,6 +91,7 @@ fn change(config: &mut Config, kind: &Kind, expand: &Expander, has_cmd: bool) ->
         }
         Kind::Stopsignal(signal) => {
             let signal = expand.word(signal)?;
+            ensure!(signal::is_signal(&signal), "invalid signal: {signal}");
             config.stop_signal = Some(signal.clone());
             format!("STOPSIGNAL {signal}")
         }

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, MetadataExt};
 use shallop_dockerfile::ignore::Ignore;
@@ -32,11 +32,27 @@ impl Context {
             },
             read => read.with_context(|| format!("reading {}", Path::new(&own).display()))?,
         };
-        Ok(Context { dir, ignore: Ignore::parse(&text) })
+        let ignore = Ignore::parse(&text).map_err(|error| anyhow!("failed to parse .dockerignore: {error}"))?;
+        Ok(Context { dir, ignore })
     }
 
-    fn is_hidden(&self, path: &str, is_dir: bool) -> bool {
-        self.ignore.is_ignored(path) && !(is_dir && self.ignore.has_exceptions())
+    /// Whether something is kept out. An ignored folder is there when an exception lets in something below it.
+    fn is_hidden(&self, path: &str, is_dir: bool) -> Result<bool> {
+        Ok(self.ignore.is_ignored(path) && !(is_dir && self.holds_exception(path)?))
+    }
+
+    fn holds_exception(&self, folder: &str) -> Result<bool> {
+        if !self.ignore.has_exceptions_below(folder) {
+            return Ok(false);
+        }
+        for entry in self.dir.read_dir(folder).with_context(|| format!("listing {folder} of the build context"))? {
+            let entry = entry?;
+            let path = join(folder, &entry.file_name().to_string_lossy());
+            if !self.ignore.is_ignored(&path) || (entry.file_type()?.is_dir() && self.holds_exception(&path)?) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 
@@ -54,7 +70,7 @@ impl Tree for Context {
             }
             Err(e) => return Err(e).with_context(|| format!("reading {path} of the build context")),
         };
-        if self.is_hidden(path, meta.is_dir()) {
+        if self.is_hidden(path, meta.is_dir())? {
             return Ok(None);
         }
         let kind = match meta.mode() & 0o170000 {
@@ -87,7 +103,7 @@ impl Tree for Context {
                     join(path, &shown.to_string())
                 )
             })?;
-            if !self.is_hidden(&join(path, name), entry.file_type()?.is_dir()) {
+            if !self.is_hidden(&join(path, name), entry.file_type()?.is_dir())? {
                 names.push(name.to_owned());
             }
         }

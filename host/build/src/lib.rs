@@ -15,6 +15,7 @@ mod expose;
 mod go;
 mod layers;
 mod scope;
+mod signal;
 mod solve;
 mod stages;
 mod step;

@@ -272,3 +272,96 @@ fn inline_files_expand_unless_quoted() {
     assert_eq!(case.file(&built, "f/one").unwrap().3, "1 \"q\"\n");
     assert_eq!(case.file(&built, "f/two").unwrap().3, "$A\n");
 }
+
+#[test]
+fn steps_are_numbered_as_buildkit_does() {
+    let case = Case::new(&[]);
+    let text = "from base as one\nrun a\nrun b\nFROM one\nRUN c\nFROM scratch\nCOPY --from=1 /etc/passwd /\n";
+    case.build(text).unwrap();
+    let shown = case.fake.shown.borrow().clone();
+    assert_eq!(
+        shown,
+        [
+            "[one 1/3] FROM base Done",
+            "[one 2/3] RUN a Done",
+            "[one 3/3] RUN b Done",
+            "[stage-1 1/1] RUN c Done",
+            "[stage-2 1/1] COPY --from=1 /etc/passwd / Done"
+        ]
+    );
+}
+
+#[test]
+fn stages_are_found_by_name_number_and_order() {
+    let case = Case::new(&[]);
+    let error = |text: &str| case.error(text);
+    assert!(error("FROM base AS a\nCOPY --from=a /etc /x").contains("circular dependency detected on stage: a"));
+    assert!(
+        error("FROM base\nCOPY --from=z / /x\nFROM base AS z\nCOPY --from=0 / /y")
+            .contains("needs to be defined before")
+    );
+    assert!(error("FROM base\nCOPY --from=7 / /x").contains("invalid stage index 7"));
+    assert!(error("ARG A=1").contains("dockerfile contains no stages to build"));
+    assert!(error("ARG V=${V:?\"say it\"}\nFROM base").contains("say it"));
+    // The last of two stages with the same name.
+    let built = case.build("FROM base AS s\nENV S=1\nFROM base AS s\nENV S=2\nFROM s").unwrap();
+    assert!(built.config.config.env.contains(&"S=2".to_owned()));
+    // A broken stage that nothing needs.
+    case.build("FROM nothing AS unused\nFROM base").unwrap();
+}
+
+#[test]
+fn a_command_is_reset_by_a_later_entrypoint_of_another_build_only() {
+    let case = Case::new(&[]);
+    let built = |text: &str| case.build(text).unwrap().config.config;
+    assert_eq!(built("FROM base\nENTRYPOINT [\"e\"]").cmd, None);
+    let kept = built("FROM base\nCMD [\"c\"]\nENTRYPOINT [\"e\"]");
+    assert_eq!((kept.cmd.unwrap(), kept.entrypoint.unwrap()), (vec!["c".to_owned()], vec!["e".to_owned()]));
+    assert_eq!(built("FROM base AS a\nCMD [\"c\"]\nFROM a\nENTRYPOINT [\"e\"]").cmd, None);
+}
+
+#[test]
+fn source_date_epoch_is_the_time_of_everything_new() {
+    let case = Case::new(&[]);
+    let text = "ARG SOURCE_DATE_EPOCH=1700000000\nFROM base\nENV A=1\nRUN x\n";
+    let built = case.build(text).unwrap();
+    assert!(built.config.history.iter().all(|h| h.created.as_deref() == Some("2023-11-14T22:13:20Z")), "{built:#?}");
+    assert!(case.error("ARG SOURCE_DATE_EPOCH=soon\nFROM base").contains("invalid SOURCE_DATE_EPOCH: soon"));
+}
+
+#[test]
+fn ignored_folders_come_only_with_what_an_exception_lets_in() {
+    let ignore = "*\n!src/**/*.c\n!top\n";
+    let case = Case::new(&[
+        ("src/a/x.c", ""),
+        ("src/a/x.h", ""),
+        ("src/b/y.h", ""),
+        (".git/o/1", ""),
+        (".dockerignore", ignore),
+        ("top", ""),
+    ]);
+    let built = case.build("FROM base\nCOPY . /all").unwrap();
+    let has =
+        |path: &str| case.fake.merged(&built.config.rootfs.diff_ids).unwrap().find(path.as_bytes()).unwrap().is_some();
+    assert!(has("all/src/a/x.c") && has("all/top"));
+    assert!(!has("all/src/a/x.h") && !has("all/src/b") && !has("all/.git"));
+    std::fs::write(case.dir.path().join(".dockerignore"), "!\n").unwrap();
+    assert!(case.error("FROM base\nCOPY . /all").contains("illegal exclusion pattern"));
+}
+
+#[test]
+fn copied_folders_keep_their_attributes() {
+    use std::os::unix::fs::PermissionsExt;
+    let case = Case::new(&[("d/f", "f"), ("etc/x", "x")]);
+    let mode = std::fs::Permissions::from_mode(0o711);
+    std::fs::set_permissions(case.dir.path().join("d"), mode.clone()).unwrap();
+    std::fs::set_permissions(case.dir.path().join("etc"), mode).unwrap();
+    let text = "FROM base\nCOPY d /like\nCOPY d /plain/\nCOPY . /root\nCOPY --chown=app etc /etc\nCOPY --chmod=770 d/f /p/q/f\n\
+                COPY d/f /link/../through\n";
+    let built = case.build(text).unwrap();
+    let mode = |path: &str| case.file(&built, path).unwrap();
+    assert_eq!((mode("like").2, mode("plain").2, mode("root").2), (0o711, 0o755, 0o755));
+    // One that was there stays as it was.
+    assert_eq!((mode("etc").0, mode("etc").2, mode("etc/x").0), (0, 0o755, 1000));
+    assert_eq!((mode("p").2, mode("p/q").2, mode("p/q/f").2), (0o770, 0o770, 0o770));
+}

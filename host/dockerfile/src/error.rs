@@ -66,7 +66,8 @@ impl fmt::Display for Error {
         if let Some(line) = &self.source_line {
             let number = self.span.line.to_string();
             let margin = " ".repeat(number.len());
-            let shown: String = line.chars().take(LINE_CHARS + 1).map(|c| if c.is_control() { ' ' } else { c }).collect();
+            let shown: String =
+                line.chars().take(LINE_CHARS + 1).map(|c| if c.is_control() { ' ' } else { c }).collect();
             write!(f, "\n {margin} |\n {number} | {}", shorten(&shown, LINE_CHARS))?;
             if self.span.column <= LINE_CHARS {
                 let indent = " ".repeat(self.span.column.saturating_sub(1));

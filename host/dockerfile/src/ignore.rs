@@ -156,12 +156,20 @@ mod tests {
 
     #[test]
     fn the_last_rule_decides() {
-        let ignore = Ignore::parse("# c\n*.md\n!README.md\nnode_modules\n**/*.tmp\n/build/\n");
+        let ignore = Ignore::parse("# c\n*.md\n!README.md\nnode_modules\n**/*.tmp\n/build/\n").unwrap();
         for path in ["a.md", "node_modules/x/y", "x/y/z.tmp", "z.tmp", "build/out"] {
             assert!(ignore.is_ignored(path), "{path}");
         }
         for path in ["README.md", "x/a.md", "src/node_modules", "builds"] {
             assert!(!ignore.is_ignored(path), "{path}");
         }
+    }
+
+    #[test]
+    fn exceptions_say_which_folders_matter() {
+        let ignore = Ignore::parse("*\n!src/**/*.c\n! keep\n").unwrap();
+        assert!(ignore.has_exceptions_below("src") && ignore.has_exceptions_below("src/deep/er"));
+        assert!(!ignore.has_exceptions_below(".git") && !ignore.has_exceptions_below("s"));
+        assert!(Ignore::parse("a\n!\n").is_err());
     }
 }
