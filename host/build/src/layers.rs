@@ -41,7 +41,7 @@ impl Builder<'_> {
             }
         };
         if let Some(layer) = &result.layer {
-            state.config.rootfs.diff_ids.push(layer.clone());
+            state.config.rootfs.diff_ids.push(*layer);
         }
         let result = Cached { created: self.epoch.clone().unwrap_or(result.created), ..result };
         config::remember(&mut state.config, history, Some(&result));

@@ -105,13 +105,6 @@ impl Expander {
 
     /// A here-document: variables are expanded, quotes stay.
     pub fn document(&self, text: &str) -> Result<String> {
-        let quoted: String = text
-            .chars()
-            .flat_map(|c| match c {
-                '"' | '\'' => vec![self.escape, c],
-                c => vec![c],
-            })
-            .collect();
-        expand::word(&quoted, self.escape, &|name: &str| self.get(name)).map_err(|e| anyhow!("{e} in a here-document"))
+        expand::document(text, &|name: &str| self.get(name)).map_err(|e| anyhow!("{e} in a here-document"))
     }
 }

@@ -60,7 +60,7 @@ impl Images for Fake {
         let mut tar = Vec::new();
         write(&mut tar)?;
         let digest = Digest::of(&tar);
-        self.tars.borrow_mut().insert(digest.clone(), tar);
+        self.tars.borrow_mut().insert(digest, tar);
         Ok(digest)
     }
 

@@ -37,6 +37,16 @@ pub fn words<E: Environment + ?Sized>(text: &str, escape: char, environment: &E)
     Ok(expand(text, escape, environment)?.1.finish())
 }
 
+/// Expands a here-document: quotes are characters like others, and the escape character is always a backslash.
+///
+/// # Errors
+/// As [`word`].
+pub fn document<E: Environment + ?Sized>(text: &str, environment: &E) -> Result<String, String> {
+    let chars = text.chars().collect();
+    let mut lexer = Lexer { chars, at: 0, escape: '\\', environment, depth: 0, quotes: false };
+    Ok(lexer.until(None)?.0)
+}
+
 /// The names of variables that a text mentions.
 pub fn mentioned(text: &str, escape: char) -> Vec<String> {
     let names = std::cell::RefCell::new(Vec::new());
@@ -50,7 +60,7 @@ pub fn mentioned(text: &str, escape: char) -> Vec<String> {
 }
 
 fn expand<E: Environment + ?Sized>(text: &str, escape: char, environment: &E) -> Result<(String, Words), String> {
-    let mut lexer = Lexer { chars: text.chars().collect(), at: 0, escape, environment, depth: 0 };
+    let mut lexer = Lexer { chars: text.chars().collect(), at: 0, escape, environment, depth: 0, quotes: true };
     lexer.until(None)
 }
 
@@ -98,6 +108,8 @@ struct Lexer<'a, E: ?Sized> {
     escape: char,
     environment: &'a E,
     depth: usize,
+    /// Quotes hold text together.
+    quotes: bool,
 }
 
 impl<E: Environment + ?Sized> Lexer<'_, E> {
@@ -127,8 +139,8 @@ impl<E: Environment + ?Sized> Lexer<'_, E> {
                 None if stop.is_some() => return Err("unexpected end of statement while looking for matching }".into()),
                 None => break,
                 c if c == stop => break,
-                Some('\'') => self.single_quoted(&mut out, &mut words)?,
-                Some('"') => self.double_quoted(&mut out, &mut words)?,
+                Some('\'') if self.quotes => self.single_quoted(&mut out, &mut words)?,
+                Some('"') if self.quotes => self.double_quoted(&mut out, &mut words)?,
                 Some('$') => {
                     let value = self.dollar()?;
                     words.splitting(&value);
@@ -290,6 +302,13 @@ mod tests {
 
     fn one(text: &str) -> Result<String, String> {
         word(text, '\\', env().as_slice())
+    }
+
+    #[test]
+    fn documents_keep_quotes() {
+        let environment = |name: &str| (name == "A").then(|| "v".to_owned());
+        let text = "\"$A\" '$A' ${B:-\"d\"} \\$A \\\\ \\\" it's\n";
+        assert_eq!(document(text, &environment).unwrap(), "\"v\" 'v' \"d\" $A \\ \" it's\n");
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub struct Flags {
 }
 
 /// Takes the flags off the front of an instruction's arguments; the rest is returned beside them.
-pub fn take<'a>(arguments: &'a str, escape: char, span: Span) -> Result<(Flags, &'a str)> {
+pub fn take(arguments: &str, escape: char, span: Span) -> Result<(Flags, &str)> {
     let mut flags = Flags { found: Vec::new(), span, known: Vec::new() };
     let mut rest = arguments.trim_start();
     while rest.starts_with("--") {

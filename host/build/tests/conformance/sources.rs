@@ -35,7 +35,7 @@ fn add(files: &mut BTreeMap<String, bool>, path: &str) {
         _ => path.to_owned(),
     };
     let plain: String = path.chars().filter(|c| !matches!(c, '"' | '\'' | '\\')).collect();
-    let concrete = plain.replace('*', "x").replace('?', "x");
+    let concrete = plain.replace(['*', '?'], "x");
     let names: Vec<&str> = concrete.split('/').filter(|name| !matches!(*name, "" | "." | "..")).collect();
     for (i, _) in names.iter().enumerate() {
         let is_dir = i + 1 < names.len() || concrete.ends_with('/');
