@@ -141,6 +141,17 @@ fn names_of_files_and_stages() {
 }
 
 #[test]
+fn a_dockerfile_in_lower_case_is_found() {
+    let Some(case) = Case::new(&[("dockerfile", "FROM scratch\nLABEL a=b\n")]) else { return };
+    case.build("lower", &["--label", "c=d"]).expect_code(0);
+    assert_eq!(inspect(&case, "lower")["Labels"].to_string(), r#"{"a":"b","c":"d"}"#);
+    // What has no files can be built upon.
+    let base = "FROM shallop-test/lower\nCOPY --link dockerfile /x/\n";
+    case.write("dockerfile", base);
+    case.build("lower", &[]).expect_code(0);
+}
+
+#[test]
 fn copy_keeps_what_files_are() {
     let Some(case) = Case::new(&[("d/one", "1"), ("d/sub/two", "2"), ("x y", "space"), ("[z]", "odd")]) else { return };
     use std::os::unix::fs::{PermissionsExt, symlink};

@@ -130,7 +130,9 @@ impl Progress for BuildProgress {
             (End::Failed(_), true) => eprintln!(" => ERROR {} {}", state.title, show(took)),
             (End::Cached, false) => eprintln!("#{number} CACHED\n"),
             (End::Done, false) => eprintln!("#{number} DONE {}\n", show(took)),
-            (End::Failed(reason), false) => eprintln!("#{number} ERROR: {}\n", reason.lines().next().unwrap_or_default()),
+            (End::Failed(reason), false) => {
+                eprintln!("#{number} ERROR: {}\n", reason.lines().next().unwrap_or_default())
+            }
         }
         if matches!(how, End::Failed(_)) && (self.live || self.quiet) && !state.output.is_empty() {
             eprintln!("------\n > {}:", state.title);

@@ -121,7 +121,12 @@ fn dockerfile(context: &Path, file: Option<&Path>) -> Result<(PathBuf, String)> 
         std::io::stdin().read_to_string(&mut text).context("reading the Dockerfile from stdin")?;
         return Ok(("Dockerfile".into(), text));
     }
-    let path = file.map_or_else(|| context.join("Dockerfile"), Path::to_owned);
+    let usual = ["Dockerfile", "dockerfile"].map(|name| context.join(name));
+    let path = match file {
+        Some(path) => path.to_owned(),
+        // In lower case only where there is no other.
+        None => usual.iter().find(|path| path.exists()).unwrap_or(&usual[0]).clone(),
+    };
     let text = std::fs::read_to_string(&path)
         .with_context(|| format!("failed to read dockerfile: open {}", path.display()))?;
     Ok((path, text))
