@@ -1,5 +1,7 @@
 //! Interactive use: `shallop run -it` in a pseudo-terminal, and what happens to stdio and signals without one.
 
+mod jobs;
+mod stdio;
 mod terminal;
 
 use shallop_test_support::Shallop;
@@ -11,19 +13,19 @@ fn ready(images: &[&str]) -> Option<Shallop> {
     (terminal::available() && shallop.needs("tty", images)).then_some(shallop)
 }
 
-/// Busybox's shell at its first prompt.
+/// Busybox's shell at its first prompt, which is `=> `.
 fn busybox(shallop: &Shallop) -> Terminal {
-    let mut shell = Terminal::shallop(shallop, &["run", "-it", "--rm", "-e", "PS1=> ", "catalog/busybox", "sh"]);
-    shell.expect("> ");
+    let mut shell = Terminal::shallop(shallop, &["run", "-it", "--rm", "-e", "PS1==> ", "catalog/busybox", "sh"]);
+    shell.expect("=> ");
     shell
 }
 
-#[test]
-fn a_shell_talks_through_the_terminal() {
-    let Some(shallop) = ready(&["busybox"]) else { return };
-    let mut shell = busybox(&shallop);
-    shell.ask("echo $((6 * 7)) $TERM", "\r\n42 xterm\r\n");
-    shell.ask("tty", "\r\n/dev/pts/0\r\n");
-    shell.ask("exit 7", "\r\n");
-    assert_eq!(shell.wait(), 7);
+/// Bash at its first prompt, which is `=> `; no bracketed paste, so that lines come as they are typed.
+fn bash(shallop: &Shallop) -> Terminal {
+    let arguments = ["run", "-it", "--rm", "-e", "PS1==> ", "catalog/debian", "bash", "--norc", "--noprofile"];
+    let mut shell = Terminal::shallop(shallop, &arguments);
+    shell.expect("=> ");
+    shell.ask("bind 'set enable-bracketed-paste off'", "\n");
+    shell.expect("=> ");
+    shell
 }

@@ -2,7 +2,7 @@
 
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Termios, Winsize, tcgetattr, tcsetwinsize};
+use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 use shallop_test_support::command::code;
 use shallop_test_support::{Shallop, oracle};
 use std::fs::File;
@@ -52,11 +52,6 @@ impl Terminal {
         Terminal::start(shallop, &binary, arguments)
     }
 
-    /// The host's process id of the command.
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Types.
     pub fn send(&mut self, text: &str) {
         self.master.write_all(text.as_bytes()).expect("type into the terminal");
@@ -102,9 +97,10 @@ impl Terminal {
         kill_process(Pid::from_child(&self.child), signal).expect("send a signal");
     }
 
-    /// The host's settings of the terminal.
-    pub fn settings(&self) -> Termios {
-        tcgetattr(&self.slave).expect("read the terminal's settings")
+    /// Whether the host's terminal edits lines and echoes, as a shell wants it; else it is raw.
+    pub fn is_cooked(&self) -> bool {
+        let modes = tcgetattr(&self.slave).expect("read the terminal's settings").local_modes;
+        modes.contains(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG)
     }
 
     /// Waits for the end; the exit code.
