@@ -120,6 +120,11 @@ impl Dirs {
         self.cache.join("code")
     }
 
+    /// Translated guest code.
+    pub fn translations(&self) -> PathBuf {
+        self.cache.join("translations")
+    }
+
     /// Packages that the catalog downloaded.
     pub fn catalog_cache(&self) -> PathBuf {
         self.cache.join("catalog")

@@ -47,6 +47,8 @@ vars! {
     SOURCE_DATE_EPOCH = "Time stamp, in seconds since 1970, that builds write in place of the present";
     /// https://no-color.org
     NO_COLOR = "Print without colours";
+    /// `interpreter` or `lazy`.
+    SHALLOP_ENGINE = "How programs of Linux images run: \"interpreter\" (the default), or \"lazy\", which translates hot code";
     /// Tests only.
     SHALLOP_TEST_REQUIRE_ORACLES = "Tests fail, instead of skipping, where a program they compare with is missing";
     /// Tests only.

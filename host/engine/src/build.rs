@@ -131,6 +131,7 @@ impl Effects<'_> {
             memory_limit: STEP_MEMORY,
             wall_limit: None,
             strace: false,
+            translations: self.session.translations()?,
         };
         let (kernel, cpu) = self.session.engine_code()?;
         let (mut ours, theirs) = std::io::pipe().context("making a pipe")?;

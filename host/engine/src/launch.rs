@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -38,6 +39,8 @@ pub struct LinuxSandbox {
     pub memory_limit: u64,
     pub wall_limit: Option<Duration>,
     pub strace: bool,
+    /// The folder of translated code, when hot code is to be translated.
+    pub translations: Option<PathBuf>,
 }
 
 /// The container's stdio and its trace stream.
@@ -87,6 +90,7 @@ impl LinuxSandbox {
             grants: grants.0,
             stdio: streams.stdio,
             trace: streams.trace,
+            translations: self.translations,
             title,
         })
     }

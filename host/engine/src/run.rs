@@ -173,6 +173,7 @@ fn start(
             memory_limit: options.memory,
             wall_limit: options.wall_limit,
             strace: options.strace,
+            translations: session.translations()?,
         };
         let (kernel, cpu) = session.engine_code()?;
         timings.point("code ready");

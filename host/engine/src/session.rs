@@ -1,12 +1,13 @@
 //! [`Session`]: the store and the code cache, as one command uses them.
 
 use std::fs::File;
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use shallop_compiler::CodeCache;
-use shallop_config::Dirs;
+use shallop_config::{Dirs, env};
 use shallop_guest_wasm::{CPU, Embedded, KERNEL};
 use shallop_layer::index::Index;
 use shallop_layer::merge::Merged;
@@ -60,6 +61,18 @@ impl Session {
 
     fn embedded(&self, module: &Embedded) -> Result<File> {
         self.code.open(&key(module), module.wasm)
+    }
+
+    /// The folder of translated code, when hot code is to be translated.
+    ///
+    /// # Errors
+    /// When [`env::SHALLOP_ENGINE`] has a value that is none.
+    pub fn translations(&self) -> Result<Option<PathBuf>> {
+        match env::SHALLOP_ENGINE.get().as_deref().map(|value| value.to_string_lossy()).as_deref() {
+            None | Some("interpreter") => Ok(None),
+            Some("lazy") => Ok(Some(self.dirs.translations())),
+            Some(other) => bail!("SHALLOP_ENGINE is {other:?}; there are \"interpreter\" and \"lazy\""),
+        }
     }
 
     /// A WASI module's compiled form.

@@ -87,6 +87,7 @@ fn request(session: &Session, options: &Options, wasm: &[u8], argv: Vec<String>,
         grants: grants.0,
         stdio: stdio(options.interactive)?,
         trace: None,
+        translations: None,
         title: argv,
     })
 }

@@ -1,19 +1,23 @@
 //! The parent of one worker: starts it, hands it grants, forwards signals, waits for its outcome.
 //!
-//! `wire` is the protocol that both sides speak; `Worker` is a running sandbox seen from the supervisor.
+//! `wire` is the protocol that both sides speak, `jobs` that of worker and translator process; `Worker` is a running sandbox seen from the supervisor.
 #![forbid(unsafe_code)]
 
+pub mod jobs;
+mod translator;
 pub mod wire;
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result};
 use rustix::process::Signal;
 
+use translator::Translator;
 pub use wire::{Access, Kind, Outcome, Workload};
 
 /// The hidden verb of the `shallop` program that starts a worker.
@@ -51,6 +55,8 @@ pub struct Request {
     pub stdio: [OwnedFd; 3],
     /// Where `--strace` lines go.
     pub trace: Option<OwnedFd>,
+    /// The folder of translated code, when hot code is to be translated.
+    pub translations: Option<PathBuf>,
     /// Shown by `ps` behind the worker's name.
     pub title: Vec<String>,
 }
@@ -60,6 +66,7 @@ pub struct Request {
 pub struct Worker {
     child: Child,
     control: UnixStream,
+    translator: Option<Translator>,
 }
 
 impl Worker {
@@ -78,8 +85,12 @@ impl Worker {
             .stderr(Stdio::inherit())
             .spawn()
             .context("starting the worker process")?;
-        let worker = Worker { child, control };
-        wire::send_request(&worker.control, &request).context("handing the grants to the worker")?;
+        let (translator, jobs) = match &request.translations {
+            Some(cache) => Some(Translator::start(cache)?).unzip(),
+            None => (None, None),
+        };
+        let worker = Worker { child, control, translator };
+        wire::send_request(&worker.control, &request, jobs).context("handing the grants to the worker")?;
         Ok(worker)
     }
 
@@ -100,6 +111,7 @@ impl Worker {
         let _ = BufReader::new(&self.control).read_line(&mut line);
         if let Ok(outcome) = serde_json::from_str::<Outcome>(&line) {
             drop(self.control);
+            drop(self.translator);
             let _ = self.child.wait();
             return Ok(outcome);
         }

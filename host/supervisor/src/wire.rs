@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::Request;
 
 /// Raised with every incompatible change of this protocol.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Descriptors in one message (Linux takes 253).
 const BATCH: usize = 128;
@@ -94,6 +94,8 @@ struct Header {
     code: usize,
     grants: Vec<Access>,
     trace: bool,
+    /// Whether a translator's socket comes last.
+    jobs: bool,
 }
 
 /// The worker's view of a [`Request`].
@@ -104,23 +106,26 @@ pub struct Received {
     pub grants: Vec<(Access, OwnedFd)>,
     pub stdio: [OwnedFd; 3],
     pub trace: Option<OwnedFd>,
+    /// Where jobs for the translator go, when hot code is to be translated.
+    pub jobs: Option<OwnedFd>,
 }
 
-/// Sends everything over the control socket.
-pub fn send_request(socket: &UnixStream, request: &Request) -> Result<()> {
+/// Sends everything over the control socket; `jobs` is the worker's end of the translator's socket.
+pub fn send_request(socket: &UnixStream, request: &Request, jobs: Option<OwnedFd>) -> Result<()> {
     let header = Header {
         version: VERSION,
         workload: request.workload.clone(),
         code: request.code.len(),
         grants: request.grants.iter().map(|g| g.access).collect(),
         trace: request.trace.is_some(),
+        jobs: jobs.is_some(),
     };
     let json = serde_json::to_vec(&header)?;
     (&*socket).write_all(&(json.len() as u32).to_le_bytes())?;
     (&*socket).write_all(&json)?;
     let grants = request.grants.iter().map(|g| g.descriptor.as_fd());
     let descriptors = request.stdio.iter().chain(&request.code).map(AsFd::as_fd).chain(grants);
-    let descriptors: Vec<_> = descriptors.chain(request.trace.iter().map(AsFd::as_fd)).collect();
+    let descriptors: Vec<_> = descriptors.chain(request.trace.iter().chain(&jobs).map(AsFd::as_fd)).collect();
     descriptors.chunks(BATCH).try_for_each(|batch| send_descriptors(socket, batch))
 }
 
@@ -143,7 +148,7 @@ pub fn receive_request(socket: &UnixStream) -> Result<Received> {
     let header: Header = serde_json::from_slice(&json).context("reading the header")?;
     ensure!(header.version == VERSION, "the supervisor speaks version {}, this worker {VERSION}", header.version);
 
-    let total = 3 + header.code + header.grants.len() + usize::from(header.trace);
+    let total = 3 + header.code + header.grants.len() + usize::from(header.trace) + usize::from(header.jobs);
     let mut descriptors = Vec::with_capacity(total);
     while descriptors.len() < total {
         receive_descriptors(socket, &mut descriptors)?;
@@ -154,8 +159,9 @@ pub fn receive_request(socket: &UnixStream) -> Result<Received> {
     let code = take(header.code);
     let granted = take(header.grants.len());
     let trace = if header.trace { take(1).pop() } else { None };
+    let jobs = if header.jobs { take(1).pop() } else { None };
     let grants = header.grants.into_iter().zip(granted).collect();
-    Ok(Received { workload: header.workload, code, grants, stdio, trace })
+    Ok(Received { workload: header.workload, code, grants, stdio, trace, jobs })
 }
 
 fn receive_descriptors(socket: &UnixStream, into: &mut Vec<OwnedFd>) -> Result<()> {
@@ -191,12 +197,13 @@ mod tests {
             grants,
             stdio: [null(), null(), null()],
             trace: None,
+            translations: None,
             title: vec![],
         };
-        send_request(&ours, &request).unwrap();
+        send_request(&ours, &request, Some(null())).unwrap();
         let received = receive_request(&theirs).unwrap();
         assert_eq!((received.code.len(), received.grants.len()), (2, 300));
-        assert!(received.trace.is_none());
+        assert!(received.trace.is_none() && received.jobs.is_some());
     }
 
     #[test]
