@@ -194,6 +194,8 @@ fn copy_refuses_what_cannot_be() {
         ("COPY --chown=nobody-here f /", "invalid user"),
         ("COPY --frm=x f /", "unknown flag: --frm (did you mean from?)"),
         ("COPY f", "at least two arguments"),
+        ("CMD --flag x", "unknown flag: --flag"),
+        ("STOPSIGNAL SIGNOTHING", "invalid signal: SIGNOTHING"),
     ] {
         let text = format!("FROM catalog.internal/busybox\n{line}\nFROM scratch AS later\n");
         case.write("Dockerfile", &text);

@@ -15,7 +15,7 @@ pub(super) fn parse(input: Input<'_>) -> Result<Copy> {
     });
     match remote {
         Some(path) => Err(Error::new(span, format!("ADD {path}: remote sources are not done yet"))
-            .hint("download it in a RUN step or before the build")),
+            .hint("download it before the build and COPY it")),
         None => Ok(copy),
     }
 }

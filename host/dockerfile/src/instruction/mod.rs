@@ -115,11 +115,10 @@ pub fn parse(line: &Line, escape: char) -> Result<Instruction> {
     if !KEYWORDS.contains(&keyword.as_str()) {
         return Err(unknown(&keyword, line.span));
     }
-    let takes_flags = matches!(keyword.as_str(), "FROM" | "COPY" | "ADD" | "RUN" | "HEALTHCHECK");
-    let (flags, arguments) = match takes_flags {
-        true => flags::take(arguments, escape, line.span)?,
-        false => (flags::Flags::default(), arguments),
-    };
+    let (mut flags, arguments) = flags::take(arguments, escape, line.span)?;
+    if !matches!(keyword.as_str(), "FROM" | "COPY" | "ADD" | "RUN" | "HEALTHCHECK" | "ONBUILD") {
+        std::mem::take(&mut flags).finish()?;
+    }
     let input = Input { arguments, flags, escape, span: line.span, heredocs: &line.heredocs, keyword: &keyword };
     Ok(Instruction { kind: kind(input)?, span: line.span, text: line.text.clone() })
 }
