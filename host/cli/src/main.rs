@@ -37,6 +37,10 @@ fn main() -> ExitCode {
             let path = arguments.next().unwrap_or_default();
             return internal(shallop_compiler::main(path.as_ref()));
         }
+        Some(shallop_supervisor::jobs::VERB) => {
+            let cache = arguments.next().unwrap_or_default();
+            return internal(shallop_compiler::translator::main(cache.as_ref()));
+        }
         _ => {}
     }
     let cli = match Cli::try_parse() {

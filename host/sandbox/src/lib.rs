@@ -8,6 +8,7 @@ mod cpu;
 mod events;
 mod handles;
 mod hypercalls;
+mod inherited;
 mod kernel;
 mod launch;
 mod limits;
@@ -18,8 +19,9 @@ mod task;
 mod wasi;
 mod wasi_min;
 
-pub use config::compile;
+pub use config::{Compiler, compile};
 pub use events::Events;
+pub use inherited::close_inherited;
 pub use kernel::run;
 pub use launch::{Artifacts, Grant, Launch, Outcome, WasiLaunch};
 pub use wasi::run_wasi;

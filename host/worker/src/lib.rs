@@ -20,6 +20,7 @@ use shallop_supervisor::wire::{self, Access, Command, Kind, Outcome, Received, W
 /// # Errors
 /// What kept the sandbox from starting; the supervisor sees it as the outcome's report as well.
 pub fn main() -> Result<()> {
+    shallop_sandbox::close_inherited();
     let control = UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned().context("the control socket")?);
     let outcome = match wire::receive_request(&control).and_then(|received| run(&control, received)) {
         Ok(outcome) => outcome,

@@ -4,6 +4,20 @@ pub mod format;
 pub mod progress;
 pub mod table;
 
+/// Prints a line to stdout. Nobody reading it any more ends the program quietly, as SIGPIPE would.
+macro_rules! say {
+    ($($text:tt)*) => { $crate::output::print(format_args!("{}\n", format_args!($($text)*))) };
+}
+pub(crate) use say;
+
+/// Prints to stdout.
+pub fn print(text: std::fmt::Arguments<'_>) {
+    use std::io::Write;
+    if std::io::stdout().write_fmt(text).is_err() {
+        std::process::exit(128 + 13);
+    }
+}
+
 /// Prints an error with its causes; later lines of a message are kept as they are.
 pub fn error(error: &anyhow::Error) {
     eprintln!("shallop: {error:#}");

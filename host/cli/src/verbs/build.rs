@@ -1,5 +1,6 @@
 //! `shallop build`: a Dockerfile to an image.
 
+use crate::output::say;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -103,7 +104,7 @@ impl Args {
             std::fs::write(path, built.image.to_string()).with_context(|| format!("writing {}", path.display()))?;
         }
         if self.quiet {
-            println!("{}", built.image);
+            say!("{}", built.image);
         } else {
             eprintln!("writing image {}", built.image);
             for tag in &self.tag {

@@ -1,5 +1,6 @@
 //! `shallop catalog`: base images made from Debian packages.
 
+use crate::output::say;
 use std::io::IsTerminal;
 use std::time::Instant;
 
@@ -73,7 +74,7 @@ fn build(name: &str, quiet: bool) -> Result<u8> {
     }
     let id = id.with_context(|| format!("building catalog/{short}"))?;
     if quiet {
-        println!("{id}");
+        say!("{id}");
     } else {
         eprintln!("catalog.internal/{short} {} in {:.1}s", id.short(), begun.elapsed().as_secs_f64());
         eprintln!("maintainer scripts were not run: what they do for these packages, the recipe did");

@@ -1,5 +1,6 @@
 //! `shallop images`: the list of images.
 
+use crate::output::say;
 use anyhow::Result;
 use serde_json::json;
 use shallop_engine::Session;
@@ -50,11 +51,11 @@ impl Args {
         if self.quiet {
             let mut ids: Vec<String> = lines.iter().map(|line| self.id(line.image)).collect();
             ids.dedup();
-            ids.iter().for_each(|id| println!("{id}"));
+            ids.iter().for_each(|id| say!("{id}"));
             return Ok(0);
         }
         match self.format {
-            Format::Json => lines.iter().for_each(|line| println!("{}", as_json(line))),
+            Format::Json => lines.iter().for_each(|line| say!("{}", as_json(line))),
             Format::Table => self.table(&lines),
         }
         Ok(0)

@@ -1,5 +1,6 @@
 //! `shallop inspect`: everything that is known of images and containers, as JSON.
 
+use crate::output::say;
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 use shallop_engine::{Session, images};
@@ -38,7 +39,7 @@ impl Args {
                 }
             }
         }
-        println!("{}", serde_json::to_string_pretty(&found)?);
+        say!("{}", serde_json::to_string_pretty(&found)?);
         Ok(code)
     }
 }

@@ -1,5 +1,6 @@
 //! `shallop ps`: the list of containers.
 
+use crate::output::say;
 use anyhow::Result;
 use serde_json::json;
 use shallop_engine::Session;
@@ -41,8 +42,8 @@ impl Args {
             containers.retain(|container| matches!(container.state, ContainerState::Running { .. }));
         }
         match (self.quiet, self.format) {
-            (true, _) => containers.iter().for_each(|container| println!("{}", self.id(container))),
-            (_, Format::Json) => containers.iter().for_each(|container| println!("{}", as_json(container))),
+            (true, _) => containers.iter().for_each(|container| say!("{}", self.id(container))),
+            (_, Format::Json) => containers.iter().for_each(|container| say!("{}", as_json(container))),
             (_, Format::Table) => self.table(&containers),
         }
         Ok(0)

@@ -1,5 +1,6 @@
 //! `shallop rm`: remove containers.
 
+use crate::output::say;
 use anyhow::Result;
 use shallop_engine::Session;
 
@@ -26,7 +27,7 @@ impl Args {
         for name in &self.containers {
             let removed = session.store.container(name).and_then(|c| session.store.remove_container(&c.id));
             match removed {
-                Ok(()) => println!("{name}"),
+                Ok(()) => say!("{name}"),
                 Err(shallop_store::StoreError::NoSuchContainer { .. }) if self.force => {}
                 Err(error) => {
                     eprintln!("shallop: {error}");

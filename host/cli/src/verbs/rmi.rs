@@ -1,5 +1,6 @@
 //! `shallop rmi`: remove images or their names.
 
+use crate::output::say;
 use anyhow::Result;
 use shallop_engine::Session;
 
@@ -23,8 +24,8 @@ impl Args {
         for name in &self.images {
             match session.store.remove_image(name, self.force) {
                 Ok(removal) => {
-                    removal.untagged.iter().for_each(|tag| println!("Untagged: {}", tag.familiar()));
-                    removal.deleted.iter().for_each(|digest| println!("Deleted: {digest}"));
+                    removal.untagged.iter().for_each(|tag| say!("Untagged: {}", tag.familiar()));
+                    removal.deleted.iter().for_each(|digest| say!("Deleted: {digest}"));
                 }
                 Err(error) if self.force && error.is_no_such_image() => {}
                 Err(error) => {

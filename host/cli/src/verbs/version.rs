@@ -1,5 +1,6 @@
 //! `shallop version`.
 
+use crate::output::say;
 use anyhow::Result;
 use serde_json::json;
 
@@ -19,12 +20,9 @@ impl Args {
         let host = format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH);
         let platforms = ["linux/riscv64", "wasi/wasm"];
         match self.format {
-            Format::Json => println!("{}", json!({ "Version": version, "Host": host, "Platforms": platforms })),
+            Format::Json => say!("{}", json!({ "Version": version, "Host": host, "Platforms": platforms })),
             Format::Table => {
-                println!(
-                    "shallop:\n Version:    {version}\n Host:       {host}\n Platforms:  {}",
-                    platforms.join(", ")
-                );
+                say!("shallop:\n Version:    {version}\n Host:       {host}\n Platforms:  {}", platforms.join(", "));
             }
         }
         Ok(0)
