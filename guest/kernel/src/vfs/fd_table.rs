@@ -18,6 +18,8 @@ pub struct Slot {
 /// The descriptors of one or more tasks.
 pub struct FdTable {
     slots: Vec<Option<Slot>>,
+    /// No descriptor below is free; so that opening many is not quadratic.
+    first_free: u32,
     locks: Rc<LockTable>,
     /// This table as the owner of POSIX record locks; 0 until one is taken.
     lock_owner: Cell<u64>,
@@ -25,7 +27,7 @@ pub struct FdTable {
 
 impl FdTable {
     pub fn new(locks: &Rc<LockTable>) -> FdTable {
-        FdTable { slots: Vec::new(), locks: locks.clone(), lock_owner: Cell::new(0) }
+        FdTable { slots: Vec::new(), first_free: 0, locks: locks.clone(), lock_owner: Cell::new(0) }
     }
 
     /// The open file of `fd`, O_PATH ones included. EBADF when there is none.
@@ -40,9 +42,12 @@ impl FdTable {
     /// Puts the file at the lowest free number from `min`. `limit` is RLIMIT_NOFILE: EMFILE when nothing is free.
     pub fn insert(&mut self, file: Rc<OpenFile>, cloexec: bool, min: u32, limit: u64) -> Result<u32, Errno> {
         let used = |fd: &u32| self.slots.get(*fd as usize).is_some_and(Option::is_some);
-        let fd = (min..).find(|fd| !used(fd)).ok_or(Errno::EMFILE)?;
+        let fd = (min.max(self.first_free)..).find(|fd| !used(fd)).ok_or(Errno::EMFILE)?;
         if u64::from(fd) >= limit {
             return Err(Errno::EMFILE);
+        }
+        if min <= self.first_free {
+            self.first_free = fd + 1;
         }
         self.replace(fd, file, cloexec);
         Ok(fd)
@@ -59,6 +64,7 @@ impl FdTable {
     /// Takes a descriptor out; what it referred to closes with its last reference.
     pub fn remove(&mut self, fd: u32) -> Result<Rc<OpenFile>, Errno> {
         let slot = self.slots.get_mut(fd as usize).and_then(Option::take).ok_or(Errno::EBADF)?;
+        self.first_free = self.first_free.min(fd);
         while matches!(self.slots.last(), Some(None)) {
             self.slots.pop();
         }
@@ -104,7 +110,7 @@ impl FdTable {
 /// fork(2): the same open files, none of the record locks.
 impl Clone for FdTable {
     fn clone(&self) -> FdTable {
-        FdTable { slots: self.slots.clone(), locks: self.locks.clone(), lock_owner: Cell::new(0) }
+        FdTable { slots: self.slots.clone(), first_free: self.first_free, locks: self.locks.clone(), lock_owner: Cell::new(0) }
     }
 }
 
