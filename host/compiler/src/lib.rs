@@ -1,8 +1,12 @@
 //! The process that turns wasm into native code, and the code cache that only it writes.
 //!
 //! `CodeCache::open` is called by the supervisor; on a miss it starts the compiler process (`main`), which reads
-//! wasm on stdin and leaves the compiled module in the cache by an atomic rename.
+//! wasm on stdin and leaves the compiled module in the cache by an atomic rename. `translator` is the process that
+//! turns a worker's hot guest code into native code.
 #![forbid(unsafe_code)]
+
+mod translated;
+pub mod translator;
 
 use std::fs::{self, File};
 use std::io::{Read, Write};

@@ -8,18 +8,34 @@ use wasmtime::{Config, Engine, OptLevel, WasmBacktraceDetails};
 use crate::memory::{Creator, GUARD, RESERVATION};
 
 /// Native stack of one task's fiber. Only touched pages are backed.
-const FIBER_STACK: usize = 768 << 10;
+const FIBER_STACK: usize = 2 << 20;
 
 /// The part of a stack that wasm may use; the rest is for hypercalls made from it.
-const WASM_STACK: usize = 512 << 10;
+const WASM_STACK: usize = 1 << 20;
+
+/// Compiles modules one after another, as [`compile`] does.
+pub struct Compiler(Engine);
+
+impl Compiler {
+    /// # Errors
+    /// When the host's processor cannot be compiled for.
+    pub fn new() -> Result<Compiler> {
+        engine().map(Compiler)
+    }
+
+    /// # Errors
+    /// As [`compile`].
+    pub fn compile(&self, wasm: &[u8]) -> Result<Vec<u8>> {
+        self.0.precompile_module(wasm).map_err(|e| anyhow::anyhow!("{e:#}"))
+    }
+}
 
 /// Compiles a module to the native code that [`crate::run`] and [`crate::run_wasi`] of this very build load.
 ///
 /// # Errors
 /// When the module is not valid, or needs a wasm feature that is off.
 pub fn compile(wasm: &[u8]) -> Result<Vec<u8>> {
-    let engine = engine()?;
-    engine.precompile_module(wasm).map_err(|e| anyhow::anyhow!("{e:#}"))
+    Compiler::new()?.compile(wasm)
 }
 
 /// An engine for one worker process.

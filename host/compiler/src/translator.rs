@@ -1,0 +1,161 @@
+//! The translator process: takes jobs from one worker, gives back native code of guest functions.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Resource, Rlimit, setrlimit};
+use shallop_sandbox::Compiler;
+use shallop_supervisor::jobs::{self, Answer, Function, Job};
+use shallop_translate::{Options, Region, Translated, translate};
+
+use crate::translated::Folder;
+
+/// Address space and CPU time that one worker's translations may use.
+const MEMORY_LIMIT: u64 = 4 << 30;
+const CPU_SECONDS: u64 = 1200;
+
+/// How much less important than other processes it is.
+const NICENESS: i32 = 5;
+
+/// Regions that are kept; with more, all are forgotten.
+const MAX_REGIONS: usize = 256;
+/// Bytes of their code.
+const MAX_KEPT: usize = 512 << 20;
+
+/// Jobs that are taken at once.
+const MAX_BATCH: usize = 64;
+
+/// Functions of one module. More make their caller wait, fewer make more modules.
+const MAX_FUNCTIONS: usize = 256;
+
+/// The translator process. Its stdin is the socket; `cache` is the folder of translated code.
+///
+/// # Errors
+/// When the worker says what is no job.
+pub fn main(cache: &Path) -> Result<()> {
+    let limit = |value| Rlimit { current: Some(value), maximum: Some(value) };
+    setrlimit(Resource::As, limit(MEMORY_LIMIT)).context("limiting memory")?;
+    setrlimit(Resource::Cpu, limit(CPU_SECONDS)).context("limiting CPU time")?;
+    rustix::process::nice(NICENESS).context("stepping back behind others")?;
+    let socket = UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned().context("the socket")?);
+    let compiler = Compiler::new()?;
+    let mut translator = Translator { socket, cache: cache.to_owned(), compiler, regions: BTreeMap::new(), kept: 0 };
+    translator.serve()
+}
+
+/// What is known of a region.
+struct Known {
+    code: Vec<u8>,
+    folder: Folder,
+    /// Offsets that a sent module has an entry for, or that cannot be translated.
+    done: BTreeSet<u32>,
+}
+
+struct Translator {
+    socket: UnixStream,
+    cache: PathBuf,
+    compiler: Compiler,
+    /// By the worker's numbers.
+    regions: BTreeMap<u32, Known>,
+    kept: usize,
+}
+
+impl Translator {
+    fn serve(&mut self) -> Result<()> {
+        while let Some((job, file)) = jobs::receive_job(&self.socket)? {
+            let mut wanted = BTreeMap::new();
+            self.take(&mut wanted, job, &file);
+            for _ in 0..MAX_BATCH {
+                if !self.more() {
+                    break;
+                }
+                let Some((job, file)) = jobs::receive_job(&self.socket)? else { return Ok(()) };
+                self.take(&mut wanted, job, &file);
+            }
+            for (region, starts) in wanted {
+                self.translate(region, &starts)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether another job waits.
+    fn more(&self) -> bool {
+        let mut watched = [PollFd::new(&self.socket, PollFlags::IN)];
+        matches!(poll(&mut watched, Some(&Timespec::default())), Ok(1))
+    }
+
+    /// Notes what a job wants. One whose code cannot be read is passed over.
+    fn take(&mut self, wanted: &mut BTreeMap<u32, BTreeSet<u32>>, job: Job, file: &File) {
+        if !self.regions.contains_key(&job.region) && self.know(&job, file).is_err() {
+            return;
+        }
+        wanted.entry(job.region).or_default().extend(job.starts);
+    }
+
+    /// Reads a region's code, and sends what the cache has of it.
+    fn know(&mut self, job: &Job, file: &File) -> Result<()> {
+        let code = read_code(file, job.offset, job.len)?;
+        let mut folder = Folder::new(&self.cache, &code, job.variant)?;
+        if self.regions.len() >= MAX_REGIONS || self.kept + code.len() > MAX_KEPT {
+            self.regions.clear();
+            self.kept = 0;
+        }
+        let mut done = BTreeSet::new();
+        while let Some((functions, file)) = folder.take() {
+            done.extend(entries(&functions));
+            jobs::send_answer(&self.socket, &Answer { region: job.region, functions }, &file)?;
+        }
+        self.kept += code.len();
+        self.regions.insert(job.region, Known { code, folder, done });
+        Ok(())
+    }
+
+    fn translate(&mut self, number: u32, starts: &BTreeSet<u32>) -> Result<()> {
+        let Some(known) = self.regions.get_mut(&number) else { return Ok(()) };
+        let fresh: Vec<u32> = starts.difference(&known.done).copied().collect();
+        known.done.extend(&fresh);
+        for starts in fresh.chunks(MAX_FUNCTIONS) {
+            let region = Region { code: &known.code, start: 0 };
+            let Translated { wasm, functions, .. } = translate(&region, starts, &Options::default());
+            if functions.is_empty() {
+                continue;
+            }
+            let functions: Vec<_> =
+                functions.into_iter().map(|f| Function { start: f.start, resume: f.resume }).collect();
+            known.done.extend(entries(&functions));
+            // What cannot be compiled or kept stays interpreted.
+            let made = self.compiler.compile(&wasm).and_then(|code| known.folder.add(&code, &functions));
+            if let Ok(file) = made {
+                jobs::send_answer(&self.socket, &Answer { region: number, functions }, &file)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Every offset that functions can be entered at.
+fn entries(functions: &[Function]) -> impl Iterator<Item = u32> + '_ {
+    functions.iter().flat_map(|function| std::iter::once(function.start).chain(function.resume.iter().copied()))
+}
+
+/// A region's code; zeroes past the end of its file.
+fn read_code(file: &File, offset: u64, len: u32) -> Result<Vec<u8>> {
+    let mut code = vec![0; len as usize];
+    let mut done = 0;
+    while done < code.len() {
+        match file.read_at(&mut code[done..], offset.saturating_add(done as u64)) {
+            Ok(0) => break,
+            Ok(bytes) => done += bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error).context("reading code"),
+        }
+    }
+    Ok(code)
+}
