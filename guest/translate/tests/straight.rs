@@ -1,0 +1,126 @@
+//! Random code, translated and interpreted: registers, memory and pc come out the same.
+
+mod machine;
+
+use machine::{Flat, Machine, Numbers, STOP, engine};
+use shallop_riscv64::decode::{Format, ROWS, Row, decode};
+use shallop_riscv64::{State, interpret_one};
+use shallop_translate::{Options, Region, Variant, translate};
+
+const CODE: u32 = 0x10_0000;
+const DATA: u64 = 0x20_0000;
+
+/// An instruction of `row` with random operands that keeps `ra`, and `s0` and `s1` (x8, x9), which point to data.
+fn instruction(row: &Row, numbers: &mut Numbers) -> Option<u32> {
+    let random = numbers.next() as u32;
+    let mut bits = row.bits | random & !row.mask;
+    let memory =
+        matches!(row.format, Format::Load | Format::Store | Format::FloatLoad | Format::FloatStore | Format::Atomic);
+    if memory {
+        // Base x8 or x9.
+        bits = bits & !(0x1f << 15) | (8 + (random >> 31)) << 15;
+    }
+    if matches!(row.format, Format::FloatRegister | Format::FloatFused | Format::FloatToX | Format::FloatFromX)
+        && row.mask & 0x7000 == 0
+    {
+        let modes = [0, 0, 7, 7, 1, 2, 3, 4];
+        bits = bits & !0x7000 | modes[numbers.below(8) as usize] << 12;
+    }
+    if matches!(row.format, Format::Csr | Format::CsrImmediate) {
+        bits = bits & !(0xfff << 20) | (1 + numbers.below(3) as u32) << 20;
+    }
+    let op = decode(bits);
+    let writes = row.format.writes_x() && matches!(op.rd, 1 | 8 | 9);
+    (op.kind == row.kind && !writes).then_some(bits)
+}
+
+fn straight(numbers: &mut Numbers, count: usize) -> Vec<u8> {
+    let rows: Vec<&Row> = ROWS
+        .iter()
+        .filter(|row| !matches!(row.format, Format::Jump | Format::Branch))
+        .filter(|row| !matches!(row.name, "jalr" | "ecall" | "ebreak" | "fence.i"))
+        .collect();
+    let mut code = Vec::new();
+    while code.len() < count * 4 {
+        let row = rows[numbers.below(rows.len() as u64) as usize];
+        if let Some(bits) = instruction(row, numbers) {
+            code.extend(bits.to_le_bytes());
+        }
+    }
+    code.extend(0x0000_8067_u32.to_le_bytes()); // ret
+    code
+}
+
+/// Values of registers: small, large, and floats of all kinds.
+fn value(numbers: &mut Numbers) -> u64 {
+    match numbers.below(8) {
+        0 => numbers.below(16),
+        1 => numbers.below(16).wrapping_neg(),
+        2 => (numbers.below(2000) as f64 - 1000.0).to_bits(),
+        3 => 0xffff_ffff_0000_0000 | u64::from((numbers.below(2000) as f32 / 7.0).to_bits()),
+        4 => [0, 1 << 63, f64::INFINITY.to_bits(), f64::NAN.to_bits(), 1, 0x7ff0_0000_0000_0001]
+            [numbers.below(6) as usize],
+        5 => 1 << numbers.below(64),
+        6 => u64::from(numbers.next() as u32),
+        _ => numbers.next(),
+    }
+}
+
+fn start(numbers: &mut Numbers) -> State {
+    let mut state = State { pc: u64::from(CODE), fcsr: [0, 1, 0x21, 0x61, 0x1f, 0xa1][numbers.below(6) as usize], ..State::default() };
+    for register in 1..32 {
+        state.x[register] = value(numbers);
+        state.f[register] = value(numbers);
+    }
+    state.f[0] = value(numbers);
+    state.x[8] = DATA + numbers.below(64) * 8;
+    state.x[9] = DATA + 4096 + numbers.below(64);
+    state.x[1] = STOP;
+    state
+}
+
+fn compare(seed: u64, variant: Variant) {
+    let mut numbers = Numbers(seed * 2 + 1);
+    let code = straight(&mut numbers, 40);
+    let region = Region { code: &code, start: 0x400 };
+    let options = Options { variant, max_body: 1 << 20, ..Options::default() };
+    let translated = translate(&region, &[0x400], &options);
+    assert_eq!(translated.skipped, []);
+    let mut machine = Machine::new(&engine());
+    machine.install(&translated, CODE - 0x400);
+    for _ in 0..6 {
+        let state = start(&mut numbers);
+        let data: Vec<u8> = (0..8192).map(|_| numbers.next() as u8).collect();
+        // By single steps.
+        let mut expected = state.clone();
+        let mut memory = vec![0; 0x20_8000];
+        memory[CODE as usize..CODE as usize + code.len()].copy_from_slice(&code);
+        memory[DATA as usize - 2048..DATA as usize + 6144].copy_from_slice(&data);
+        let mut exit = Ok(());
+        while exit.is_ok() && expected.pc != STOP {
+            exit = interpret_one(&mut expected, &mut Flat(&mut memory));
+        }
+        // Translated; where it gives up, the interpreter goes on.
+        let guest = machine.guest();
+        guest[CODE as usize..CODE as usize + code.len()].copy_from_slice(&code);
+        guest[DATA as usize - 2048..DATA as usize + 6144].copy_from_slice(&data);
+        machine.set_state(&state);
+        let result = machine.run(1000);
+        assert_eq!(result.as_ref().err().copied(), exit.err(), "seed {seed}");
+        let mut found = machine.state();
+        (found.x[0], found.counter) = (0, expected.counter);
+        assert_eq!(found, expected, "seed {seed}");
+        let guest = machine.guest();
+        assert!(guest[DATA as usize - 2048..DATA as usize + 6144] == memory[DATA as usize - 2048..DATA as usize + 6144]);
+    }
+}
+
+#[test]
+fn straight_lines_lazy() {
+    (0..400).for_each(|seed| compare(seed, Variant::Lazy));
+}
+
+#[test]
+fn straight_lines_precise() {
+    (1000..1400).for_each(|seed| compare(seed, Variant::Precise));
+}
