@@ -62,6 +62,8 @@ pub struct Machine {
     pub interpreted: u64,
     /// Calls of translated code by the dispatcher.
     pub dispatched: u64,
+    /// When set, tasks are asked to stop at random.
+    pub storm: Option<Numbers>,
 }
 
 pub fn engine() -> Engine {
@@ -99,7 +101,7 @@ impl Machine {
                 value as i64
             },
         );
-        Machine { store, engine_memory, guest, table, float, entries: HashMap::new(), interpreted: 0, dispatched: 0 }
+        Machine { store, engine_memory, guest, table, float, entries: HashMap::new(), interpreted: 0, dispatched: 0, storm: None }
     }
 
     /// Makes a module's functions callable.
@@ -188,6 +190,10 @@ impl Machine {
     /// Gives whether an instruction was interpreted.
     pub fn piece(&mut self, fresh: bool) -> Result<bool, Exit> {
         let mut state = self.state();
+        if let Some(numbers) = &mut self.storm {
+            let preempt = u32::from(numbers.below(3) != 0);
+            self.set_preempt(preempt);
+        }
         if fresh && let Some((function, entry)) = self.entries.get(&state.pc).cloned() {
             self.dispatched += 1;
             let pc = function.call(&mut self.store, (STATE as i32, CONTROL as i32, 0, entry)).unwrap() as u64;

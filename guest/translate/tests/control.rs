@@ -1,0 +1,213 @@
+//! Random functions with branches, loops that cross, and calls: translated, interrupted and resumed at random, they
+//! do what the interpreter does.
+
+mod machine;
+
+use machine::{Flat, Machine, Numbers, STOP, engine};
+use shallop_riscv64::{State, interpret_one};
+use shallop_translate::{Options, Region, Variant, translate};
+
+const CODE: u32 = 0x10_0000;
+const START: u32 = 0x2000;
+const STACK: u64 = 0x20_0000;
+
+/// Encodings that the tests write.
+mod encode {
+    pub fn branch(kind: u32, rs1: u32, rs2: u32, offset: i32) -> u32 {
+        let o = offset as u32;
+        (o >> 12 & 1) << 31 | (o >> 5 & 0x3f) << 25 | rs2 << 20 | rs1 << 15 | kind << 12 | (o >> 1 & 0xf) << 8
+            | (o >> 11 & 1) << 7
+            | 0x63
+    }
+    pub fn jal(rd: u32, offset: i32) -> u32 {
+        let o = offset as u32;
+        (o >> 20 & 1) << 31 | (o >> 1 & 0x3ff) << 21 | (o >> 11 & 1) << 20 | (o >> 12 & 0xff) << 12 | rd << 7 | 0x6f
+    }
+    pub fn jalr(rd: u32, rs1: u32, imm: i32) -> u32 {
+        (imm as u32) << 20 | rs1 << 15 | rd << 7 | 0x67
+    }
+    pub fn addi(rd: u32, rs1: u32, imm: i32) -> u32 {
+        (imm as u32) << 20 | rs1 << 15 | rd << 7 | 0x13
+    }
+    pub fn register(bits: u32, rd: u32, rs1: u32, rs2: u32) -> u32 {
+        bits | rs2 << 20 | rs1 << 15 | rd << 7
+    }
+    pub fn ld(rd: u32, rs1: u32, imm: i32) -> u32 {
+        (imm as u32) << 20 | rs1 << 15 | 3 << 12 | rd << 7 | 0x03
+    }
+    pub fn sd(rs2: u32, rs1: u32, imm: i32) -> u32 {
+        let i = imm as u32;
+        (i >> 5 & 0x7f) << 25 | rs2 << 20 | rs1 << 15 | 3 << 12 | (i & 0x1f) << 7 | 0x23
+    }
+}
+
+const FUEL: u32 = 18;
+
+/// How a random block ends.
+#[derive(Clone, Copy)]
+enum End {
+    Branch(u32, u32, u32, usize),
+    Goto(usize),
+    Call(usize),
+    FarCall(usize),
+    Computed(usize),
+    Next,
+}
+
+struct Program {
+    words: Vec<u32>,
+    functions: Vec<u32>,
+}
+
+const REGISTERS: [u32; 8] = [10, 11, 12, 13, 14, 15, 28, 29];
+
+fn pick(numbers: &mut Numbers) -> u32 {
+    REGISTERS[numbers.below(8) as usize]
+}
+
+/// Some functions, each of blocks that lead anywhere within it.
+fn program(numbers: &mut Numbers) -> Program {
+    let functions = 1 + numbers.below(4) as usize;
+    let mut words = Vec::new();
+    let mut starts = vec![0; functions];
+    let mut calls = Vec::new();
+    for start in &mut starts {
+        *start = words.len();
+        function(&mut words, &mut calls, functions, numbers);
+    }
+    for (at, callee, far) in calls {
+        let offset = (starts[callee] as i32 - at as i32) * 4;
+        match far {
+            // auipc t1, 0; jalr ra, offset(t1)
+            true => (words[at], words[at + 1]) = (0x17 | 6 << 7, encode::jalr(1, 6, offset)),
+            false => words[at] = encode::jal(1, offset),
+        }
+    }
+    Program { words, functions: starts.into_iter().map(|at| START + at as u32 * 4).collect() }
+}
+
+fn function(words: &mut Vec<u32>, calls: &mut Vec<(usize, usize, bool)>, functions: usize, numbers: &mut Numbers) {
+    let count = 2 + numbers.below(12) as usize;
+    words.extend([encode::addi(2, 2, -16), encode::sd(1, 2, 0)]);
+    let (mut begins, mut jumps, mut leaves) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..count {
+        begins.push(words.len());
+        words.push(encode::addi(FUEL, FUEL, -1));
+        leaves.push(words.len());
+        words.push(0);
+        for _ in 0..numbers.below(3) {
+            words.push(operation(numbers));
+        }
+        let to = numbers.below(count as u64) as usize;
+        let end = match numbers.below(10) {
+            0..=4 => End::Branch([0, 1, 4, 5, 6, 7][numbers.below(6) as usize], pick(numbers), pick(numbers), to),
+            5 => End::Goto(to),
+            6 => End::Call(numbers.below(functions as u64) as usize),
+            7 => End::FarCall(numbers.below(functions as u64) as usize),
+            8 => End::Computed(to),
+            _ => End::Next,
+        };
+        let at = words.len();
+        match end {
+            End::Branch(..) | End::Goto(_) => {
+                jumps.push((at, end));
+                words.push(0);
+            }
+            End::Call(callee) => {
+                calls.push((at, callee, false));
+                words.push(0);
+            }
+            End::FarCall(callee) => {
+                calls.push((at, callee, true));
+                words.extend([0, 0]);
+            }
+            End::Computed(_) => {
+                jumps.push((at, end));
+                words.extend([0, 0]);
+            }
+            End::Next => {}
+        }
+    }
+    let end = words.len();
+    words.extend([encode::ld(1, 2, 0), encode::addi(2, 2, 16), encode::jalr(0, 1, 0)]);
+    for at in leaves {
+        words[at] = encode::branch(5, 0, FUEL, (end as i32 - at as i32) * 4);
+    }
+    for (at, jump) in jumps {
+        let offset = |to: usize| (begins[to] as i32 - at as i32) * 4;
+        match jump {
+            End::Branch(kind, a, b, to) => words[at] = encode::branch(kind, a, b, offset(to)),
+            End::Goto(to) => words[at] = encode::jal(0, offset(to)),
+            // auipc t2, 0; jalr x0, offset(t2)
+            End::Computed(to) => (words[at], words[at + 1]) = (0x17 | 7 << 7, encode::jalr(0, 7, offset(to))),
+            _ => {}
+        }
+    }
+}
+
+/// An operation on registers, or a store to the stack.
+fn operation(numbers: &mut Numbers) -> u32 {
+    let (a, b, c) = (pick(numbers), pick(numbers), pick(numbers));
+    match numbers.below(6) {
+        0 => encode::addi(a, b, numbers.below(64) as i32 - 32),
+        1 => encode::register(0x33, a, b, c),
+        2 => encode::register(0x4000_0033, a, b, c),
+        3 => encode::register(0x4033, a, b, c),
+        4 => encode::register(0x0200_0033, a, b, c),
+        _ => encode::sd(a, 2, 8),
+    }
+}
+
+fn begin(numbers: &mut Numbers) -> State {
+    let mut state = State { pc: u64::from(CODE), ..State::default() };
+    for register in REGISTERS {
+        state.x[register as usize] = numbers.below(8);
+    }
+    (state.x[1], state.x[2], state.x[FUEL as usize]) = (STOP, STACK, 20 + numbers.below(400));
+    state
+}
+
+fn compare(seed: u64, variant: Variant, storm: bool) {
+    let mut numbers = Numbers(seed * 2 + 1);
+    let program = program(&mut numbers);
+    let code: Vec<u8> = program.words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    let region = Region { code: &code, start: START };
+    let options = Options { variant, max_body: 1 << 20, ..Options::default() };
+    let translated = translate(&region, &program.functions, &options);
+    assert_eq!(translated.skipped, [], "seed {seed}");
+    wasmparser::Validator::new_with_features(wasmparser::WasmFeatures::all()).validate_all(&translated.wasm).unwrap();
+    let mut machine = Machine::new(&engine());
+    machine.install(&translated, CODE - START);
+    machine.storm = storm.then(|| Numbers(seed + 77));
+    for _ in 0..4 {
+        let state = begin(&mut numbers);
+        let mut expected = state.clone();
+        let mut memory = vec![0; STACK as usize + 64];
+        memory[CODE as usize..CODE as usize + code.len()].copy_from_slice(&code);
+        while expected.pc != STOP {
+            interpret_one(&mut expected, &mut Flat(&mut memory)).unwrap();
+        }
+        machine.guest()[..memory.len()].fill(0);
+        machine.guest()[CODE as usize..CODE as usize + code.len()].copy_from_slice(&code);
+        machine.set_state(&state);
+        let mut found = machine.run(100_000).unwrap();
+        found.counter = expected.counter;
+        assert_eq!(found, expected, "seed {seed}");
+        assert!(machine.guest()[..memory.len()] == memory[..], "seed {seed}");
+    }
+}
+
+#[test]
+fn control_flow_lazy() {
+    (0..250).for_each(|seed| compare(seed, Variant::Lazy, false));
+}
+
+#[test]
+fn control_flow_precise() {
+    (1000..1100).for_each(|seed| compare(seed, Variant::Precise, false));
+}
+
+#[test]
+fn control_flow_storm() {
+    (2000..2250).for_each(|seed| compare(seed, Variant::Lazy, true));
+}
