@@ -2,7 +2,6 @@
 //! limit, with an errno or by its end; the host and the next container do not notice.
 
 use rustix::process::{Pid, Signal, kill_process};
-use shallop_test_support::shallop::folder;
 use shallop_test_support::{Finished, Shallop, command, oracle, workspace};
 use std::fs;
 use std::io::Read;
@@ -173,7 +172,7 @@ fn a_hundred_thousand_files() {
 fn a_slow_reader_gets_all_and_costs_no_memory() {
     let Some(shallop) = shared(&["busybox"]) else { return };
     let mut child = shallop.start(&["run", "--rm", BUSYBOX, "dd", "if=/dev/zero", "bs=1M", "count=200"]);
-    let stdout = child.stdout.as_mut().expect("stdout is piped");
+    let mut stdout = child.stdout.take().expect("stdout is piped");
     let mut first = [0; 4096];
     stdout.read_exact(&mut first).expect("the beginning");
     // Nothing else is read until the pipe is full and the writer waits.
