@@ -1,9 +1,11 @@
 //! The processor module: linked once as [`Cpu`], then instantiated per task and, as [`Service`], per process.
 
 use anyhow::{Context, Result, anyhow};
-use wasmtime::{Engine, ExternType, Instance, InstancePre, Linker, Module, Store, TypedFunc};
+use wasmtime::{Caller, Engine, ExternType, Instance, InstancePre, Linker, Module, Store, TypedFunc};
 
+use crate::install::{self, TaskData};
 use crate::memory::{ProcessMemories, with_process};
+use crate::regions::Install;
 use crate::task::{self, ready};
 
 /// Tasks of one process at most: the module's tables have one slot for each. The last slot is the service's.
@@ -13,14 +15,33 @@ const SERVICE_SLOT: i32 = SLOTS as i32;
 /// Import module and name of the call by which a task gives the thread back.
 const SUSPEND: (&str, &str) = (shallop_host_abi::hypercall::MODULE, "suspend");
 
+/// Import module and name of the call by which a task gets the translated code that its process has.
+const INSTALL: (&str, &str) = (shallop_host_abi::hypercall::MODULE, "install");
+
+/// The processor module's table, which translated functions go into.
+pub const TABLE: &str = "__indirect_function_table";
+
 /// `cpu.wasm`, ready to be instantiated.
 pub struct Cpu {
-    task: InstancePre<()>,
-    service: InstancePre<()>,
+    task: InstancePre<TaskData>,
+    service: InstancePre<TaskData>,
     /// Bytes of its memory 0.
     pub engine_bytes: usize,
     /// Where each slot's data is, as far as asked; the same in every process.
     slots: Vec<Option<Slot>>,
+    /// The first table index that it does not use itself; `None`: it cannot have translated code.
+    first_index: Option<u32>,
+    /// Where it exchanges with the host what concerns translated code, when a service was asked.
+    exchange: Option<Exchange>,
+}
+
+/// Offsets in engine memory.
+#[derive(Clone, Copy)]
+pub struct Exchange {
+    /// The generation of the translated code, whether to look for hot code, how much was found, and its addresses.
+    pub words: u32,
+    /// The table by which translated code finds functions.
+    pub entries: u32,
 }
 
 /// Offsets in engine memory of one slot's data.
@@ -45,18 +66,39 @@ impl Cpu {
             service: link_service(engine, module).map_err(unlinked)?,
             engine_bytes,
             slots: vec![None; SLOTS as usize],
+            first_index: first_index(module),
+            exchange: None,
         })
     }
 
+    /// Whether translated code can be installed beside it.
+    pub fn can_install(&self) -> bool {
+        self.first_index.is_some()
+    }
+
+    /// The first table index for translated functions.
+    pub fn first_index(&self) -> u32 {
+        self.first_index.unwrap_or(u32::MAX)
+    }
+
+    /// Where it exchanges words about translated code; known once a slot is.
+    pub fn exchange(&self) -> Option<Exchange> {
+        self.exchange
+    }
+
     /// A Store with an instance for one task.
-    pub fn instantiate_task(&self, memories: ProcessMemories) -> wasmtime::Result<(Store<()>, Instance)> {
-        let mut store = new_store(&self.task, &memories);
+    pub fn instantiate_task(
+        &self,
+        memories: ProcessMemories,
+        data: TaskData,
+    ) -> wasmtime::Result<(Store<TaskData>, Instance)> {
+        let mut store = new_store(&self.task, &memories, data);
         let instance = with_process(memories, || ready(self.task.instantiate_async(&mut store)))??;
         Ok((store, instance))
     }
 
     pub fn instantiate_service(&self, memories: ProcessMemories) -> wasmtime::Result<Service> {
-        let mut store = new_store(&self.service, &memories);
+        let mut store = new_store(&self.service, &memories, TaskData::default());
         let instance = with_process(memories, || self.service.instantiate(&mut store))?;
         Service::new(store, &instance)
     }
@@ -66,7 +108,12 @@ impl Cpu {
         let place = self.slots.get_mut(number as usize).ok_or_else(|| wasmtime::Error::msg("no such slot"))?;
         match place {
             Some(slot) => Ok(*slot),
-            None => Ok(*place.insert(service.locate(number as i32)?)),
+            None => {
+                if self.exchange.is_none() && self.first_index.is_some() {
+                    self.exchange = Some(service.exchange()?);
+                }
+                Ok(*place.insert(service.locate(number as i32)?))
+            }
         }
     }
 
@@ -76,22 +123,32 @@ impl Cpu {
     }
 }
 
-fn new_store(pre: &InstancePre<()>, memories: &ProcessMemories) -> Store<()> {
-    task::new_store(pre.module().engine(), memories.guest.base().addr(), memories.repairer.clone())
+/// The size of the module's table, when it is exported and can grow.
+fn first_index(module: &Module) -> Option<u32> {
+    match module.get_export(TABLE)? {
+        ExternType::Table(table) if table.maximum().is_none() => u32::try_from(table.minimum()).ok(),
+        _ => None,
+    }
+}
+
+fn new_store(pre: &InstancePre<TaskData>, memories: &ProcessMemories, data: TaskData) -> Store<TaskData> {
+    task::new_store(pre.module().engine(), memories.guest.base().addr(), memories.repairer.clone(), data)
 }
 
 fn unlinked(error: wasmtime::Error) -> anyhow::Error {
     anyhow!("linking the processor module: {error:#}")
 }
 
-fn link_task(engine: &Engine, module: &Module) -> wasmtime::Result<InstancePre<()>> {
+fn link_task(engine: &Engine, module: &Module) -> wasmtime::Result<InstancePre<TaskData>> {
     let mut linker = Linker::new(engine);
+    linker.func_wrap(INSTALL.0, INSTALL.1, |caller: Caller<'_, TaskData>, _slot: i32| install::install(caller))?;
     linker.func_wrap_async(SUSPEND.0, SUSPEND.1, |_, (_slot,): (i32,)| Box::new(task::Suspend::default()))?;
     linker.instantiate_pre(module)
 }
 
-fn link_service(engine: &Engine, module: &Module) -> wasmtime::Result<InstancePre<()>> {
+fn link_service(engine: &Engine, module: &Module) -> wasmtime::Result<InstancePre<TaskData>> {
     let mut linker = Linker::new(engine);
+    linker.func_wrap(INSTALL.0, INSTALL.1, |_slot: i32| {})?;
     linker.func_wrap(SUSPEND.0, SUSPEND.1, |_slot: i32| -> wasmtime::Result<()> {
         Err(wasmtime::Error::msg("a service call ran a task"))
     })?;
@@ -100,16 +157,19 @@ fn link_service(engine: &Engine, module: &Module) -> wasmtime::Result<InstancePr
 
 /// An instance over a process's memories for calls that are made while its tasks are suspended.
 pub struct Service {
-    store: Store<()>,
+    store: Store<TaskData>,
+    instance: Instance,
     task_state: TypedFunc<i32, i32>,
     task_control: TypedFunc<i32, i32>,
     task_stack: TypedFunc<i32, i32>,
     flush: TypedFunc<(i64, i64), ()>,
     fixup: TypedFunc<i32, ()>,
+    /// Looked up when there is something to register.
+    register: Option<TypedFunc<(i32, i32, i32), ()>>,
 }
 
 impl Service {
-    fn new(mut store: Store<()>, instance: &Instance) -> wasmtime::Result<Service> {
+    fn new(mut store: Store<TaskData>, instance: &Instance) -> wasmtime::Result<Service> {
         let task_stack = instance.get_typed_func::<i32, i32>(&mut store, "task_stack")?;
         let own_stack = task_stack.call(&mut store, SERVICE_SLOT)?;
         task::set_stack(&mut store, instance, own_stack)?;
@@ -119,6 +179,8 @@ impl Service {
             task_stack,
             flush: instance.get_typed_func(&mut store, "flush")?,
             fixup: instance.get_typed_func(&mut store, "fixup")?,
+            register: None,
+            instance: *instance,
             store,
         })
     }
@@ -130,6 +192,38 @@ impl Service {
             control: self.task_control.call(&mut self.store, slot)? as u32,
             stack: self.task_stack.call(&mut self.store, slot)?,
         })
+    }
+
+    fn exchange(&mut self) -> wasmtime::Result<Exchange> {
+        let mut address = |name| -> wasmtime::Result<u32> {
+            let function = self.instance.get_typed_func::<(), i32>(&mut self.store, name)?;
+            Ok(function.call(&mut self.store, ())? as u32)
+        };
+        Ok(Exchange { words: address("exchange")?, entries: address("entries")? })
+    }
+
+    /// Makes the entries of an installed module known.
+    pub fn register(&mut self, install: &Install) -> wasmtime::Result<()> {
+        let register = match &self.register {
+            Some(register) => register.clone(),
+            None => {
+                let register = self.instance.get_typed_func(&mut self.store, "register")?;
+                self.register.insert(register).clone()
+            }
+        };
+        for (function, index) in install.code.functions.iter().zip(install.base..) {
+            for (offset, entry) in std::iter::once(&function.start).chain(&function.resume).zip(0..) {
+                let pc = install.bias.wrapping_add(*offset);
+                register.call(&mut self.store, (pc as i32, index as i32, entry))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets the translated functions in `len` bytes at `addr`.
+    pub fn unregister(&mut self, addr: u64, len: u64) -> wasmtime::Result<()> {
+        let unregister = self.instance.get_typed_func::<(i64, i64), ()>(&mut self.store, "unregister")?;
+        unregister.call(&mut self.store, (addr as i64, len as i64))
     }
 
     /// Forgets what was decoded from `len` bytes at `addr`.

@@ -15,6 +15,7 @@ use crate::limits::{self, Interrupt, Limits};
 use crate::process::Process;
 use crate::slab::Slab;
 use crate::task::Task;
+use crate::translation::Translation;
 use crate::{Events, config, wasi_min};
 
 /// Processes and tasks of one sandbox at most; the kernel's own limits are lower.
@@ -45,6 +46,7 @@ pub struct Host {
     pub tasks: Slab<Task>,
     pub spaces: Slab<Process>,
     pub cpu: Cpu,
+    pub translation: Option<Translation>,
     pub memory: Option<Memory>,
     pub handles: Handles,
     pub events: Arc<Events>,
@@ -117,7 +119,9 @@ pub fn run(artifacts: Artifacts, launch: Launch) -> Result<Outcome> {
     timeline.mark(KERNEL_LOADED);
     let cpu = Cpu::new(&engine, &load(&engine, artifacts.cpu, "processor")?)?;
     timeline.mark(CPU_LOADED);
-    let mut store = Store::new(&engine, host(launch, cpu, interrupt.clone(), timeline));
+    let translator = launch.translator.clone().filter(|_| cpu.can_install());
+    let translation = translator.map(|translator| Translation::start(&engine, translator)).transpose()?;
+    let mut store = Store::new(&engine, host(launch, (cpu, translation), interrupt.clone(), timeline));
     store.set_epoch_deadline(1);
 
     let _ticker = limits::start(interrupt.clone(), events.clone(), limits)?;
@@ -127,11 +131,17 @@ pub fn run(artifacts: Artifacts, launch: Launch) -> Result<Outcome> {
     Ok(outcome(store.into_data(), result))
 }
 
-fn host(launch: Launch, cpu: Cpu, interrupt: Arc<Interrupt>, timeline: Timeline) -> Host {
+fn host(
+    launch: Launch,
+    (cpu, translation): (Cpu, Option<Translation>),
+    interrupt: Arc<Interrupt>,
+    timeline: Timeline,
+) -> Host {
     Host {
         tasks: Slab::new(MAX_TASKS),
         spaces: Slab::new(MAX_SPACES),
         cpu,
+        translation,
         memory: None,
         handles: Handles::new(launch.grants),
         events: launch.events,

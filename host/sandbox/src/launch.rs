@@ -1,4 +1,5 @@
-//! What the worker hands over and gets back: [`Artifacts`], [`Launch`], [`WasiLaunch`], [`Outcome`].
+//! What the worker hands over and gets back: [`Artifacts`], [`Launch`], [`WasiLaunch`], [`Outcome`], and the
+//! [`Translator`] that it may lend.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -36,6 +37,8 @@ pub struct Launch {
     /// Where the system call trace goes.
     pub trace: Option<OwnedFd>,
     pub events: Arc<Events>,
+    /// Who translates hot code; `None`: all is interpreted.
+    pub translator: Option<Arc<dyn Translator>>,
 }
 
 /// Everything that a WASI module run directly gets. Its stdio is this process's.
@@ -62,4 +65,42 @@ pub struct Outcome {
     pub marks: Vec<(u32, Duration)>,
     /// The limit that ended it: "memory" or "wall clock".
     pub limit: Option<&'static str>,
+}
+
+/// Functions of a region of guest code that are wanted translated.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    /// The region's number, repeated in the answer.
+    pub region: u32,
+    /// Where its code is.
+    pub file: Arc<File>,
+    pub offset: u64,
+    pub len: u32,
+    /// Offsets in the region.
+    pub starts: Vec<u32>,
+}
+
+/// A translated function: offsets in its region.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Function {
+    pub start: u32,
+    /// Where entries 1, 2, … are.
+    pub resume: Vec<u32>,
+}
+
+/// Functions of a region, translated and compiled.
+#[derive(Debug)]
+pub struct Translated {
+    pub region: u32,
+    pub functions: Vec<Function>,
+    /// Made by [`crate::Compiler`] of this very version.
+    pub code: File,
+}
+
+/// Somebody who translates hot code. Called from threads of their own, which may wait.
+pub trait Translator: Send + Sync {
+    /// Asks for functions. False: ask no more.
+    fn ask(&self, ask: &Ask) -> bool;
+    /// Waits for the next answer, to any question or to none. `None`: there will be no more.
+    fn answer(&self) -> Option<Translated>;
 }

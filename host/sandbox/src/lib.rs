@@ -1,7 +1,8 @@
 //! Runs one sandbox in this process: Linux over the kernel and processor modules ([`run`]), or a WASI module ([`run_wasi`]).
 //!
 //! `kernel` runs `kernel.wasm` and answers its `hypercalls`; `process` and `task` are what those act on; `cpu` links the
-//! processor module; `memory` and `config` decide how wasm memories lie; `limits` ends what runs too long.
+//! processor module; `memory` and `config` decide how wasm memories lie; `limits` ends what runs too
+//! long; `translation` and `regions` have the translated code of the sandbox and of each process.
 
 mod config;
 mod cpu;
@@ -9,13 +10,16 @@ mod events;
 mod handles;
 mod hypercalls;
 mod inherited;
+mod install;
 mod kernel;
 mod launch;
 mod limits;
 mod memory;
 mod process;
+mod regions;
 mod slab;
 mod task;
+mod translation;
 mod wasi;
 mod wasi_min;
 
@@ -23,5 +27,5 @@ pub use config::{Compiler, compile};
 pub use events::Events;
 pub use inherited::close_inherited;
 pub use kernel::run;
-pub use launch::{Artifacts, Grant, Launch, Outcome, WasiLaunch};
+pub use launch::{Artifacts, Ask, Function, Grant, Launch, Outcome, Translated, Translator, WasiLaunch};
 pub use wasi::run_wasi;

@@ -6,8 +6,11 @@ use shallop_address_space::AddressSpace;
 use shallop_host_abi::hypercall::STATE_BYTES;
 
 use crate::cpu::{Cpu, SLOTS, Service, Slot};
+use crate::install::TaskData;
 use crate::memory::{EngineMemory, GUARD, GuestMemory, ProcessMemories, RESERVATION};
+use crate::regions::Regions;
 use crate::task::Task;
+use crate::translation::Translation;
 
 /// A Linux errno number.
 pub type Errno = i32;
@@ -28,6 +31,10 @@ pub struct Process {
     /// A task has run, so that there may be decoded blocks.
     pub ran: bool,
     engine: Arc<EngineMemory>,
+    /// What can be translated.
+    pub regions: Regions,
+    /// The engine was told to look for hot code.
+    looks: bool,
     pub space: AddressSpace,
 }
 
@@ -39,7 +46,9 @@ impl Process {
 
     /// A process with a copy of this one's address space.
     pub fn fork(&mut self, engine_bytes: usize) -> Result<Process, Errno> {
-        Self::with_space(self.space.fork().map_err(|e| e.errno())?, engine_bytes)
+        let mut child = Self::with_space(self.space.fork().map_err(|e| e.errno())?, engine_bytes)?;
+        child.regions = self.regions.fork();
+        Ok(child)
     }
 
     fn with_space(space: AddressSpace, engine_bytes: usize) -> Result<Process, Errno> {
@@ -48,7 +57,17 @@ impl Process {
         }
         let engine = EngineMemory::new(engine_bytes).map_err(|e| e.raw_os_error())?;
         let engine = Arc::new(engine);
-        Ok(Process { service: None, free_slots: Vec::new(), next_slot: 0, tasks: 0, ran: false, engine, space })
+        Ok(Process {
+            service: None,
+            free_slots: Vec::new(),
+            next_slot: 0,
+            tasks: 0,
+            ran: false,
+            engine,
+            regions: Regions::default(),
+            looks: false,
+            space,
+        })
     }
 
     fn memories(&self) -> ProcessMemories {
@@ -71,7 +90,7 @@ impl Process {
         let number = number.ok_or(libc::EAGAIN)?;
         self.next_slot = self.next_slot.max(number + 1);
         let task = self.slot(cpu, number).and_then(|slot| {
-            let (store, instance) = cpu.instantiate_task(self.memories())?;
+            let (store, instance) = cpu.instantiate_task(self.memories(), self.task_data(cpu))?;
             Task::new(store, instance, space, slot)
         });
         match task {
@@ -85,6 +104,11 @@ impl Process {
                 Err(libc::ENOMEM)
             }
         }
+    }
+
+    fn task_data(&self, cpu: &Cpu) -> TaskData {
+        let entries = cpu.exchange().map_or(0, |exchange| exchange.entries);
+        TaskData { installs: self.regions.installs.clone(), installed: 0, entries }
     }
 
     fn slot(&mut self, cpu: &mut Cpu, number: u32) -> wasmtime::Result<Slot> {
@@ -127,12 +151,62 @@ impl Process {
         (addr, len): (u64, u64),
         change: impl FnOnce(&mut AddressSpace) -> Result<(), shallop_address_space::Error>,
     ) -> Result<(), Errno> {
+        self.cut(cpu, addr, len)?;
         let code_before = self.ran && self.space.executable_in(addr, len);
         let changed = change(&mut self.space).map_err(|e| e.errno());
         if code_before || self.ran && self.space.executable_in(addr, len) {
             self.flush(cpu, addr, len)?;
         }
         changed
+    }
+
+    /// Forgets what was translated from a range, which is to change.
+    pub fn cut(&mut self, cpu: &Cpu, addr: u64, len: u64) -> Result<(), Errno> {
+        for (addr, len) in self.regions.cut(addr, len) {
+            self.service(cpu).and_then(|service| service.unregister(addr, len)).map_err(|_| libc::EIO)?;
+        }
+        Ok(())
+    }
+
+    /// From now on every fault finds all registers: nothing runs translated.
+    pub fn turn_precise(&mut self, cpu: &Cpu) -> Result<(), Errno> {
+        if self.regions.turn_precise() {
+            self.service(cpu).and_then(|service| service.unregister(0, 1 << 32)).map_err(|_| libc::EIO)?;
+        }
+        if let Some(words) = self.exchange(cpu) {
+            words.set_looks(false);
+        }
+        Ok(())
+    }
+
+    fn exchange(&self, cpu: &Cpu) -> Option<Words> {
+        let at = cpu.exchange()?.words;
+        self.engine.at(at, EXCHANGE_BYTES).filter(|_| at.is_multiple_of(4)).map(|base| Words { base: base.cast() })
+    }
+
+    /// Has its tasks look for hot code, and gives them what is translated already. To be called before they run.
+    pub fn translate(&mut self, cpu: &Cpu, translation: &Translation) -> wasmtime::Result<()> {
+        let Some(words) = self.exchange(cpu) else { return Ok(()) };
+        if !std::mem::replace(&mut self.looks, true) {
+            words.set_looks(self.regions.wants_hints());
+        }
+        if self.regions.is_behind(translation) {
+            let new = self.regions.install(translation, cpu.first_index());
+            for install in &new {
+                self.service(cpu)?.register(install)?;
+            }
+            if !new.is_empty() {
+                words.raise_generation();
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks for what has become hot. To be called after a task ran.
+    pub fn report_hot(&mut self, cpu: &Cpu, translation: &mut Translation) {
+        if let Some(hot) = self.exchange(cpu).and_then(Words::take_hot) {
+            self.regions.ask(translation, &hot);
+        }
     }
 
     /// Forgets what was decoded from a range.
@@ -143,6 +217,58 @@ impl Process {
     /// Completes a slot's registers and control block after a trapped guest access.
     pub fn fixup(&mut self, cpu: &Cpu, slot: Slot) -> wasmtime::Result<()> {
         self.service(cpu)?.fixup(slot.number)
+    }
+}
+
+/// Words of the exchange about translated code: generation, whether to look for hot code, the number of addresses.
+const GENERATION: usize = 0;
+const LOOKS: usize = 1;
+const HOT: usize = 2;
+/// Then come the addresses of hot code.
+const HOT_LIST: usize = 3;
+const EXCHANGE_WORDS: usize = 256;
+const EXCHANGE_BYTES: usize = 4 * EXCHANGE_WORDS;
+
+/// The words in engine memory by which a process and its engine exchange what concerns translated code.
+#[derive(Clone, Copy)]
+struct Words {
+    base: *mut u32,
+}
+
+impl Words {
+    #[inline]
+    fn read(self, index: usize) -> u32 {
+        debug_assert!(index < EXCHANGE_WORDS);
+        // SAFETY: inside the exchange, which is aligned; the tasks that write it are suspended on this thread.
+        unsafe { self.base.add(index).read() }
+    }
+
+    fn write(self, index: usize, value: u32) {
+        debug_assert!(index < EXCHANGE_WORDS);
+        // SAFETY: as in `read`.
+        unsafe { self.base.add(index).write(value) };
+    }
+
+    fn raise_generation(self) {
+        self.write(GENERATION, self.read(GENERATION).wrapping_add(1).max(1));
+    }
+
+    fn set_looks(self, looks: bool) {
+        self.write(LOOKS, looks.into());
+    }
+
+    /// Takes the addresses of code that became hot.
+    #[inline]
+    fn take_hot(self) -> Option<Vec<u32>> {
+        match self.read(HOT) {
+            0 => None,
+            count => {
+                let count = (count as usize).min(EXCHANGE_WORDS - HOT_LIST);
+                let hot = (HOT_LIST..HOT_LIST + count).map(|index| self.read(index)).collect();
+                self.write(HOT, 0);
+                Some(hot)
+            }
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use wasmtime::unix::StoreExt;
 use wasmtime::{Engine, Instance, Store, Trap, TypedFunc, Val};
 
 use crate::cpu::Slot;
+use crate::install::TaskData;
 
 /// The future of the import `suspend`: gives the thread back once.
 #[derive(Default)]
@@ -40,8 +41,8 @@ thread_local! {
 }
 
 /// A Store whose memory faults in the space at `base` are repaired or recorded, and which the end of the sandbox stops.
-pub fn new_store(engine: &Engine, base: usize, repairer: Repairer) -> Store<()> {
-    let mut store = Store::new(engine, ());
+pub fn new_store(engine: &Engine, base: usize, repairer: Repairer, data: TaskData) -> Store<TaskData> {
+    let mut store = Store::new(engine, data);
     store.set_epoch_deadline(1);
     let handler = move |signal, info: *const libc::siginfo_t, _: *const libc::c_void| {
         // SAFETY: the system passes a valid siginfo, and SIGSEGV has an address.
@@ -63,7 +64,7 @@ fn repair_or_record(addr: usize, base: usize, repairer: &Repairer) -> bool {
 }
 
 /// Sets an instance's shadow stack pointer.
-pub fn set_stack(store: &mut Store<()>, instance: &Instance, top: i32) -> wasmtime::Result<()> {
+pub fn set_stack(store: &mut Store<TaskData>, instance: &Instance, top: i32) -> wasmtime::Result<()> {
     let pointer = instance.get_global(&mut *store, "__stack_pointer");
     pointer.ok_or_else(|| wasmtime::Error::msg("the processor module has no stack pointer"))?.set(store, Val::I32(top))
 }
@@ -78,12 +79,12 @@ pub enum Stop {
     Broken,
 }
 
-type Running = Pin<Box<dyn Future<Output = (wasmtime::Result<()>, Store<()>)>>>;
+type Running = Pin<Box<dyn Future<Output = (wasmtime::Result<()>, Store<TaskData>)>>>;
 
 /// What a task's Store is doing.
 enum Activity {
     /// Nothing: not started, or trapped.
-    Idle(Store<()>),
+    Idle(Store<TaskData>),
     /// In `suspend`, on its fiber.
     Suspended(Running),
     /// It cannot be used any more.
@@ -101,7 +102,7 @@ pub struct Task {
 }
 
 impl Task {
-    pub fn new(mut store: Store<()>, instance: Instance, space: u32, slot: Slot) -> wasmtime::Result<Task> {
+    pub fn new(mut store: Store<TaskData>, instance: Instance, space: u32, slot: Slot) -> wasmtime::Result<Task> {
         let run = instance.get_typed_func(&mut store, "run")?;
         Ok(Task { activity: Activity::Idle(store), instance, run, space, slot })
     }
@@ -130,7 +131,7 @@ impl Task {
     }
 
     /// Calls `run` on a new fiber, with the shadow stack empty.
-    fn start(&self, mut store: Store<()>) -> wasmtime::Result<Running> {
+    fn start(&self, mut store: Store<TaskData>) -> wasmtime::Result<Running> {
         set_stack(&mut store, &self.instance, self.slot.stack)?;
         let (run, slot) = (self.run.clone(), self.slot.number);
         Ok(Box::pin(async move {

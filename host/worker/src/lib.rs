@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod jail;
+mod translator;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use shallop_sandbox::{Artifacts, Events, Grant, Launch, WasiLaunch};
 use shallop_supervisor::wire::{self, Access, Command, Kind, Outcome, Received, Workload};
+use translator::Translators;
 
 /// The worker process. Its stdin is the control socket; the container's stdio comes over it.
 ///
@@ -44,7 +46,10 @@ fn run(control: &UnixStream, received: Received) -> Result<Outcome> {
     listen(control.try_clone()?, events.clone())?;
     let grants = received.grants.into_iter().map(grant).collect();
     match received.workload.kind {
-        Kind::Linux { .. } => run_linux(received.workload, received.code, grants, received.trace, events),
+        Kind::Linux { .. } => {
+            let translator = received.jobs.map(Translators::new);
+            run_linux(received.workload, received.code, grants, received.trace, (events, translator))
+        }
         Kind::Wasi { .. } => run_wasi(received.workload, received.code, grants, events),
     }
 }
@@ -96,7 +101,7 @@ fn run_linux(
     code: Vec<OwnedFd>,
     grants: Vec<Grant>,
     trace: Option<OwnedFd>,
-    events: Arc<Events>,
+    (events, translator): (Arc<Events>, Option<Translators>),
 ) -> Result<Outcome> {
     let Kind::Linux { spec } = workload.kind else { unreachable!("the caller matched on it") };
     let [kernel, cpu] = <[OwnedFd; 2]>::try_from(code).map_err(|_| anyhow::anyhow!("two modules are wanted"))?;
@@ -108,6 +113,7 @@ fn run_linux(
         wall_limit: workload.wall_limit,
         trace,
         events,
+        translator: translator.map(|translator| Arc::new(translator) as _),
     };
     shallop_sandbox::run(artifacts, launch).map(outcome)
 }

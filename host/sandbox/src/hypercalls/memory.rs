@@ -67,7 +67,12 @@ fn map_file(
     if sharing == Sharing::Shared && matches!(stability, Stability::Immutable) {
         return Err(libc::EACCES);
     }
-    change(host, space, (addr, len), |space| space.map_file(addr, len, prot, &file, offset, sharing, stability))
+    let is_code = prot.contains(Protection::EXEC) && !prot.writable() && stability == Stability::Immutable;
+    change(host, space, (addr, len), |space| space.map_file(addr, len, prot, &file, offset, sharing, stability))?;
+    if is_code && host.translation.is_some() {
+        host.spaces.get_mut(space).ok_or(libc::EINVAL)?.regions.add(addr, len, &file, offset);
+    }
+    Ok(0)
 }
 
 fn reserve(_: &mut [u8], host: &mut Host, space: u32, addr: u64, len: u64) -> Result<u64, Errno> {
@@ -89,6 +94,7 @@ fn discard(_: &mut [u8], host: &mut Host, space: u32, addr: u64, len: u64) -> Re
 
 fn move_pages(_: &mut [u8], host: &mut Host, space: u32, from: u64, to: u64, len: u64) -> Result<u64, Errno> {
     let process = host.spaces.get_mut(space).ok_or(libc::EINVAL)?;
+    process.cut(&host.cpu, to, len)?;
     let code_there = process.ran && process.space.executable_in(to, len);
     process.change(&host.cpu, (from, len), |space| space.move_pages(from, to, len))?;
     if code_there || process.ran && process.space.executable_in(to, len) {
@@ -105,6 +111,7 @@ fn read(memory: &mut [u8], host: &mut Host, space: u32, addr: u64, dst: u32, len
 fn write(memory: &mut [u8], host: &mut Host, space: u32, addr: u64, src: u32, len: u32) -> Result<u64, Errno> {
     let process = host.spaces.get_mut(space).ok_or(libc::EINVAL)?;
     let written = process.space.write(addr, bytes(memory, src, len)?) as u64;
+    process.cut(&host.cpu, addr, written)?;
     if process.ran && process.space.executable_in(addr, written) {
         process.flush(&host.cpu, addr, written)?;
     }

@@ -19,6 +19,7 @@ const BUS: u32 = 0x100;
 pub fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     define!(linker, "space_create", space_create);
     define!(linker, "space_fork", space_fork, space: u32);
+    define!(linker, "space_precise", space_precise, space: u32);
     define!(linker, "space_drop", space_drop, space: u32);
     define!(linker, "task_create", task_create, space: u32);
     define!(linker, "task_drop", task_drop, task: u32);
@@ -39,6 +40,10 @@ fn space_fork(_: &mut [u8], host: &mut Host, space: u32) -> Result<u64, Errno> {
     let parent = host.spaces.get_mut(space).ok_or(libc::EINVAL)?;
     let child = parent.fork(host.cpu.engine_bytes)?;
     host.spaces.insert(child).map(u64::from).ok_or(libc::EAGAIN)
+}
+
+fn space_precise(_: &mut [u8], host: &mut Host, space: u32) -> Result<u64, Errno> {
+    host.spaces.get_mut(space).ok_or(libc::EINVAL)?.turn_precise(&host.cpu).map(|()| 0)
 }
 
 fn space_drop(_: &mut [u8], host: &mut Host, space: u32) -> Result<u64, Errno> {
@@ -83,10 +88,17 @@ fn task_run(memory: &mut [u8], host: &mut Host, task: u32, state: u32, exit: u32
     // SAFETY: the block has that many bytes, and the task is suspended.
     unsafe { load_registers(block, registers) };
     process.ran = true;
+    if let Some(translation) = &mut host.translation {
+        translation.update();
+        process.translate(&host.cpu, translation).map_err(|_| libc::ENOMEM)?;
+    }
     // SAFETY: the control block is aligned and in engine memory, which outlives this call.
     host.interrupt.enter(unsafe { PreemptWord::new(control.preempt_word()) });
     let stop = task.run();
     host.interrupt.leave();
+    if let Some(translation) = &mut host.translation {
+        process.report_hot(&host.cpu, translation);
+    }
     let record = match stop {
         Stop::Suspended => Exit { kind: control.kind(), detail: control.detail(), address: control.address() },
         Stop::Fault(addr) => guest_fault(process, &host.cpu, task, control, addr),
