@@ -9,6 +9,7 @@
 //! | task | `space_create()` | address space id |
 //! | | `space_fork(space: i32)` | id of a copy (private pages copied, shared objects shared) |
 //! | | `space_drop(space: i32)` | 0; its tasks must be gone |
+//! | | `space_precise(space: i32)` | 0; from now on each fault in the space finds all registers of its task (before, one may leave older ones: the process must die) |
 //! | | `task_create(space: i32)` | task id |
 //! | | `task_drop(task: i32)` | 0; drops Store, fiber and stack |
 //! | | `task_run(task: i32, state: i32, exit: i32)` | 0; runs until the next exit. `state` points to `STATE_BYTES` of registers, copied in before and out after; `exit` receives an [`Exit`] record |

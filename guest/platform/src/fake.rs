@@ -169,6 +169,9 @@ impl Platform for Fake {
     fn space_drop(&self, space: SpaceId) {
         self.spaces.borrow_mut().remove(&space);
     }
+    fn space_precise(&self, _: SpaceId) -> Result<()> {
+        Ok(())
+    }
     fn task_create(&self, space: SpaceId) -> Result<HostTask> {
         let id = HostTask(self.number());
         self.tasks.borrow_mut().insert(id, space);

@@ -35,6 +35,7 @@ pub trait Platform {
     fn space_create(&self) -> Result<SpaceId>;
     fn space_fork(&self, space: SpaceId) -> Result<SpaceId>;
     fn space_drop(&self, space: SpaceId);
+    fn space_precise(&self, space: SpaceId) -> Result<()>;
     fn task_create(&self, space: SpaceId) -> Result<HostTask>;
     fn task_drop(&self, task: HostTask);
     fn task_run(&self, task: HostTask, registers: &mut Registers) -> Result<Exit>;

@@ -16,6 +16,7 @@ mod import {
         pub fn space_create() -> i64;
         pub fn space_fork(space: u32) -> i64;
         pub fn space_drop(space: u32) -> i64;
+        pub fn space_precise(space: u32) -> i64;
         pub fn task_create(space: u32) -> i64;
         pub fn task_drop(task: u32) -> i64;
         pub fn task_run(task: u32, state: *mut u8, exit: *mut Exit) -> i64;
@@ -103,6 +104,10 @@ impl Platform for Hypercalls {
 
     fn space_drop(&self, space: SpaceId) {
         unsafe { import::space_drop(space.0) };
+    }
+
+    fn space_precise(&self, space: SpaceId) -> Result<()> {
+        answer(unsafe { import::space_precise(space.0) }).map(drop)
     }
 
     fn task_create(&self, space: SpaceId) -> Result<HostTask> {

@@ -29,6 +29,10 @@ pub fn rt_sigaction(k: &mut Kernel, call: &Call) -> SysResult {
         k.read_memory(call.tid, new, &mut words)?;
         let word = |i: usize| u64::from_le_bytes(std::array::from_fn(|b| words[8 * i + b]));
         let action = Action { handler: word(0), flags: word(1), mask: word(2) & !UNBLOCKABLE };
+        if matches!(signal, SIGSEGV | SIGBUS) && !matches!(action.handler, SIG_DFL | SIG_IGN) {
+            // The handler will want the registers that its signal frame shows.
+            k.platform.space_precise(k.process_of(call.tid).space())?;
+        }
         let process = k.process_of_mut(call.tid);
         *process.actions.get_mut(signal) = action;
         if process.actions.ignores(signal) {
