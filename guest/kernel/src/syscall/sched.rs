@@ -32,17 +32,18 @@ pub fn sched_yield(k: &mut Kernel, _call: &Call) -> SysResult {
 
 /// `sched_getaffinity(pid, size, mask)`: CPU 0.
 pub fn sched_getaffinity(k: &mut Kernel, call: &Call) -> SysResult {
-    target(k, call)?;
     if call.args[1] < 8 || !call.args[1].is_multiple_of(8) {
         return Err(Errno::EINVAL.into());
     }
+    // Here a negative number is only one that nobody has.
+    target(k, call).map_err(|_| Errno::ESRCH)?;
     k.write_u64(call.tid, call.args[2], 1)?;
     Ok(8)
 }
 
 /// `sched_setaffinity(pid, size, mask)`: EINVAL without CPU 0.
 pub fn sched_setaffinity(k: &mut Kernel, call: &Call) -> SysResult {
-    target(k, call)?;
+    target(k, call).map_err(|_| Errno::ESRCH)?;
     let mut first = [0];
     if call.args[1] == 0 {
         return Err(Errno::EINVAL.into());
