@@ -90,6 +90,19 @@ impl Extents {
     }
 }
 
+/// The same pages in order, with neighbours made one.
+pub(crate) fn joined(mut runs: Vec<Run>) -> Vec<Run> {
+    runs.sort_unstable();
+    runs.dedup_by(|next, run| {
+        let follows = run.start + run.len == next.start;
+        if follows {
+            run.len += next.len;
+        }
+        follows
+    });
+    runs
+}
+
 /// The free pages of the data file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Allocator {
@@ -202,6 +215,13 @@ mod tests {
         assert_eq!(e.remove(20, 5), []);
         assert_eq!(e.remove(0, u64::MAX), [run(10, 1), run(41, 1)]);
         assert_eq!((e.end(), e.pages()), (0, 0));
+    }
+
+    #[test]
+    fn freed_runs_become_few() {
+        let freed = vec![run(7, 1), run(2, 1), run(3, 3), run(8, 2), run(20, 1), run(1, 1)];
+        assert_eq!(joined(freed), [run(1, 5), run(7, 3), run(20, 1)]);
+        assert_eq!(joined(vec![]), []);
     }
 
     #[test]

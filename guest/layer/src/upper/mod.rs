@@ -228,8 +228,10 @@ impl Upper {
     }
 
     /// Runs of the data file that the journal now says are free: to be punched, then given to [`Upper::give_back`].
+    /// They are in order and as long as can be: a punch costs the host the same whatever its length, at times a wait
+    /// for the disk.
     pub fn take_freed(&mut self) -> Vec<Run> {
-        std::mem::take(&mut self.freed)
+        extents::joined(std::mem::take(&mut self.freed))
     }
 
     /// Lets a punched run be reused.
