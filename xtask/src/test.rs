@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::shallop::{add_targets, build, installed, root};
+use crate::shallop::{add_targets, installed, root};
 
 /// Programs that tests compare with, and the Debian packages that bring them.
 const ORACLES: &[(&str, &str)] = &[
@@ -28,7 +28,6 @@ pub fn run(arguments: &[String]) -> Result<()> {
     if required && !missing.is_empty() {
         bail!("SHALLOP_TEST_REQUIRE_ORACLES is set and something is missing");
     }
-    build()?;
     let skips = root().join("target/test-skips");
     let _ = fs::remove_file(&skips);
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
