@@ -2,10 +2,16 @@
 
 use crate::{Terminal, bash, busybox, ready};
 
-/// Starts `command`, waits until it runs (it says `up`), presses `key`; waits for the prompt.
+/// They say `up` themselves: before they run a key is for the shell, which ignores some.
+const SLEEP: &str = "sh -c \"echo u''p; exec sleep 1000\"";
+const CAT: &str = "sh -c \"echo u''p; exec cat\"";
+const PIPELINE: &str = "sh -c \"echo u''p; exec sleep 1000\" | cat | cat";
+const LOOP: &str = "sh -c \"echo u''p; while :; do :; done\"";
+
+/// Starts `command`, which says `up` when it runs, presses `key` and waits for the prompt.
 #[track_caller]
 fn press(shell: &mut Terminal, command: &str, key: &str) -> String {
-    shell.ask(&format!("echo u''p; {command}"), "\r\nup\r\n");
+    shell.ask(command, "\r\nup\r\n");
     shell.send(key);
     shell.expect("=> ")
 }
@@ -22,15 +28,17 @@ fn status(shell: &mut Terminal) -> String {
 /// Control-C, control-\ and control-D against programs of several kinds.
 #[track_caller]
 fn ending_keys(mut shell: Terminal) {
-    for command in ["sleep 1000", "cat", "sleep 1000 | cat | cat", "sh -c 'while :; do :; done'"] {
+    for command in [SLEEP, CAT, PIPELINE, LOOP] {
         press(&mut shell, command, "\x03");
         assert_eq!(status(&mut shell), "130", "{command}\n{}", shell.screen());
     }
-    press(&mut shell, "cat", "\x1c");
+    // Busybox's shell ignores SIGQUIT until it has given way to another program.
+    shell.ask("echo up > file", "=> ");
+    press(&mut shell, "cat file -", "\x1c");
     assert_eq!(status(&mut shell), "131");
-    press(&mut shell, "cat", "\x04");
+    press(&mut shell, CAT, "\x04");
     assert_eq!(status(&mut shell), "0");
-    press(&mut shell, "while :; do :; done", "\x03");
+    press(&mut shell, "echo u''p; while :; do :; done", "\x03");
     shell.ask("trap 'echo ca''ught' INT; sh -c 'kill -INT $PPID'", "\r\ncaught\r\n");
     shell.expect("=> ");
     shell.line("exit 3");
@@ -52,7 +60,7 @@ fn keys_end_the_foreground_program_of_bash() {
 /// Stops a program, lets it run in the background and in the foreground again.
 #[track_caller]
 fn stopping(mut shell: Terminal) {
-    let shown = press(&mut shell, "sleep 1000", "\x1a");
+    let shown = press(&mut shell, SLEEP, "\x1a");
     assert!(shown.contains("Stopped"), "{shown}");
     shell.ask("jobs", "Stopped");
     shell.expect("=> ");
@@ -60,7 +68,7 @@ fn stopping(mut shell: Terminal) {
     shell.expect("=> ");
     shell.ask("jobs", "Running");
     shell.expect("=> ");
-    shell.ask("fg", "sleep 1000\r\n");
+    shell.ask("fg", "sleep 1000");
     shell.send("\x03");
     shell.expect("=> ");
     // A background program that reads from the terminal stops until it is in the foreground.
@@ -93,9 +101,8 @@ fn python_is_interrupted() {
     let arguments = ["run", "-it", "--rm", "-e", "PYTHON_BASIC_REPL=1", "catalog/python", "python3", "-q"];
     let mut python = Terminal::shallop(&shallop, &arguments);
     python.expect(">>> ");
-    for program in ["while True: pass\r", "import time; time.sleep(1000)"] {
-        python.ask(&format!("print('u' 'p')\r{program}"), "\r\nup\r\n");
-        python.expect("\r\n");
+    for program in [r#"exec("print('u' 'p')\nwhile 1: pass")"#, "import time; print('u' 'p'); time.sleep(1000)"] {
+        python.ask(program, "\r\nup\r\n");
         python.send("\x03");
         python.expect("KeyboardInterrupt");
         python.expect(">>> ");

@@ -1,6 +1,8 @@
 //! Interactive use: `shallop run -it` in a pseudo-terminal, and what happens to stdio and signals without one.
 
 mod jobs;
+mod screen;
+mod signals;
 mod stdio;
 mod terminal;
 

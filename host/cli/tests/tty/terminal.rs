@@ -1,5 +1,6 @@
 //! A pseudo-terminal with `shallop` in it: type, wait for text on the screen, look at the host's settings.
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
@@ -8,6 +9,8 @@ use shallop_test_support::{Shallop, oracle};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::process::{Child, Command, ExitStatus};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -21,8 +24,11 @@ pub struct Terminal {
     master: File,
     /// Kept open, so that the settings can be read after the command's end.
     slave: File,
-    child: Child,
+    /// `None` once it was given away.
+    child: Option<Child>,
     arriving: Receiver<Vec<u8>>,
+    /// Ends the thread that reads.
+    stop: Arc<AtomicBool>,
     /// Everything that was shown, and how much of it `expect` has passed.
     shown: Vec<u8>,
     passed: usize,
@@ -40,10 +46,11 @@ impl Terminal {
         shallop.set_environment(&mut command);
         command.stdin(clone(&slave)).stdout(clone(&slave)).stderr(clone(&slave));
         let master = File::from(master);
-        let arriving = read_all(clone(&master));
+        let stop = Arc::new(AtomicBool::new(false));
+        let arriving = read_all(clone(&master), stop.clone());
         resize(&master, 24, 80);
-        let child = command.spawn().expect("start setsid");
-        Terminal { master, slave, child, arriving, shown: Vec::new(), passed: 0 }
+        let child = Some(command.spawn().expect("start setsid"));
+        Terminal { master, slave, child, arriving, stop, shown: Vec::new(), passed: 0 }
     }
 
     /// Starts `shallop` itself.
@@ -94,7 +101,16 @@ impl Terminal {
 
     /// Sends a signal to the command alone.
     pub fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).expect("send a signal");
+        kill_process(Pid::from_child(self.child()), signal).expect("send a signal");
+    }
+
+    /// The host's process id of the command.
+    pub fn pid(&self) -> u32 {
+        self.child().id()
+    }
+
+    fn child(&self) -> &Child {
+        self.child.as_ref().expect("the command was not given away")
     }
 
     /// Whether the host's terminal edits lines and echoes, as a shell wants it; else it is raw.
@@ -120,7 +136,13 @@ impl Terminal {
     }
 
     fn ended(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().expect("wait for a child of this process")
+        let child = self.child.as_mut().expect("the command was not given away");
+        child.try_wait().expect("wait for a child of this process")
+    }
+
+    /// Takes the terminal away, as closing its window does; gives the command.
+    pub fn close(mut self) -> Child {
+        self.child.take().expect("the command was not given away")
     }
 
     /// Everything shown so far, for messages.
@@ -131,9 +153,10 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        if self.ended().is_none() {
-            let _ = self.child.kill();
-            let _ = self.child.wait();
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
         }
     }
 }
@@ -152,11 +175,17 @@ fn resize(master: &File, rows: u16, columns: u16) {
     tcsetwinsize(master, size).expect("set the window's size");
 }
 
-fn read_all(mut master: File) -> Receiver<Vec<u8>> {
+/// Reads until the other side is closed or `stop` is set; then nothing here keeps the terminal open.
+fn read_all(mut master: File, stop: Arc<AtomicBool>) -> Receiver<Vec<u8>> {
     let (sender, receiver) = mpsc::channel();
+    let moment = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
     thread::spawn(move || {
         let mut buffer = [0; 4096];
-        while let Ok(count @ 1..) = master.read(&mut buffer) {
+        while !stop.load(Ordering::Relaxed) {
+            if matches!(poll(&mut [PollFd::new(&master, PollFlags::IN)], Some(&moment)), Ok(0)) {
+                continue;
+            }
+            let Ok(count @ 1..) = master.read(&mut buffer) else { return };
             if sender.send(buffer[..count].to_vec()).is_err() {
                 return;
             }
