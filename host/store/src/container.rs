@@ -16,6 +16,9 @@ const COLUMNS: &str =
 /// The exit code of a container whose supervisor died: as if by SIGKILL.
 const KILLED: i32 = 137;
 
+/// How long a container may take from its creation to its start.
+const START_SECONDS: i64 = 600;
+
 /// What a new container is made from.
 #[derive(Debug, Clone)]
 pub struct NewContainer {
@@ -210,6 +213,30 @@ impl Store {
             return Err(StoreError::NoSuchContainer { name: id.to_owned() });
         }
         files::remove(&dir)
+    }
+
+    /// Removes the containers that were to go at their end (`AutoRemove` in their configuration), whose supervisor was
+    /// killed before it could remove them.
+    ///
+    /// # Errors
+    /// Those of the database and of the file system.
+    pub fn remove_abandoned_containers(&self) -> Result<()> {
+        // One that is only created is about to be started, if it is young.
+        let sql = "SELECT id FROM container WHERE json_extract(config, '$.AutoRemove')
+            AND (state <> 'created' OR created < ?)";
+        let young = time::now().as_secs() as i64 - START_SECONDS;
+        let ids: Vec<String> = self.database.read(|t| {
+            let mut statement = t.prepare_cached(sql)?;
+            Ok(statement.query_map([young], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
+        })?;
+        for id in ids {
+            match self.remove_container(&id) {
+                // It runs, or another process was faster.
+                Err(StoreError::Conflict(_) | StoreError::NoSuchContainer { .. }) => {}
+                removed => removed?,
+            }
+        }
+        Ok(())
     }
 
     /// Ids of the containers whose supervisor lives.

@@ -66,6 +66,15 @@ impl Store {
         Ok(collected)
     }
 
+    /// Removes what killed processes left half written, unless somebody is at work right now.
+    pub(crate) fn clear_abandoned(&self) -> Result<()> {
+        let mut trash = Vec::new();
+        if let Some(_sweep) = lease::try_own_sweep(&self.dirs)? {
+            self.collect_leftovers(&Live::read(&self.dirs)?, &mut trash)?;
+        }
+        trash.iter().try_for_each(|path| files::remove(path))
+    }
+
     fn collect_blobs(&self, roots: &Roots, live: &Live, collected: &mut Collected) -> Result<()> {
         for name in files::names(&self.dirs.blobs())? {
             let Ok(digest) = Digest::from_hex(&name) else { continue };

@@ -73,6 +73,11 @@ pub fn own_sweep(dirs: &Dirs) -> Result<Lock> {
     Lock::exclusive(&dirs.locks().join("sweep"))
 }
 
+/// Keeps everybody else out, when nobody is in; `None` otherwise.
+pub fn try_own_sweep(dirs: &Dirs) -> Result<Option<Lock>> {
+    Lock::try_exclusive(&dirs.locks().join("sweep"))
+}
+
 /// The leases that are held, and when the oldest of them began.
 #[derive(Debug, Default)]
 pub struct Live {

@@ -94,6 +94,10 @@ impl Store {
             Some(lease) => Ok(lease),
             None => {
                 let lease = Lease::take(&self.dirs)?;
+                if !files::names(&self.dirs.ingest())?.is_empty() {
+                    // What cannot be cleared now is tried again by the next session.
+                    let _ = self.clear_abandoned();
+                }
                 Ok(self.lease.get_or_init(|| lease))
             }
         }
