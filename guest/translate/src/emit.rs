@@ -118,14 +118,7 @@ impl Backend for Code {
         Ok(lost)
     }
 
-    fn atomic(
-        &mut self,
-        operation: Atomic,
-        address: Word,
-        value: Word,
-        width: Width,
-        _: Order,
-    ) -> Result<Word, Ends> {
+    fn atomic(&mut self, operation: Atomic, address: Word, value: Word, width: Width, _: Order) -> Result<Word, Ends> {
         self.check_aligned(address, width);
         let at = self.address(address);
         let old = self.load_at(at, width, true);

@@ -48,27 +48,19 @@ fn wants(operation: Float, precision: Precision) -> Wants {
 
 /// Whether the `rm` field of this operation is a rounding mode.
 fn rounds(operation: Float) -> bool {
-    !matches!(
-        operation,
-        Float::Min | Float::Max | Float::Equal | Float::Less | Float::LessEqual | Float::Classify
-    )
+    !matches!(operation, Float::Min | Float::Max | Float::Equal | Float::Less | Float::LessEqual | Float::Classify)
 }
 
 impl Code {
     /// The result of an operation.
-    pub fn calculate(
-        &mut self,
-        operation: Float,
-        precision: Precision,
-        operands: [Word; 3],
-        rounding: u8,
-    ) -> Word {
+    pub fn calculate(&mut self, operation: Float, precision: Precision, operands: [Word; 3], rounding: u8) -> Word {
         let control = self.slot(FCSR);
         let operands = self.settle_all(operands);
         let result = self.values.locals.take();
         let wants = wants(operation, precision);
-        let has_fast = wants != Wants::Never && !(wants == Wants::Truncates && rounding != 1)
-            && !(wants == Wants::Nearest && !matches!(rounding, 0 | DYNAMIC));
+        let has_fast = wants != Wants::Never
+            && (wants != Wants::Truncates || rounding == 1)
+            && (wants != Wants::Nearest || matches!(rounding, 0 | DYNAMIC));
         self.values.sink().block(BlockType::Empty);
         if has_fast {
             self.values.sink().block(BlockType::Empty);
@@ -134,7 +126,7 @@ impl Code {
                 self.least_or_greatest(operation == Float::Min, precision, operands, result);
             }
             Float::ToI32 | Float::ToU32 | Float::ToI64 | Float::ToU64 => {
-                self.to_integer(operation, precision, operands[0], result);
+                self.truncate(operation, precision, operands[0], result);
             }
             Float::FromI32 | Float::FromU32 | Float::FromI64 | Float::FromU64 => {
                 self.convert_integer(operation, precision, operands[0]);
@@ -247,7 +239,7 @@ impl Code {
     }
 
     /// Truncates a value that is well inside the range.
-    fn to_integer(&mut self, operation: Float, precision: Precision, operand: Word, result: u32) {
+    fn truncate(&mut self, operation: Float, precision: Precision, operand: Word, result: u32) {
         let limit: f64 = match operation {
             Float::ToI32 => 2_147_483_648.0,
             Float::ToU32 => 4_294_967_296.0,

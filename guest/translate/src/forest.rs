@@ -48,8 +48,7 @@ impl Forest {
             rank[node] = at;
         }
         let mut forest = Forest { top: Vec::new(), loops: Vec::new(), inside: vec![None; count] };
-        let mut builder =
-            Builder { graph, rank, scope: vec![usize::MAX; count], scopes: 0, forest: &mut forest };
+        let mut builder = Builder { graph, rank, scope: vec![usize::MAX; count], scopes: 0, forest: &mut forest };
         let top = builder.level(&order, None, 0)?;
         forest.top = top;
         Ok(forest)

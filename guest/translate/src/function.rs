@@ -31,12 +31,7 @@ impl Shape {
     ///
     /// # Errors
     /// When it is above a bound.
-    pub fn new(
-        region: &Region,
-        start: u32,
-        starts: &BTreeSet<u32>,
-        options: &Options,
-    ) -> Result<Shape, Refusal> {
+    pub fn new(region: &Region, start: u32, starts: &BTreeSet<u32>, options: &Options) -> Result<Shape, Refusal> {
         let blocks = flow::blocks(region, start, starts, options)?;
         let mut graph = Graph::new(&blocks, options)?;
         let forest = Forest::new(&graph)?;

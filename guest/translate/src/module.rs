@@ -107,7 +107,8 @@ fn types() -> TypeSection {
 }
 
 fn imports() -> ImportSection {
-    let memory = |minimum, maximum| MemoryType { minimum, maximum, memory64: false, shared: false, page_size_log2: None };
+    let memory =
+        |minimum, maximum| MemoryType { minimum, maximum, memory64: false, shared: false, page_size_log2: None };
     let table = TableType { element_type: RefType::FUNCREF, table64: false, minimum: 0, maximum: None, shared: false };
     let global = GlobalType { val_type: ValType::I32, mutable: false, shared: false };
     let mut imports = ImportSection::new();

@@ -258,7 +258,9 @@ impl Values {
                 self.push_simple32(operation, a, b);
                 self.sink().i64_extend_i32_s();
             }
-            Binary::Div | Binary::DivUnsigned | Binary::Rem | Binary::RemUnsigned => self.push_division(operation, a, b),
+            Binary::Div | Binary::DivUnsigned | Binary::Rem | Binary::RemUnsigned => {
+                self.push_division(operation, a, b)
+            }
             Binary::Div32 | Binary::DivUnsigned32 | Binary::Rem32 | Binary::RemUnsigned32 => {
                 self.push_division32(operation, a, b);
             }

@@ -15,7 +15,12 @@ const STACK: u64 = 0x20_0000;
 mod encode {
     pub fn branch(kind: u32, rs1: u32, rs2: u32, offset: i32) -> u32 {
         let o = offset as u32;
-        (o >> 12 & 1) << 31 | (o >> 5 & 0x3f) << 25 | rs2 << 20 | rs1 << 15 | kind << 12 | (o >> 1 & 0xf) << 8
+        (o >> 12 & 1) << 31
+            | (o >> 5 & 0x3f) << 25
+            | rs2 << 20
+            | rs1 << 15
+            | kind << 12
+            | (o >> 1 & 0xf) << 8
             | (o >> 11 & 1) << 7
             | 0x63
     }

@@ -1,6 +1,5 @@
 //! Any bytes make a valid module, the same each time, within the bounds.
 
-#[allow(dead_code)]
 mod machine;
 
 use machine::Numbers;
@@ -31,10 +30,9 @@ fn check(seed: u64) -> Translated {
     let code = code(&mut numbers);
     let start = [0, 0x1000, u32::MAX - 400, 0xffff_fffe][numbers.below(4) as usize];
     let region = Region { code: &code, start };
-    let starts: Vec<u32> = (0..numbers.below(20))
-        .map(|_| start.wrapping_add(numbers.below(code.len() as u64 + 16) as u32))
-        .collect();
-    let variant = if seed % 2 == 0 { Variant::Lazy } else { Variant::Precise };
+    let starts: Vec<u32> =
+        (0..numbers.below(20)).map(|_| start.wrapping_add(numbers.below(code.len() as u64 + 16) as u32)).collect();
+    let variant = if seed.is_multiple_of(2) { Variant::Lazy } else { Variant::Precise };
     let options = Options { variant, ..Options::default() };
     let translated = translate(&region, &starts, &options);
     let features = wasmparser::WasmFeatures::default();

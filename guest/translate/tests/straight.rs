@@ -67,7 +67,11 @@ fn value(numbers: &mut Numbers) -> u64 {
 }
 
 fn start(numbers: &mut Numbers) -> State {
-    let mut state = State { pc: u64::from(CODE), fcsr: [0, 1, 0x21, 0x61, 0x1f, 0xa1][numbers.below(6) as usize], ..State::default() };
+    let mut state = State {
+        pc: u64::from(CODE),
+        fcsr: [0, 1, 0x21, 0x61, 0x1f, 0xa1][numbers.below(6) as usize],
+        ..State::default()
+    };
     for register in 1..32 {
         state.x[register] = value(numbers);
         state.f[register] = value(numbers);
@@ -111,7 +115,9 @@ fn compare(seed: u64, variant: Variant) {
         (found.x[0], found.counter) = (0, expected.counter);
         assert_eq!(found, expected, "seed {seed}");
         let guest = machine.guest();
-        assert!(guest[DATA as usize - 2048..DATA as usize + 6144] == memory[DATA as usize - 2048..DATA as usize + 6144]);
+        assert!(
+            guest[DATA as usize - 2048..DATA as usize + 6144] == memory[DATA as usize - 2048..DATA as usize + 6144]
+        );
     }
 }
 

@@ -1,6 +1,8 @@
 //! A machine for tests: translated modules in wasmtime beside single steps of the interpreter.
 #![allow(dead_code)]
 
+pub mod elf;
+
 use std::collections::HashMap;
 
 use shallop_machine::Exit;
@@ -101,7 +103,17 @@ impl Machine {
                 value as i64
             },
         );
-        Machine { store, engine_memory, guest, table, float, entries: HashMap::new(), interpreted: 0, dispatched: 0, storm: None }
+        Machine {
+            store,
+            engine_memory,
+            guest,
+            table,
+            float,
+            entries: HashMap::new(),
+            interpreted: 0,
+            dispatched: 0,
+            storm: None,
+        }
     }
 
     /// Makes a module's functions callable.

@@ -1,0 +1,138 @@
+//! C functions, compiled for riscv64 and translated, give what the interpreter and the host's compiler give.
+
+mod machine;
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use machine::elf::{self, Program};
+use machine::{Machine, STOP, engine};
+use shallop_riscv64::State;
+use shallop_test_support::oracle;
+use shallop_translate::{Options, Region, Translated, Variant, translate};
+
+/// Each program, and its size: for single steps, and to measure.
+const PROGRAMS: [(&str, u64, u64); 8] = [
+    ("run_fib", 15, 32),
+    ("run_sha256", 10, 20_000),
+    ("run_sort", 1, 20),
+    ("run_hash", 3000, 4_000_000),
+    ("run_nbody", 100, 400_000),
+    ("run_switch", 1000, 3_000_000),
+    ("run_goto", 1000, 3_000_000),
+    ("run_pointers", 1000, 10_000_000),
+];
+
+fn source() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs/kernels.c")
+}
+
+fn compile(folder: &Path) -> Program {
+    let output = folder.join("kernels");
+    let done = Command::new("riscv64-linux-gnu-gcc")
+        .args([
+            "-O2",
+            "-march=rv64gc",
+            "-static",
+            "-nostdlib",
+            "-ffreestanding",
+            "-fno-math-errno",
+            "-Wl,-erun_fib",
+            "-Wl,--no-relax",
+        ])
+        .args(["-Wl,-Ttext-segment=0x100000", "-fno-tree-loop-distribute-patterns", "-ffp-contract=off", "-o"])
+        .arg(&output)
+        .arg(source())
+        .status();
+    assert!(done.unwrap().success());
+    elf::read(&std::fs::read(output).unwrap())
+}
+
+fn translated(program: &Program, variant: Variant) -> Translated {
+    let segment = program.segments.iter().find(|segment| segment.executable).unwrap();
+    let region = Region { code: &segment.bytes, start: segment.address };
+    let starts: Vec<u32> = program.functions.iter().map(|function| function.address).collect();
+    let translated = translate(&region, &starts, &Options { variant, ..Options::default() });
+    assert_eq!(translated.skipped, []);
+    translated
+}
+
+fn load(machine: &mut Machine, program: &Program) {
+    machine.guest()[..0x40_0000].fill(0);
+    for segment in &program.segments {
+        machine.guest()[segment.address as usize..][..segment.bytes.len()].copy_from_slice(&segment.bytes);
+    }
+}
+
+/// Runs a function, with one argument; gives all registers after it.
+fn call(machine: &mut Machine, program: &Program, name: &str, size: u64) -> State {
+    load(machine, program);
+    let pc = program.functions.iter().find(|function| function.name == name).unwrap().address;
+    let mut state = State { pc: u64::from(pc), ..State::default() };
+    (state.x[1], state.x[2], state.x[10]) = (STOP, 0x3f_0000, size);
+    machine.set_state(&state);
+    machine.run(u64::MAX).unwrap()
+}
+
+/// Value and nanoseconds of each program on the host.
+fn native(folder: &Path) -> Option<Vec<(u64, f64)>> {
+    let output = folder.join("native");
+    let mut compiler = Command::new("cc");
+    compiler.args(["-O2", "-DNATIVE", "-fno-math-errno", "-ffp-contract=off", "-o"]).arg(&output).arg(source());
+    compiler.status().ok().filter(|status| status.success())?;
+    let sizes = PROGRAMS.iter().map(|(_, _, size)| size.to_string());
+    let text = Command::new(&output).args(sizes).output().ok()?.stdout;
+    let text = String::from_utf8(text).ok()?;
+    let line = |line: &str| {
+        let (value, time) = line.split_once(' ')?;
+        Some((value.parse::<i64>().ok()? as u64, time.parse().ok()?))
+    };
+    text.lines().map(line).collect()
+}
+
+#[test]
+fn programs_give_the_same() {
+    if !oracle::oracle("translate", &[("riscv64-linux-gnu-gcc", "gcc-riscv64-linux-gnu")]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let program = compile(folder.path());
+    let engine = engine();
+    let mut plain = Machine::new(&engine);
+    for variant in [Variant::Lazy, Variant::Precise] {
+        let mut machine = Machine::new(&engine);
+        machine.install(&translated(&program, variant), 0);
+        for (name, size, _) in PROGRAMS {
+            let mut expected = call(&mut plain, &program, name, size);
+            let found = call(&mut machine, &program, name, size);
+            expected.counter = found.counter;
+            // A store for an access that may fault leaves nothing else behind than the registers.
+            assert_eq!(found, expected, "{name}");
+        }
+    }
+}
+
+#[test]
+fn speed() {
+    if !oracle::oracle("translate", &[("riscv64-linux-gnu-gcc", "gcc-riscv64-linux-gnu"), ("cc", "gcc")]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let program = compile(folder.path());
+    let native = native(folder.path()).unwrap();
+    let mut machine = Machine::new(&engine());
+    machine.install(&translated(&program, Variant::Lazy), 0);
+    for ((name, _, size), (expected, time)) in PROGRAMS.into_iter().zip(native) {
+        let begin = Instant::now();
+        let found = call(&mut machine, &program, name, size);
+        let taken = begin.elapsed().as_nanos() as f64;
+        assert_eq!(found.x[10], expected, "{name}");
+        let (dispatched, interpreted) = (machine.dispatched, machine.interpreted);
+        println!(
+            "{name}: {:.1} ms, {:.2} times native; {dispatched} dispatches, {interpreted} interpreted",
+            taken / 1e6,
+            taken / time
+        );
+    }
+}
