@@ -39,6 +39,9 @@ enum Node {
     Symlink(Vec<u8>),
 }
 
+/// The entries of a volume by path, with their modes.
+type Files = BTreeMap<Vec<u8>, (Node, u32)>;
+
 /// The fake host. Build one, leak it (`Box::leak`) where a `&'static dyn Platform` is wanted.
 #[derive(Default)]
 pub struct Fake {
@@ -47,7 +50,7 @@ pub struct Fake {
     spaces: RefCell<BTreeMap<SpaceId, Space>>,
     tasks: RefCell<BTreeMap<HostTask, SpaceId>>,
     cpu: RefCell<Option<Box<Cpu>>>,
-    volumes: RefCell<BTreeMap<Handle, BTreeMap<Vec<u8>, (Node, u32)>>>,
+    volumes: RefCell<BTreeMap<Handle, Files>>,
     /// Monotonic nanoseconds; `event_wait` with a deadline moves it there.
     pub clock: Cell<u64>,
     /// What `stdio_read` gives.
@@ -146,7 +149,7 @@ fn private(bytes: &[u8]) -> Page {
 }
 
 /// Entries of `tree` directly below `path`, as (name, node).
-fn below<'a>(tree: &'a BTreeMap<Vec<u8>, (Node, u32)>, path: &[u8]) -> Vec<(&'a [u8], &'a Node)> {
+fn below<'a>(tree: &'a Files, path: &[u8]) -> Vec<(&'a [u8], &'a Node)> {
     let prefix = if path.is_empty() { Vec::new() } else { [path, b"/"].concat() };
     tree.iter()
         .filter_map(|(p, (node, _))| Some((p.strip_prefix(prefix.as_slice())?, node)))

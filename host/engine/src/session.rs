@@ -16,6 +16,9 @@ use shallop_store::Store;
 
 use crate::launch::Layer;
 
+/// The thread that opens the compiled kernel and engine, if the cache has them.
+type Ahead = JoinHandle<Option<(File, File)>>;
+
 /// One command's view of what is on this machine.
 #[derive(Debug)]
 pub struct Session {
@@ -23,7 +26,7 @@ pub struct Session {
     pub dirs: Dirs,
     code: CodeCache,
     /// The engine's code, on its way.
-    ahead: Mutex<Option<JoinHandle<Option<(File, File)>>>>,
+    ahead: Mutex<Option<Ahead>>,
 }
 
 impl Session {
@@ -46,7 +49,7 @@ impl Session {
         *self.ahead() = std::thread::Builder::new().name("engine".into()).spawn(open).ok();
     }
 
-    fn ahead(&self) -> MutexGuard<'_, Option<JoinHandle<Option<(File, File)>>>> {
+    fn ahead(&self) -> MutexGuard<'_, Option<Ahead>> {
         self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

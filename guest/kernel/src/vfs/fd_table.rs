@@ -110,7 +110,12 @@ impl FdTable {
 /// fork(2): the same open files, none of the record locks.
 impl Clone for FdTable {
     fn clone(&self) -> FdTable {
-        FdTable { slots: self.slots.clone(), first_free: self.first_free, locks: self.locks.clone(), lock_owner: Cell::new(0) }
+        FdTable {
+            slots: self.slots.clone(),
+            first_free: self.first_free,
+            locks: self.locks.clone(),
+            lock_owner: Cell::new(0),
+        }
     }
 }
 
