@@ -4,13 +4,15 @@
 //! not taken go on in it. Lines lie one after another in an arena of cells, each behind a header cell. A taken branch
 //! finds its target through its cell's link, a computed jump through a table hashed by address. When the arena is
 //! full everything is dropped. When a page's code changes, the cells of the page's lines become `Link`s, which look
-//! their own address up again; so every pointer to a cell stays good until the whole arena is dropped.
+//! their own address up again; so every pointer to a cell stays good until the whole arena is dropped. A line may begin
+//! with a cell that is no instruction (`translated`).
 
 use core::ptr::null;
 
 use shallop_riscv64::{Kind, Op};
 
 use crate::shared::Shared;
+use crate::translated::{entry_cell, is_count};
 
 /// Cells of the arena; few in tests, so that they fill it soon.
 const CELLS: usize = if cfg!(test) { 1 << 14 } else { 1 << 22 };
@@ -180,6 +182,17 @@ impl Line {
         let first = CELLS_OF_CODE.element(self.header + 1);
         insert(self.start, first);
         first
+    }
+}
+
+/// Has jumps to `pc` find an entry cell from now on.
+pub fn begin_with_entry(pc: u32) {
+    let Some(found) = find(pc) else { return };
+    let found = found.cast_mut();
+    // SAFETY: `find` gives cells of the arena; behind a count cell there is the instruction itself.
+    unsafe {
+        *link_of(found) = null();
+        *found = if is_count(&(*found).op) { entry_cell(pc) } else { Cell::link(pc) };
     }
 }
 

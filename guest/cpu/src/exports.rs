@@ -1,15 +1,26 @@
 //! The module's exports, and what it does when it panics.
 
+use crate::translated::{self, Entry};
+
 #[link(wasm_import_module = "shallop")]
 unsafe extern "C" {
     /// Gives the host the thread; returns when the task is run again.
     fn suspend(slot: i32);
+    /// Puts the translated functions that the process has into this task's table.
+    fn install(slot: i32);
 }
 
 /// Runs the task of `slot` for ever; each exit fills its control block and suspends it.
 #[unsafe(no_mangle)]
 pub extern "C" fn run(slot: i32) {
+    let mut installed = 0;
     loop {
+        let generation = translated::generation();
+        if generation != installed {
+            // SAFETY: no function of the table runs.
+            unsafe { install(slot) };
+            installed = generation;
+        }
         crate::run_to_exit(slot as usize);
         // SAFETY: the host may change the slot's data and drop cells meanwhile; no pointers to cells are kept.
         unsafe { suspend(slot) };
@@ -44,6 +55,37 @@ pub extern "C" fn flush(address: i64, len: i64) {
 #[unsafe(no_mangle)]
 pub extern "C" fn fixup(slot: i32) {
     crate::fixup(slot as usize);
+}
+
+/// What engine and host exchange about translated code: see `translated::Exchange`.
+#[unsafe(no_mangle)]
+pub extern "C" fn exchange() -> i32 {
+    translated::exchange() as i32
+}
+
+/// The table by which translated code finds functions: 65536 of an address and an index.
+#[unsafe(no_mangle)]
+pub extern "C" fn entries() -> i32 {
+    translated::called() as i32
+}
+
+/// Makes known that translated code can be entered at `pc`, by the function at `index` with this number.
+#[unsafe(no_mangle)]
+pub extern "C" fn register(pc: i32, index: i32, entry: i32) {
+    translated::register(Entry { pc: pc as u32, index: index as u32, entry: entry as u32 });
+}
+
+/// Forgets the entries in `len` bytes at `address`.
+#[unsafe(no_mangle)]
+pub extern "C" fn unregister(address: i64, len: i64) {
+    translated::unregister(address as u64, len as u64);
+}
+
+/// A floating-point operation for translated code: numbers of `Float` and `Precision`, a rounding mode that is none of
+/// the reserved ones, and the operands. Flags go to the task whose registers are at `state`.
+#[unsafe(no_mangle)]
+pub extern "C" fn float(state: i32, operation: i32, precision: i32, rounding: i32, a: i64, b: i64, c: i64) -> i64 {
+    crate::calculate(state as *mut u64, operation, precision, rounding as u8, [a as u64, b as u64, c as u64]) as i64
 }
 
 #[panic_handler]

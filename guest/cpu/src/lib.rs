@@ -14,7 +14,8 @@ mod slots;
 #[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests;
 mod translate;
+pub mod translated;
 
 pub use cache::flush;
-pub use run::{fixup, run_to_exit};
+pub use run::{calculate, fixup, run_to_exit};
 pub use slots::{control, registers, stack_top};

@@ -8,9 +8,11 @@ use shallop_machine::{Access, Control, Exit};
 use shallop_riscv64::execute::execute;
 use shallop_riscv64::interpreter::{Guest, Interpreter, Leave};
 use shallop_riscv64::registers::{NO_RESERVATION, word};
+use shallop_riscv64::{Kind, Op};
 
 use crate::cache::{self, Cell};
 use crate::translate::cell_at;
+use crate::translated::{self, CALL, Entry, JUMP_BACK};
 use crate::{memory, slots};
 
 /// The running task. All that the loop needs is behind `words`, so that the processor has registers enough for it.
@@ -73,11 +75,15 @@ impl Running {
     fn follow(&mut self, leave: Leave) -> bool {
         match leave {
             Leave::Jump => self.link(),
-            Leave::To => self.enter(self.word(word::PC)),
+            Leave::To => {
+                // SAFETY: the current cell is of the arena.
+                let is_call = is_linking(unsafe { (*self.cell).op.rd });
+                self.enter(self.word(word::PC), if is_call { CALL } else { 0 })
+            }
             Leave::FenceI => {
                 let next = self.next_pc();
                 cache::reset();
-                self.enter(next)
+                self.enter(next, 0)
             }
             Leave::Deferred => self.execute_deferred(),
             Leave::Exit => {
@@ -89,13 +95,13 @@ impl Running {
         }
     }
 
-    /// Makes the cell at `pc` the current one, decoding it if need be; gives whether the task stays in the engine. A
+    /// Makes the cell at `pc` the current one, decoding it if need be; `weight` is what this adds to its count. Gives whether the task stays in the engine. A
     /// trap on the way is a fetch fault at `pc`.
-    fn enter(&mut self, pc: u64) -> bool {
+    fn enter(&mut self, pc: u64, weight: u8) -> bool {
         self.set_word(word::PC, pc);
         // SAFETY: the word is in the slot's registers.
         unsafe { *self.current() = 0 };
-        let cell = if self.preempted() { Err(Exit::Yield) } else { cell_at(pc) };
+        let cell = if self.preempted() { Err(Exit::Yield) } else { cell_at(pc, weight) };
         match cell {
             Ok(cell) => {
                 self.cell = cell;
@@ -112,11 +118,60 @@ impl Running {
     fn link(&mut self) -> bool {
         let (from, generation) = (self.cell, cache::generation());
         // SAFETY: the current cell is of the arena.
-        let offset = unsafe { (*from).op.imm };
-        let stays = self.enter(self.pc().wrapping_add(offset as u64));
+        let op = unsafe { (*from).op };
+        if translated::is_tag(&op) {
+            return self.pass_tag(&op);
+        }
+        let is_call = op.kind == Kind::Jal && is_linking(op.rd);
+        let weight = if is_call { CALL } else { u8::from(op.imm < 0) * JUMP_BACK };
+        let stays = self.enter(self.pc().wrapping_add(op.imm as u64), weight);
         if stays && cache::generation() == generation {
             // SAFETY: no cell was dropped, so `from` is still of the arena.
             unsafe { *cache::link_of(from) = self.cell };
+        }
+        stays
+    }
+
+    /// Goes on at a cell that is no instruction: in translated code, or behind it after it was counted.
+    fn pass_tag(&mut self, op: &Op) -> bool {
+        if self.preempted() {
+            return self.enter(self.pc(), 0);
+        }
+        let pc = self.pc() as u32;
+        if translated::is_entry(op) {
+            if let Some(entry) = translated::entry(pc) {
+                return self.run_translated(entry);
+            }
+        } else if translated::count(pc, op.rd) {
+            // From now on the loop goes on by itself.
+            // SAFETY: the current cell is of the arena, and an instruction follows it.
+            unsafe { *cache::link_of(self.cell) = self.cell.add(1) };
+        }
+        self.skip_tag();
+        true
+    }
+
+    /// Goes from a cell that is no instruction to the instruction behind it.
+    fn skip_tag(&mut self) {
+        // SAFETY: the current cell is of the arena; a tag is never the last of its line.
+        unsafe {
+            if translated::is_tag(&(*self.cell).op) {
+                self.cell = self.cell.add(1);
+            }
+        }
+    }
+
+    /// Runs translated code until it leaves; then the interpreter goes on, by at least one instruction when nothing was
+    /// done.
+    fn run_translated(&mut self, entry: Entry) -> bool {
+        // For a fault in translated code; see `fixup`.
+        // SAFETY: the word is in the slot's registers.
+        unsafe { *self.current() = self.cell as usize };
+        // SAFETY: the host registers only what it installs in each task before that runs; the registers are the task's.
+        let pc = unsafe { translated::call(entry, self.words, self.control()) };
+        let stays = self.enter(pc, 0);
+        if stays && pc == u64::from(entry.pc) {
+            self.skip_tag();
         }
         stays
     }
@@ -135,6 +190,11 @@ impl Running {
             Err(leave) => self.follow(leave),
         }
     }
+}
+
+/// Whether a jump with this `rd` is a call: `ra` and `t0` (RISC-V unprivileged specification, return-address stack hints).
+fn is_linking(rd: u8) -> bool {
+    matches!(rd, 1 | 5)
 }
 
 impl Guest for Running {
@@ -248,7 +308,7 @@ pub fn run_to_exit(slot: usize) {
     let mut running = Running::new(slot);
     running.set_word(0, 0);
     running.set_word(word::RESERVATION_ADDRESS, NO_RESERVATION);
-    let mut stays = running.enter(running.word(word::PC));
+    let mut stays = running.enter(running.word(word::PC), 0);
     while stays {
         let leave = interpret(&mut running);
         stays = running.follow(leave);
@@ -297,4 +357,40 @@ pub fn fixup(slot: usize) {
     };
     // SAFETY: this is the slot's control block.
     unsafe { (*running.control()).fault_kind = access as u32 };
+}
+
+/// A floating-point operation of translated code; the flags go to the task with these registers.
+///
+/// `operation` and `precision` are numbers of [`Float`] and [`Precision`]; others give 0.
+pub fn calculate(words: *mut u64, operation: i32, precision: i32, rounding: u8, operands: [u64; 3]) -> u64 {
+    use shallop_machine::backend::{Backend, Float, Precision};
+    const OPERATIONS: [Float; 21] = [
+        Float::Add,
+        Float::Sub,
+        Float::Mul,
+        Float::Div,
+        Float::Sqrt,
+        Float::FusedMultiplyAdd,
+        Float::Min,
+        Float::Max,
+        Float::Equal,
+        Float::Less,
+        Float::LessEqual,
+        Float::Classify,
+        Float::ToI32,
+        Float::ToU32,
+        Float::ToI64,
+        Float::ToU64,
+        Float::FromI32,
+        Float::FromU32,
+        Float::FromI64,
+        Float::FromU64,
+        Float::Convert,
+    ];
+    const { assert!(Float::Convert as usize + 1 == OPERATIONS.len()) };
+    let Some(&operation) = OPERATIONS.get(operation as usize) else { return 0 };
+    let precision = if precision == Precision::Single as i32 { Precision::Single } else { Precision::Double };
+    let mut running = Running { words, cell: null() };
+    // The mode is none of the reserved ones, so that there is a result.
+    Interpreter(Complete(&mut running)).float(operation, precision, operands, rounding, 0).unwrap_or(0)
 }

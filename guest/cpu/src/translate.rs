@@ -7,23 +7,31 @@ use shallop_riscv64::decode::{decode, is_long};
 use shallop_riscv64::interpreter::prepared;
 
 use crate::cache::{self, Cell, Line};
-use crate::memory;
+use crate::{memory, translated};
 
-/// The cell of the instruction at `pc`, found or decoded.
+/// The cell of the instruction at `pc`, found or decoded, or the cell before it (`translated`). `weight`: what
+/// a passage adds to its count, when it is called or jumped back to.
 ///
 /// In wasm this traps when the instruction cannot be fetched.
 ///
 /// # Errors
 /// The exit, when no instruction can be at this address.
-pub fn cell_at(pc: u64) -> Result<*const Cell, Exit> {
+pub fn cell_at(pc: u64, weight: u8) -> Result<*const Cell, Exit> {
     let Ok(address) = u32::try_from(pc) else {
         return Err(Exit::Fault(Access::Fetch, pc));
     };
     match cache::find(address) {
-        Some(cell) => Ok(cell),
+        Some(cell) if weight == 0 || is_begun(cell) => Ok(cell),
+        Some(_) => decode_line(address, weight),
         None if address & 1 != 0 => Err(Exit::Misaligned(Access::Fetch, pc)),
-        None => decode_line(address),
+        None => decode_line(address, weight),
     }
+}
+
+/// Whether a line with this first cell is as it has to be for code that is called or jumped back to.
+fn is_begun(cell: *const Cell) -> bool {
+    // SAFETY: the caller found the cell in the arena.
+    !translated::looks() || translated::is_tag(unsafe { &(*cell).op })
 }
 
 fn fetch_half(address: u32) -> Result<u16, Exit> {
@@ -38,8 +46,11 @@ fn reaches(pc: u32) -> bool {
 }
 
 /// Decodes the line that begins at `start`: to the first jump, and within one page but for the first instruction.
-fn decode_line(start: u32) -> Result<*const Cell, Exit> {
+fn decode_line(start: u32, weight: u8) -> Result<*const Cell, Exit> {
     let mut line = Line::begin(start);
+    if let Some(tag) = translated::tag(start, weight) {
+        line.push(tag);
+    }
     let mut pc = start;
     loop {
         let low = fetch_half(pc)?;

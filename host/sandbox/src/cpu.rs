@@ -141,7 +141,9 @@ fn unlinked(error: wasmtime::Error) -> anyhow::Error {
 
 fn link_task(engine: &Engine, module: &Module) -> wasmtime::Result<InstancePre<TaskData>> {
     let mut linker = Linker::new(engine);
-    linker.func_wrap(INSTALL.0, INSTALL.1, |caller: Caller<'_, TaskData>, _slot: i32| install::install(caller))?;
+    linker.func_wrap_async(INSTALL.0, INSTALL.1, |caller: Caller<'_, TaskData>, (_slot,): (i32,)| {
+        Box::new(install::install(caller))
+    })?;
     linker.func_wrap_async(SUSPEND.0, SUSPEND.1, |_, (_slot,): (i32,)| Box::new(task::Suspend::default()))?;
     linker.instantiate_pre(module)
 }

@@ -22,18 +22,18 @@ pub struct TaskData {
 ///
 /// # Errors
 /// When there is no memory for one; the task cannot go on then, since its table lacks functions.
-pub fn install(mut caller: Caller<'_, TaskData>) -> wasmtime::Result<()> {
+pub async fn install(mut caller: Caller<'_, TaskData>) -> wasmtime::Result<()> {
     let installs = caller.data().installs.clone();
     while let Some(place) = installs.get(caller.data().installed) {
         caller.data_mut().installed += 1;
         if let Some(module) = place {
-            instantiate(&mut caller, &module)?;
+            instantiate(&mut caller, &module).await?;
         }
     }
     Ok(())
 }
 
-fn instantiate(caller: &mut Caller<'_, TaskData>, install: &Install) -> wasmtime::Result<()> {
+async fn instantiate(caller: &mut Caller<'_, TaskData>, install: &Install) -> wasmtime::Result<()> {
     let mut own = |name: &str| {
         caller.get_export(name).ok_or_else(|| Error::msg(format!("the processor module exports no {name}")))
     };
@@ -47,7 +47,7 @@ fn instantiate(caller: &mut Caller<'_, TaskData>, install: &Install) -> wasmtime
     let entries = constant(caller, entries)?;
     // In the order of the module's imports.
     let imports = [memory, guest, table.into(), base, bias, entries, float];
-    Instance::new(&mut *caller, &install.code.module, &imports)?;
+    Instance::new_async(&mut *caller, &install.code.module, &imports).await?;
     Ok(())
 }
 

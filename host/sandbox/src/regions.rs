@@ -209,7 +209,7 @@ mod tests {
         let code = Arc::new(Code { module, functions: vec![] });
         *lock(&regions.installs.0) = vec![Some(Install { code, bias: 0x10000, base: 1 })];
         regions.list[0].places = vec![0];
-        assert_eq!(regions.fork().list[0].places, []);
+        assert!(regions.fork().list[0].places.is_empty());
         assert_eq!(regions.cut(0x13fff, 1), [(0x10000, 0x4000)]);
         assert!(regions.installs.get(0).unwrap().is_none());
         assert!(regions.installs.get(1).is_none());
