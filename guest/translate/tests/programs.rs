@@ -114,6 +114,7 @@ fn programs_give_the_same() {
 }
 
 #[test]
+#[ignore = "a benchmark: prints times, compares none"]
 fn speed() {
     if !oracle::oracle("translate", &[("riscv64-linux-gnu-gcc", "gcc-riscv64-linux-gnu"), ("cc", "gcc")]) {
         return;

@@ -118,13 +118,12 @@ impl Args {
 /// Bytes of `64m`, `1.5g`, `4096`.
 fn parse_size(text: &str) -> Result<u64> {
     let lower = text.to_ascii_lowercase();
-    let digits = lower.trim_end_matches('b').trim_end_matches(['k', 'm', 'g']);
-    let unit = lower[digits.len()..].trim_end_matches('b');
+    let (digits, unit) = lower.split_at(lower.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(lower.len()));
     let shift = match unit {
-        "" => 0,
-        "k" => 10,
-        "m" => 20,
-        "g" => 30,
+        "" | "b" => 0,
+        "k" | "kb" => 10,
+        "m" | "mb" => 20,
+        "g" | "gb" => 30,
         _ => bail!("'{unit}' is no unit; write k, m or g"),
     };
     let number: f64 = digits.parse().context("a number is wanted")?;
@@ -142,6 +141,8 @@ mod tests {
         assert_eq!(parse_size("64m").unwrap(), 64 << 20);
         assert_eq!(parse_size("1.5GB").unwrap(), 3 << 29);
         assert!(parse_size("1k").is_err());
-        assert!(parse_size("x").is_err());
+        for wrong in ["x", "", "12q", "1e9", "inf", "nan", "-1g", "1.2.3g"] {
+            assert!(parse_size(wrong).is_err(), "{wrong}");
+        }
     }
 }
