@@ -5,7 +5,7 @@
 //! turns a worker's hot guest code into native code.
 #![forbid(unsafe_code)]
 
-mod translated;
+pub mod translated;
 pub mod translator;
 
 use std::fs::{self, File};

@@ -1,26 +1,29 @@
 //! The cache of translated guest code: for each region of code, by its digest, a folder of numbered modules.
 //!
-//! A module's file is its native code, then its functions as JSON, the JSON's length and a checksum of all before it.
+//! A module's file is its native code, its functions (`shallop_sandbox::encode_functions`), a checksum of all before it.
+//! So that a region is found without reading it, `files/` has a folder for each file that regions are in, by the file's
+//! identity on this machine, and in that a file for each region, which holds the name of the region's folder.
 
 use std::fs::{self, File};
 use std::io::{Seek, SeekFrom, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
-use shallop_supervisor::jobs::{Function, Variant};
+use shallop_sandbox::{Function, encode_functions, read_functions};
+use shallop_supervisor::jobs::Variant;
 
 use crate::{is_whole, open_trusted, program_stamp};
 
 /// Modules of one region at most.
 const MAX_MODULES: u32 = 1024;
 
-/// Bytes after the JSON: its length and the checksum.
-const TRAILER: u64 = 8;
+/// Modules of one region that a sandbox is given at its start, at most.
+const MAX_READY: usize = 64;
 
-/// Bytes of a module's JSON at most.
-const MAX_JSON: u64 = 16 << 20;
+/// The folder by which regions are found.
+const FILES: &str = "files";
 
 /// The modules of one region.
 #[derive(Debug)]
@@ -37,13 +40,27 @@ impl Folder {
     /// When it is not there and cannot be made.
     pub fn new(cache: &Path, code: &[u8], variant: Variant) -> Result<Folder> {
         let digest: String = Sha256::digest(code).iter().map(|byte| format!("{byte:02x}")).collect();
-        let variant = match variant {
-            Variant::Lazy => "lazy",
-            Variant::Precise => "precise",
-        };
-        let path = cache.join(format!("{digest}-{variant}-{}", program_stamp()?));
+        let path = cache.join(format!("{digest}-{}-{}", word(variant), program_stamp()?));
         fs::create_dir_all(&path).with_context(|| format!("creating {}", path.display()))?;
         Ok(Folder { path, next: 0 })
+    }
+
+    /// Has [`find`] find it for `len` bytes at `offset` of a file.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn note(&self, cache: &Path, file: &File, (offset, len): (u64, u32), variant: Variant) -> Result<()> {
+        let folder = folder_of_file(cache, file)?;
+        fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
+        let entry = folder.join(format!("{offset:x}-{len:x}{}", suffix(variant)?));
+        let name = self.path.file_name().context("a folder without a name")?.as_encoded_bytes();
+        if fs::read(&entry).is_ok_and(|there| there == name) {
+            return Ok(());
+        }
+        let mut fresh = tempfile::NamedTempFile::new_in(&folder).context("making a file for a region")?;
+        fresh.write_all(name).context("writing a region's folder")?;
+        fresh.persist(&entry).with_context(|| format!("renaming to {}", entry.display()))?;
+        Ok(())
     }
 
     fn file(&self, number: u32) -> PathBuf {
@@ -67,10 +84,10 @@ impl Folder {
     /// # Errors
     /// When it cannot be written, or the folder is full.
     pub fn add(&mut self, code: &[u8], functions: &[Function]) -> Result<File> {
-        let json = serde_json::to_vec(functions)?;
+        let functions = encode_functions(functions);
         let mut sum = crc32fast::Hasher::new();
         let mut file = tempfile::NamedTempFile::new_in(&self.path).context("making a file for translated code")?;
-        for part in [code, &json, &(json.len() as u32).to_le_bytes()] {
+        for part in [code, &functions] {
             sum.update(part);
             file.write_all(part).context("writing translated code")?;
         }
@@ -88,16 +105,55 @@ impl Folder {
     }
 }
 
-fn read_functions(file: &File) -> Result<Vec<Function>> {
-    let size = file.metadata()?.len();
-    let end = size.checked_sub(TRAILER).context("too short")?;
-    let mut len = [0; 4];
-    file.read_exact_at(&mut len, end)?;
-    let len = u64::from(u32::from_le_bytes(len));
-    ensure!(len <= MAX_JSON && len <= end, "no list of functions");
-    let mut json = vec![0; len as usize];
-    file.read_exact_at(&mut json, end - len)?;
-    Ok(serde_json::from_slice(&json)?)
+fn word(variant: Variant) -> &'static str {
+    match variant {
+        Variant::Lazy => "lazy",
+        Variant::Precise => "precise",
+    }
+}
+
+/// Where the names of the folders of a file's regions are.
+fn folder_of_file(cache: &Path, file: &File) -> Result<PathBuf> {
+    let meta = file.metadata().context("looking at a file of code")?;
+    let (time, nanoseconds) = (meta.mtime(), meta.mtime_nsec());
+    let name = format!("{:x}-{:x}-{:x}-{time:x}-{nanoseconds:x}", meta.dev(), meta.ino(), meta.size());
+    Ok(cache.join(FILES).join(name))
+}
+
+/// What follows the region in the name of its file.
+fn suffix(variant: Variant) -> Result<String> {
+    Ok(format!("-{}-{}", word(variant), program_stamp()?))
+}
+
+/// Translated code of a piece of a file.
+#[derive(Debug)]
+pub struct Found {
+    pub offset: u64,
+    pub len: u32,
+    pub modules: Vec<File>,
+}
+
+/// What the cache has for the regions of a file. Whatever is damaged is left out.
+pub fn find(cache: &Path, file: &File, variant: Variant) -> Vec<Found> {
+    let Ok(suffix) = suffix(variant) else { return Vec::new() };
+    let entries = folder_of_file(cache, file).and_then(|folder| Ok(fs::read_dir(folder)?));
+    let entries = entries.into_iter().flatten().flatten();
+    entries.filter_map(|entry| found(cache, &entry.path(), &suffix)).collect()
+}
+
+fn found(cache: &Path, entry: &Path, suffix: &str) -> Option<Found> {
+    let (offset, len) = entry.file_name()?.to_str()?.strip_suffix(suffix)?.split_once('-')?;
+    let folder = fs::read_to_string(entry).ok()?;
+    // A name and no path, whoever wrote it.
+    let name = Path::new(&folder).file_name().filter(|name| *name == folder.as_str())?;
+    let folder = Folder { path: cache.join(name), next: 0 };
+    let numbers = 0..MAX_MODULES;
+    let modules = numbers.map_while(|number| open_trusted(&folder.file(number)).ok()?);
+    Some(Found {
+        offset: u64::from_str_radix(offset, 16).ok()?,
+        len: u32::from_str_radix(len, 16).ok()?,
+        modules: modules.take(MAX_READY).collect(),
+    })
 }
 
 #[cfg(test)]
@@ -120,6 +176,22 @@ mod tests {
         assert_eq!(again.take().unwrap().0, functions(8));
         assert!(again.take().is_none());
         assert!(Folder::new(dir.path(), b"code", Variant::Precise).unwrap().take().is_none());
+    }
+
+    #[test]
+    fn regions_are_found_by_their_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = tempfile::tempfile_in(dir.path()).unwrap();
+        let mut folder = Folder::new(dir.path(), b"code", Variant::Lazy).unwrap();
+        folder.note(dir.path(), &file, (0x1000, 0x2000), Variant::Lazy).unwrap();
+        folder.note(dir.path(), &file, (0x1000, 0x2000), Variant::Lazy).unwrap();
+        folder.add(b"native", &functions(0)).unwrap();
+        let found = find(dir.path(), &file, Variant::Lazy);
+        assert_eq!((found.len(), found[0].offset, found[0].len, found[0].modules.len()), (1, 0x1000, 0x2000, 1));
+        assert_eq!(read_functions(&found[0].modules[0]).unwrap(), functions(0));
+        assert!(find(dir.path(), &file, Variant::Precise).is_empty());
+        file.set_len(1).unwrap();
+        assert!(find(dir.path(), &file, Variant::Lazy).is_empty());
     }
 
     #[test]

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Resource, Rlimit, setrlimit};
-use shallop_sandbox::Compiler;
-use shallop_supervisor::jobs::{self, Answer, Function, Job};
+use shallop_sandbox::{Compiler, Function};
+use shallop_supervisor::jobs::{self, Answer, Job};
 use shallop_translate::{Options, Region, Translated, translate};
 
 use crate::translated::Folder;
@@ -103,6 +103,7 @@ impl Translator {
     fn know(&mut self, job: &Job, file: &File) -> Result<()> {
         let code = read_code(file, job.offset, job.len)?;
         let mut folder = Folder::new(&self.cache, &code, job.variant)?;
+        folder.note(&self.cache, file, (job.offset, job.len), job.variant)?;
         if self.regions.len() >= MAX_REGIONS || self.kept + code.len() > MAX_KEPT {
             self.regions.clear();
             self.kept = 0;
@@ -110,7 +111,7 @@ impl Translator {
         let mut done = BTreeSet::new();
         while let Some((functions, file)) = folder.take() {
             done.extend(entries(&functions));
-            jobs::send_answer(&self.socket, &Answer { region: job.region, functions }, &file)?;
+            jobs::send_answer(&self.socket, &Answer { region: job.region }, &file)?;
         }
         self.kept += code.len();
         self.regions.insert(job.region, Known { code, folder, done });
@@ -133,7 +134,7 @@ impl Translator {
             // What cannot be compiled or kept stays interpreted.
             let made = self.compiler.compile(&wasm).and_then(|code| known.folder.add(&code, &functions));
             if let Ok(file) = made {
-                jobs::send_answer(&self.socket, &Answer { region: number, functions }, &file)?;
+                jobs::send_answer(&self.socket, &Answer { region: number }, &file)?;
             }
         }
         Ok(())

@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use shallop_compiler::translated::{self, Found};
 use shallop_host_abi::ABI_VERSION;
 use shallop_host_abi::spec::{Bind, LaunchSpec, LayerGrant, Mount};
-use shallop_supervisor::{Access, Grant, Kind, Request, Workload};
+use shallop_supervisor::jobs::Variant;
+use shallop_supervisor::{Access, Grant, Kind, Ready, Request, Workload};
 
 use crate::process::Process;
 use crate::volume::Volume;
@@ -53,7 +55,7 @@ pub struct Streams {
 impl LinuxSandbox {
     /// The worker's request; `kernel` and `cpu` are compiled modules.
     pub fn request(self, kernel: File, cpu: File, streams: Streams) -> Result<Request> {
-        let mut grants = Grants::default();
+        let mut grants = Grants { translations: self.translations.clone(), ..Grants::default() };
         let layers = self.layers.into_iter().map(|layer| grants.layer(layer)).collect();
         let upper_journal = grants.add(Access::Own, self.upper_journal.into());
         let upper_data = grants.add(Access::Own, self.upper_data.into());
@@ -87,10 +89,11 @@ impl LinuxSandbox {
                 wall_limit: self.wall_limit,
             },
             code: vec![kernel.into(), cpu.into()],
-            grants: grants.0,
+            grants: grants.list,
             stdio: streams.stdio,
             trace: streams.trace,
             translations: self.translations,
+            ready: grants.ready,
             title,
         })
     }
@@ -98,21 +101,40 @@ impl LinuxSandbox {
 
 /// The list of grants; a grant's place is its handle.
 #[derive(Debug, Default)]
-pub struct Grants(pub Vec<Grant>);
+pub struct Grants {
+    pub list: Vec<Grant>,
+    /// The folder of translated code, when it is wanted.
+    translations: Option<PathBuf>,
+    /// What it has for the code of the layers.
+    ready: Vec<Ready>,
+}
 
 impl Grants {
     /// Adds one and returns its handle.
     pub fn add(&mut self, access: Access, descriptor: OwnedFd) -> u32 {
-        self.0.push(Grant { access, descriptor });
-        self.0.len() as u32 - 1
+        self.list.push(Grant { access, descriptor });
+        self.list.len() as u32 - 1
     }
 
     fn layer(&mut self, layer: Layer) -> LayerGrant {
         LayerGrant {
             tar: self.add(Access::Immutable, layer.tar.into()),
             index: self.add(Access::Immutable, layer.index.into()),
-            aligned: layer.aligned.map(|file| self.add(Access::Immutable, file.into())),
+            aligned: layer.aligned.map(|file| self.code(file)),
         }
+    }
+
+    /// The file with a layer's programs, and what is translated of them.
+    fn code(&mut self, file: File) -> u32 {
+        let cache = self.translations.iter();
+        let found = cache.flat_map(|cache| translated::find(cache, &file, Variant::Lazy)).collect::<Vec<_>>();
+        let grant = self.add(Access::Immutable, file.into());
+        let ready = |found: Found| {
+            let modules = found.modules.into_iter().map(OwnedFd::from).collect();
+            Ready { grant, offset: found.offset, len: found.len, modules }
+        };
+        self.ready.extend(found.into_iter().map(ready));
+        grant
     }
 
     fn volume(&mut self, volume: &Volume) -> Result<Mount> {

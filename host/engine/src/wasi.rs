@@ -84,10 +84,11 @@ fn request(session: &Session, options: &Options, wasm: &[u8], argv: Vec<String>,
             wall_limit: options.wall_limit,
         },
         code: vec![code.into()],
-        grants: grants.0,
+        grants: grants.list,
         stdio: stdio(options.interactive)?,
         trace: None,
         translations: None,
+        ready: Vec::new(),
         title: argv,
     })
 }

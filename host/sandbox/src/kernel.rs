@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
+use shallop_address_space::Stability;
 use wasmtime::{Engine, Linker, Memory, Module, Store, Trap};
 
 use crate::cpu::Cpu;
 use crate::handles::Handles;
 use crate::hypercalls;
-use crate::launch::{Artifacts, Launch, Outcome};
+use crate::launch::{Artifacts, Launch, Outcome, Ready};
 use crate::limits::{self, Interrupt, Limits};
 use crate::process::Process;
 use crate::slab::Slab;
@@ -61,6 +62,16 @@ pub struct Host {
 }
 
 impl Host {
+    /// Notes what is translated already.
+    fn prepare(&mut self, ready: Vec<Ready>) {
+        let Some(translation) = &mut self.translation else { return };
+        for ready in ready {
+            if let Ok((file, Stability::Immutable)) = self.handles.mappable(ready.grant) {
+                translation.prepare(file, ready);
+            }
+        }
+    }
+
     pub fn mark_kernel(&mut self, point: u32) {
         self.timeline.mark(KERNEL_MARK.saturating_add(point));
     }
@@ -107,7 +118,7 @@ impl Console {
 ///
 /// # Errors
 /// When it cannot start. What goes wrong later is in [`Outcome::report`].
-pub fn run(artifacts: Artifacts, launch: Launch) -> Result<Outcome> {
+pub fn run(artifacts: Artifacts, mut launch: Launch) -> Result<Outcome> {
     let mut timeline = Timeline { start: Instant::now(), marks: Vec::new(), task_ran: false };
     // What it could not prepare is only slower, or already done by the caller before it gave up its rights.
     shallop_address_space::prepare();
@@ -121,7 +132,10 @@ pub fn run(artifacts: Artifacts, launch: Launch) -> Result<Outcome> {
     timeline.mark(CPU_LOADED);
     let translator = launch.translator.clone().filter(|_| cpu.can_install());
     let translation = translator.map(|translator| Translation::start(&engine, translator)).transpose()?;
-    let mut store = Store::new(&engine, host(launch, (cpu, translation), interrupt.clone(), timeline));
+    let ready = std::mem::take(&mut launch.ready);
+    let mut host = host(launch, (cpu, translation), interrupt.clone(), timeline);
+    host.prepare(ready);
+    let mut store = Store::new(&engine, host);
     store.set_epoch_deadline(1);
 
     let _ticker = limits::start(interrupt.clone(), events.clone(), limits)?;

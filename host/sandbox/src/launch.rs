@@ -39,6 +39,8 @@ pub struct Launch {
     pub events: Arc<Events>,
     /// Who translates hot code; `None`: all is interpreted.
     pub translator: Option<Arc<dyn Translator>>,
+    /// What is translated already.
+    pub ready: Vec<Ready>,
 }
 
 /// Everything that a WASI module run directly gets. Its stdio is this process's.
@@ -92,9 +94,19 @@ pub struct Function {
 #[derive(Debug)]
 pub struct Translated {
     pub region: u32,
-    pub functions: Vec<Function>,
-    /// Made by [`crate::Compiler`] of this very version.
+    /// Made by [`crate::Compiler`] of this very version, with its functions behind it ([`crate::encode_functions`]).
     pub code: File,
+}
+
+/// The translated code of a region that is known before the sandbox starts.
+#[derive(Debug)]
+pub struct Ready {
+    /// Index of the `Grant::Immutable` with the region's code.
+    pub grant: u32,
+    pub offset: u64,
+    pub len: u32,
+    /// As [`Translated::code`].
+    pub modules: Vec<File>,
 }
 
 /// Somebody who translates hot code. Called from threads of their own, which may wait.

@@ -2,7 +2,7 @@
 //!
 //! `kernel` runs `kernel.wasm` and answers its `hypercalls`; `process` and `task` are what those act on; `cpu` links the
 //! processor module; `memory` and `config` decide how wasm memories lie; `limits` ends what runs too
-//! long; `translation` and `regions` have the translated code of the sandbox and of each process.
+//! long; `translation` and `regions` have the translated code of the sandbox and of each process, `module_file` the form it comes in.
 
 mod config;
 mod cpu;
@@ -15,6 +15,7 @@ mod kernel;
 mod launch;
 mod limits;
 mod memory;
+mod module_file;
 mod process;
 mod regions;
 mod slab;
@@ -27,5 +28,6 @@ pub use config::{Compiler, compile};
 pub use events::Events;
 pub use inherited::close_inherited;
 pub use kernel::run;
-pub use launch::{Artifacts, Ask, Function, Grant, Launch, Outcome, Translated, Translator, WasiLaunch};
+pub use launch::{Artifacts, Ask, Function, Grant, Launch, Outcome, Ready, Translated, Translator, WasiLaunch};
+pub use module_file::{encode_functions, read_functions};
 pub use wasi::run_wasi;

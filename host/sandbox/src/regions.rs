@@ -56,7 +56,9 @@ impl Region {
     fn piece(&self, start: u64, end: u64) -> Option<Region> {
         let offset = self.offset.checked_add(start - self.start)?;
         let file = self.file.clone();
-        (start < end).then(|| Region { start, len: end - start, file, offset, number: None, taken: 0, places: vec![] })
+        let whole = (start, end) == (self.start, self.end());
+        let number = self.number.filter(|_| whole);
+        (start < end).then(|| Region { start, len: end - start, file, offset, number, taken: 0, places: vec![] })
     }
 }
 
@@ -80,15 +82,17 @@ impl Regions {
     /// Those of a forked process: the same mappings, nothing installed.
     pub fn fork(&self) -> Regions {
         let list = self.list.iter().filter_map(|region| region.piece(region.start, region.end())).collect();
-        Regions { list, precise: self.precise, ..Regions::default() }
+        Regions { list, precise: self.precise, fresh: true, ..Regions::default() }
     }
 
-    /// Notes a mapping. What was there before must be cut out first.
-    pub fn add(&mut self, start: u64, len: u64, file: &Arc<File>, offset: u64) {
+    /// Notes a mapping, with its number in [`Translation`] if some of it is translated. What was there before must be cut
+    /// out first.
+    pub fn add(&mut self, start: u64, len: u64, file: &Arc<File>, offset: u64, number: Option<u32>) {
         let in_reach = start.checked_add(len).is_some_and(|end| end <= 1 << 32) && len != 0;
         if in_reach && !self.precise {
             let file = file.clone();
-            self.list.push(Region { start, len, file, offset, number: None, taken: 0, places: vec![] });
+            self.list.push(Region { start, len, file, offset, number, taken: 0, places: vec![] });
+            self.fresh |= number.is_some();
         }
     }
 
@@ -182,7 +186,7 @@ mod tests {
     fn regions(ranges: &[(u64, u64)]) -> Regions {
         let file = Arc::new(tempfile::tempfile().unwrap());
         let mut regions = Regions::default();
-        ranges.iter().for_each(|&(start, len)| regions.add(start, len, &file, 0x8000));
+        ranges.iter().for_each(|&(start, len)| regions.add(start, len, &file, 0x8000, None));
         regions
     }
 
@@ -220,7 +224,7 @@ mod tests {
         let mut regions = regions(&[(0x10000, 0x4000)]);
         assert!(!regions.turn_precise());
         let file = Arc::new(tempfile::tempfile().unwrap());
-        regions.add(0x10000, 0x4000, &file, 0);
+        regions.add(0x10000, 0x4000, &file, 0, None);
         assert_eq!(ranges(&regions.fork()), []);
     }
 }

@@ -12,7 +12,8 @@ use anyhow::{Context, Result};
 use wasmtime::{Engine, Module};
 
 use crate::events::lock;
-use crate::launch::{Ask, Function, Translated, Translator};
+use crate::launch::{Ask, Function, Ready, Translated, Translator};
+use crate::module_file::read_functions;
 
 /// Jobs that wait for the translator; with more, hot code is asked for again when it has got hotter elsewhere.
 const MAX_WAITING: usize = 256;
@@ -39,6 +40,8 @@ struct Known {
     len: u32,
     asked: HashSet<u32>,
     code: Vec<Arc<Code>>,
+    /// Modules that are loaded when the region is mapped.
+    waiting: Vec<File>,
 }
 
 /// Translated code that has come, and a mark that there is some.
@@ -52,6 +55,7 @@ struct Arrivals {
 pub struct Translation {
     known: Vec<Known>,
     numbers: HashMap<Identity, u32>,
+    engine: Engine,
     jobs: SyncSender<Ask>,
     arrivals: Arc<Arrivals>,
     /// Grows whenever code has come.
@@ -68,9 +72,10 @@ impl Translation {
         let arrivals = Arc::<Arrivals>::default();
         let asker = translator.clone();
         spawn("hints", move || ask(asker.as_ref(), &waiting))?;
-        let (engine, to) = (engine.clone(), arrivals.clone());
-        spawn("translated code", move || receive(&engine, translator.as_ref(), &to))?;
-        Ok(Translation { known: Vec::new(), numbers: HashMap::new(), jobs, arrivals, edition: 0 })
+        let (loader, to) = (engine.clone(), arrivals.clone());
+        spawn("translated code", move || receive(&loader, translator.as_ref(), &to))?;
+        let engine = engine.clone();
+        Ok(Translation { known: Vec::new(), numbers: HashMap::new(), engine, jobs, arrivals, edition: 0 })
     }
 
     /// The number of a region of code; `None` when too many are known.
@@ -85,8 +90,28 @@ impl Translation {
         let number = self.known.len() as u32;
         // Held for ever, so that no other file gets its address.
         let file = file.clone();
-        self.known.push(Known { file, offset, len, asked: HashSet::new(), code: Vec::new() });
+        let asked = HashSet::new();
+        self.known.push(Known { file, offset, len, asked, code: Vec::new(), waiting: Vec::new() });
         self.numbers.insert(identity, number);
+        Some(number)
+    }
+
+    /// Notes modules for a region that may come to be mapped.
+    pub fn prepare(&mut self, file: &Arc<File>, ready: Ready) {
+        if let Some(number) = self.number(file, ready.offset, ready.len)
+            && let Some(known) = self.known.get_mut(number as usize)
+        {
+            known.waiting.extend(ready.modules);
+        }
+    }
+
+    /// The number of a region that is mapped now, when some of it is translated already.
+    pub fn prepared(&mut self, file: &Arc<File>, offset: u64, len: u64) -> Option<u32> {
+        let identity = (Arc::as_ptr(file).addr(), offset, u32::try_from(len).ok()?);
+        let number = *self.numbers.get(&identity)?;
+        let known = self.known.get_mut(number as usize)?;
+        let loaded = known.waiting.drain(..).filter_map(|file| load(&self.engine, file));
+        known.code.extend(loaded.filter(|code| fits(&code.functions, known.len)).map(Arc::new));
         Some(number)
     }
 
@@ -154,16 +179,20 @@ fn ask(translator: &dyn Translator, waiting: &Receiver<Ask>) {
 }
 
 fn receive(engine: &Engine, translator: &dyn Translator, arrivals: &Arrivals) {
-    while let Some(Translated { region, functions, code }) = translator.answer() {
-        // Code that cannot be loaded was made by another build: what it would do faster is interpreted.
-        let Ok(module) = crate::kernel::load(engine, code, "translated") else { continue };
-        if module.imports().len() != IMPORTS {
-            continue;
-        }
+    while let Some(Translated { region, code }) = translator.answer() {
+        let Some(code) = load(engine, code) else { continue };
         let mut list = lock(&arrivals.list);
-        list.push((region, Arc::new(Code { module, functions })));
+        list.push((region, Arc::new(code)));
         arrivals.some.store(true, Ordering::Relaxed);
     }
+}
+
+/// Loads a module. One that cannot be loaded was made by another build: what it would do faster is interpreted.
+fn load(engine: &Engine, file: File) -> Option<Code> {
+    let functions = read_functions(&file).ok()?;
+    let module = crate::kernel::load(engine, file, "translated").ok()?;
+    let fits = module.imports().len() == IMPORTS;
+    fits.then_some(Code { module, functions })
 }
 
 /// Imports of a translated module: two memories, a table, three globals and a function.

@@ -50,19 +50,10 @@ pub struct Job {
     pub starts: Vec<u32>,
 }
 
-/// A translated function: offsets in the region.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Function {
-    pub start: u32,
-    /// Where entry 1, 2, … are.
-    pub resume: Vec<u32>,
-}
-
-/// A module of translated functions. Its native code comes with it.
+/// A module of translated functions. Its file comes with it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
     pub region: u32,
-    pub functions: Vec<Function>,
 }
 
 /// Sends a job; blocks until the other side takes it.

@@ -44,6 +44,17 @@ pub struct Grant {
     pub descriptor: OwnedFd,
 }
 
+/// The translated code of a piece of a granted file.
+#[derive(Debug)]
+pub struct Ready {
+    /// The file's handle.
+    pub grant: u32,
+    pub offset: u64,
+    pub len: u32,
+    /// Files with modules for it.
+    pub modules: Vec<OwnedFd>,
+}
+
 /// Everything a worker is started with.
 #[derive(Debug)]
 pub struct Request {
@@ -57,6 +68,8 @@ pub struct Request {
     pub trace: Option<OwnedFd>,
     /// The folder of translated code, when hot code is to be translated.
     pub translations: Option<PathBuf>,
+    /// What of it the workload may want.
+    pub ready: Vec<Ready>,
     /// Shown by `ps` behind the worker's name.
     pub title: Vec<String>,
 }

@@ -13,10 +13,10 @@ use rustix::net::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::Request;
+use crate::{Ready, Request};
 
 /// Raised with every incompatible change of this protocol.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Descriptors in one message (Linux takes 253).
 const BATCH: usize = 128;
@@ -94,8 +94,18 @@ struct Header {
     code: usize,
     grants: Vec<Access>,
     trace: bool,
-    /// Whether a translator's socket comes last.
+    /// Whether a translator's socket comes.
     jobs: bool,
+    ready: Vec<ReadyHeader>,
+}
+
+/// What is said of a [`Ready`]; its modules come last.
+#[derive(Debug, Serialize, Deserialize)]
+struct ReadyHeader {
+    grant: u32,
+    offset: u64,
+    len: u32,
+    modules: usize,
 }
 
 /// The worker's view of a [`Request`].
@@ -108,6 +118,7 @@ pub struct Received {
     pub trace: Option<OwnedFd>,
     /// Where jobs for the translator go, when hot code is to be translated.
     pub jobs: Option<OwnedFd>,
+    pub ready: Vec<Ready>,
 }
 
 /// Sends everything over the control socket; `jobs` is the worker's end of the translator's socket.
@@ -119,14 +130,20 @@ pub fn send_request(socket: &UnixStream, request: &Request, jobs: Option<OwnedFd
         grants: request.grants.iter().map(|g| g.access).collect(),
         trace: request.trace.is_some(),
         jobs: jobs.is_some(),
+        ready: request.ready.iter().map(ready_header).collect(),
     };
     let json = serde_json::to_vec(&header)?;
     (&*socket).write_all(&(json.len() as u32).to_le_bytes())?;
     (&*socket).write_all(&json)?;
     let grants = request.grants.iter().map(|g| g.descriptor.as_fd());
     let descriptors = request.stdio.iter().chain(&request.code).map(AsFd::as_fd).chain(grants);
-    let descriptors: Vec<_> = descriptors.chain(request.trace.iter().chain(&jobs).map(AsFd::as_fd)).collect();
+    let last = request.trace.iter().chain(&jobs).chain(request.ready.iter().flat_map(|ready| &ready.modules));
+    let descriptors: Vec<_> = descriptors.chain(last.map(AsFd::as_fd)).collect();
     descriptors.chunks(BATCH).try_for_each(|batch| send_descriptors(socket, batch))
+}
+
+fn ready_header(ready: &Ready) -> ReadyHeader {
+    ReadyHeader { grant: ready.grant, offset: ready.offset, len: ready.len, modules: ready.modules.len() }
 }
 
 fn send_descriptors(socket: &UnixStream, descriptors: &[BorrowedFd<'_>]) -> Result<()> {
@@ -148,7 +165,9 @@ pub fn receive_request(socket: &UnixStream) -> Result<Received> {
     let header: Header = serde_json::from_slice(&json).context("reading the header")?;
     ensure!(header.version == VERSION, "the supervisor speaks version {}, this worker {VERSION}", header.version);
 
-    let total = 3 + header.code + header.grants.len() + usize::from(header.trace) + usize::from(header.jobs);
+    let single = 3 + usize::from(header.trace) + usize::from(header.jobs);
+    let modules: usize = header.ready.iter().map(|ready| ready.modules).sum();
+    let total = single + header.code + header.grants.len() + modules;
     let mut descriptors = Vec::with_capacity(total);
     while descriptors.len() < total {
         receive_descriptors(socket, &mut descriptors)?;
@@ -160,8 +179,12 @@ pub fn receive_request(socket: &UnixStream) -> Result<Received> {
     let granted = take(header.grants.len());
     let trace = if header.trace { take(1).pop() } else { None };
     let jobs = if header.jobs { take(1).pop() } else { None };
+    let ready = header.ready.into_iter();
+    let ready =
+        ready.map(|ReadyHeader { grant, offset, len, modules }| Ready { grant, offset, len, modules: take(modules) });
+    let ready = ready.collect();
     let grants = header.grants.into_iter().zip(granted).collect();
-    Ok(Received { workload: header.workload, code, grants, stdio, trace, jobs })
+    Ok(Received { workload: header.workload, code, grants, stdio, trace, jobs, ready })
 }
 
 fn receive_descriptors(socket: &UnixStream, into: &mut Vec<OwnedFd>) -> Result<()> {
@@ -198,12 +221,14 @@ mod tests {
             stdio: [null(), null(), null()],
             trace: None,
             translations: None,
+            ready: vec![Ready { grant: 7, offset: 8, len: 9, modules: vec![null(), null()] }],
             title: vec![],
         };
         send_request(&ours, &request, Some(null())).unwrap();
         let received = receive_request(&theirs).unwrap();
         assert_eq!((received.code.len(), received.grants.len()), (2, 300));
         assert!(received.trace.is_none() && received.jobs.is_some());
+        assert_eq!((received.ready[0].offset, received.ready[0].modules.len()), (8, 2));
     }
 
     #[test]

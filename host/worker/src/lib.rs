@@ -13,7 +13,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use shallop_sandbox::{Artifacts, Events, Grant, Launch, WasiLaunch};
+use shallop_sandbox::{Artifacts, Events, Grant, Launch, Ready, WasiLaunch};
 use shallop_supervisor::wire::{self, Access, Command, Kind, Outcome, Received, Workload};
 use translator::Translators;
 
@@ -48,7 +48,8 @@ fn run(control: &UnixStream, received: Received) -> Result<Outcome> {
     match received.workload.kind {
         Kind::Linux { .. } => {
             let translator = received.jobs.map(Translators::new);
-            run_linux(received.workload, received.code, grants, received.trace, (events, translator))
+            let translation = (translator, received.ready.into_iter().map(ready).collect());
+            run_linux(received.workload, received.code, (grants, received.trace), events, translation)
         }
         Kind::Wasi { .. } => run_wasi(received.workload, received.code, grants, events),
     }
@@ -96,12 +97,17 @@ fn grant((access, descriptor): (Access, OwnedFd)) -> Grant {
     }
 }
 
+fn ready(received: shallop_supervisor::Ready) -> Ready {
+    let shallop_supervisor::Ready { grant, offset, len, modules } = received;
+    Ready { grant, offset, len, modules: modules.into_iter().map(File::from).collect() }
+}
+
 fn run_linux(
     workload: Workload,
     code: Vec<OwnedFd>,
-    grants: Vec<Grant>,
-    trace: Option<OwnedFd>,
-    (events, translator): (Arc<Events>, Option<Translators>),
+    (grants, trace): (Vec<Grant>, Option<OwnedFd>),
+    events: Arc<Events>,
+    (translator, ready): (Option<Translators>, Vec<Ready>),
 ) -> Result<Outcome> {
     let Kind::Linux { spec } = workload.kind else { unreachable!("the caller matched on it") };
     let [kernel, cpu] = <[OwnedFd; 2]>::try_from(code).map_err(|_| anyhow::anyhow!("two modules are wanted"))?;
@@ -114,6 +120,7 @@ fn run_linux(
         trace,
         events,
         translator: translator.map(|translator| Arc::new(translator) as _),
+        ready,
     };
     shallop_sandbox::run(artifacts, launch).map(outcome)
 }

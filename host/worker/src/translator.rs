@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 
-use shallop_sandbox::{Ask, Function, Translated, Translator};
+use shallop_sandbox::{Ask, Translated, Translator};
 use shallop_supervisor::jobs::{self, Job, Variant};
 
 /// The socket to whatever process translates for this worker at the moment.
@@ -35,8 +35,6 @@ impl Translator for Translators {
     fn answer(&self) -> Option<Translated> {
         // A translator that was killed in the middle of a message ends this, and what was hot stays interpreted.
         let (answer, code) = jobs::receive_answer(&self.0).ok()??;
-        let functions =
-            answer.functions.into_iter().map(|function| Function { start: function.start, resume: function.resume });
-        Some(Translated { region: answer.region, functions: functions.collect(), code })
+        Some(Translated { region: answer.region, code })
     }
 }

@@ -69,8 +69,9 @@ fn map_file(
     }
     let is_code = prot.contains(Protection::EXEC) && !prot.writable() && stability == Stability::Immutable;
     change(host, space, (addr, len), |space| space.map_file(addr, len, prot, &file, offset, sharing, stability))?;
-    if is_code && host.translation.is_some() {
-        host.spaces.get_mut(space).ok_or(libc::EINVAL)?.regions.add(addr, len, &file, offset);
+    if is_code && let Some(translation) = &mut host.translation {
+        let number = translation.prepared(&file, offset, len);
+        host.spaces.get_mut(space).ok_or(libc::EINVAL)?.regions.add(addr, len, &file, offset, number);
     }
     Ok(0)
 }

@@ -37,6 +37,7 @@ pub fn run_kernel(body: &str, setup: Setup) -> Outcome {
         trace: None,
         events: setup.events,
         translator: None,
+        ready: Vec::new(),
     };
     run(artifacts, launch).expect("starting")
 }
