@@ -1,0 +1,34 @@
+//! `cargo xtask bench`: the figures that matter, beside native and what else is installed, as medians and ratios.
+//!
+//! `lines` has the table's lines, `contenders` what they are run by, `measure` the clock, `report` the table.
+
+mod contenders;
+mod lines;
+mod measure;
+mod report;
+
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+
+use crate::shallop::build;
+use contenders::Contenders;
+
+/// Runs of each line, after one that warms caches; `cargo xtask bench 9` takes more.
+const RUNS: usize = 5;
+
+pub fn run(arguments: &[String]) -> Result<()> {
+    let runs = arguments.first().map_or(Ok(RUNS), |n| n.parse()).context("the argument is the number of runs")?;
+    let start = Instant::now();
+    let contenders = Contenders::prepare(&build()?)?;
+    report::header();
+    for line in lines::all(&contenders)? {
+        report::line(&line, runs)?;
+    }
+    for line in contenders.other_tools() {
+        report::other(&line, runs);
+    }
+    report::code_cache(&contenders)?;
+    println!("took {:.0} s", start.elapsed().as_secs_f64());
+    Ok(())
+}
