@@ -1,5 +1,6 @@
 //! What the builder needs of the outside: images and layers, a runner of steps, somebody who watches.
 
+use std::any::Any;
 use std::io::Write;
 
 use anyhow::Result;
@@ -17,6 +18,9 @@ pub trait Images {
     /// What a step with this key gave before, if its layer is still there.
     fn cached(&self, key: &str) -> Result<Option<Cached>>;
     fn keep(&self, key: &str, result: &Cached) -> Result<()>;
+    /// Waits until no other build does the step with this key; `waits` is called once if that takes long. The step is
+    /// this build's own until the value is dropped.
+    fn turn(&self, key: &str, waits: &mut dyn FnMut()) -> Result<Box<dyn Any>>;
     /// Keeps an image; its ID.
     fn put_image(&self, config: &ImageConfig) -> Result<Digest>;
     fn tag(&self, image: &Digest, name: &str) -> Result<()>;

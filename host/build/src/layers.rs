@@ -14,6 +14,9 @@ use crate::step::copy::{self, CopyStep};
 use crate::step::{owner, run, workdir};
 use crate::tree::{self, ImageTree, Tree};
 
+/// Shown for a step that another build is at.
+const WAITING: &[u8] = b"another build is at this step; waiting for its result\n";
+
 impl Builder<'_> {
     /// Does a step that makes a layer, or takes its result from the cache.
     fn cached(
@@ -25,27 +28,36 @@ impl Builder<'_> {
         make: impl FnOnce() -> Result<Option<Digest>>,
     ) -> Result<()> {
         self.progress.begin(title);
-        let hit = if self.request.no_cache { None } else { self.images.cached(key)? };
-        let result = match hit {
-            Some(hit) => {
-                self.progress.end(End::Cached);
-                hit
-            }
-            None => {
-                let made = make().and_then(|layer| {
-                    let made = Cached { layer, created: self.images.now() };
-                    self.images.keep(key, &made).map(|()| made)
-                });
-                self.progress.end(End::of(&made));
-                made?
-            }
-        };
+        let done = self.taken_or_made(key, make);
+        self.progress.end(match &done {
+            Ok((_, how)) => how.clone(),
+            Err(error) => End::Failed(format!("{error:#}")),
+        });
+        let (result, _) = done?;
         if let Some(layer) = &result.layer {
             state.config.rootfs.diff_ids.push(*layer);
         }
         let result = Cached { created: self.epoch.clone().unwrap_or(result.created), ..result };
         config::remember(&mut state.config, history, Some(&result));
         Ok(())
+    }
+
+    /// A step's result: of the cache, of another build that does the same step right now, or its own.
+    fn taken_or_made(&self, key: &str, make: impl FnOnce() -> Result<Option<Digest>>) -> Result<(Cached, End)> {
+        let mut turn = None;
+        if !self.request.no_cache {
+            if let Some(hit) = self.images.cached(key)? {
+                return Ok((hit, End::Cached));
+            }
+            turn = Some(self.images.turn(key, &mut || self.progress.output(WAITING))?);
+            if let Some(hit) = self.images.cached(key)? {
+                return Ok((hit, End::Cached));
+            }
+        }
+        let made = Cached { layer: make()?, created: self.images.now() };
+        self.images.keep(key, &made)?;
+        drop(turn);
+        Ok((made, End::Done))
     }
 
     fn image_tree(&self, layers: &[Digest]) -> Result<ImageTree> {

@@ -1,5 +1,6 @@
 //! Builds with a store and a runner in memory.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io::Write;
@@ -19,6 +20,8 @@ struct Fake {
     tags: RefCell<Vec<String>>,
     ran: RefCell<Vec<RunStep>>,
     shown: RefCell<Vec<String>>,
+    /// What another build makes of the next step while this one waits.
+    elsewhere: RefCell<Option<Cached>>,
 }
 
 impl Images for Fake {
@@ -71,6 +74,14 @@ impl Images for Fake {
     fn keep(&self, key: &str, result: &Cached) -> Result<()> {
         self.cache.borrow_mut().insert(key.to_owned(), result.clone());
         Ok(())
+    }
+
+    fn turn(&self, key: &str, waits: &mut dyn FnMut()) -> Result<Box<dyn Any>> {
+        if let Some(result) = self.elsewhere.borrow_mut().take() {
+            waits();
+            self.keep(key, &result)?;
+        }
+        Ok(Box::new(()))
     }
 
     fn put_image(&self, config: &ImageConfig) -> Result<Digest> {
@@ -194,6 +205,18 @@ fn a_second_build_is_all_cached_and_gives_the_same_image() {
         ]
     );
     assert_eq!(first.config.rootfs.diff_ids.len(), 4);
+}
+
+#[test]
+fn a_step_that_another_build_did_meanwhile_is_not_done_again() {
+    let case = Case::new(&[]);
+    let layer = case.fake.put_layer(&mut |out| Ok(out.write_all(&[0; 1024])?)).unwrap();
+    let other = Cached { layer: Some(layer), created: "2026-01-01T00:00:00Z".into() };
+    *case.fake.elsewhere.borrow_mut() = Some(other);
+    let built = case.build("FROM base\nRUN slow\n").unwrap();
+    assert_eq!(*case.fake.shown.borrow(), ["[1/2] FROM base Done", "[2/2] RUN slow Cached"]);
+    assert_eq!(built.config.rootfs.diff_ids.last(), Some(&layer));
+    assert!(case.fake.ran.borrow().is_empty());
 }
 
 #[test]

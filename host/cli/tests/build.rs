@@ -1,10 +1,12 @@
 //! `shallop build` as a user runs it: what ends up in the image, what is cached, what is refused.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use shallop_config::Dirs;
 use shallop_store::{Image, Store};
@@ -95,6 +97,48 @@ fn a_second_build_takes_everything_from_the_cache() {
     assert_eq!(case.run("cache", &["cat", "a"]), changed);
     let fourth = case.build("cache", &["--no-cache"]).expect_code(0);
     assert_eq!(fourth.stderr.matches("CACHED").count(), 0, "{}", fourth.stderr);
+}
+
+#[test]
+fn two_builds_at_once_do_a_step_once() {
+    let Some(case) = Case::new(&[]) else { return };
+    let text =
+        format!("FROM catalog.internal/busybox\nENV N={}\nRUN echo now; sleep 1; echo $N > /n\n", std::process::id());
+    case.write("Dockerfile", &text);
+    let start = |tag: &str| {
+        let mut command = case.shallop.command(&["build", "--progress=plain", "-t", tag, "."]);
+        command.current_dir(case.path()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("start shallop");
+        let shown = BufReader::new(child.stderr.take().expect("stderr is piped")).lines().map(Result::unwrap);
+        (child, shown)
+    };
+    let (first, mut of_first) = start("shallop-test/first");
+    assert!(of_first.any(|line| line.ends_with(" now")), "the step begins");
+    // Stopped, it cannot end its step before the second one has come so far.
+    let pid = Pid::from_child(&first);
+    kill_process(pid, Signal::STOP).unwrap();
+    let (second, mut of_second) = start("shallop-test/second");
+    assert!(of_second.any(|line| line.contains("another build is at this step")), "the second waits");
+    kill_process(pid, Signal::CONT).unwrap();
+    assert!(of_first.any(|line| line.starts_with("#2 DONE")));
+    assert!(of_second.any(|line| line == "#2 CACHED"));
+    for (child, rest) in [(first, of_first), (second, of_second)] {
+        rest.for_each(drop);
+        let (status, timed_out) = shallop_test_support::command::wait(child, Duration::from_secs(60));
+        assert!(status.success() && !timed_out);
+    }
+    assert_eq!(case.image("first").id, case.image("second").id);
+}
+
+#[test]
+fn the_image_id_goes_where_it_is_asked_for() {
+    let Some(case) = Case::new(&[("Dockerfile", "FROM scratch\nLABEL a=b\n")]) else { return };
+    let done = case.shallop.run_in(case.path(), &["build", "-q", "--iidfile", "id", "-t", "shallop-test/id", "."]);
+    let id = case.image("id").id.to_string();
+    assert_eq!(done.expect_code(0).stdout, format!("{id}\n"));
+    assert_eq!(fs::read_to_string(case.path().join("id")).unwrap(), id);
+    let nowhere = case.shallop.run_in(case.path(), &["build", "--iidfile", "no/id", "."]);
+    nowhere.expect_code(1).expect_error("writing no/id: No such file or directory");
 }
 
 #[test]

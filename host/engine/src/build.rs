@@ -1,8 +1,10 @@
 //! The builder's effects: images and layers of the store, RUN steps in sandboxes.
 
+use std::any::Any;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
@@ -23,6 +25,9 @@ const STEP_MEMORY: u64 = 4 << 30;
 
 /// The host name that steps see, as BuildKit's do.
 const HOSTNAME: &str = "buildkitsandbox";
+
+/// How long a build waits for another one without a word.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A session that builds.
 #[derive(Debug)]
@@ -74,6 +79,18 @@ impl Images for Effects<'_> {
     fn keep(&self, key: &str, result: &Cached) -> Result<()> {
         let config = json!({ "created": result.created }).to_string();
         Ok(self.session.store.cache_put(key, &CacheEntry { layer: result.layer, config })?)
+    }
+
+    fn turn(&self, key: &str, waits: &mut dyn FnMut()) -> Result<Box<dyn Any>> {
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
+            if let Some(lock) = self.session.store.try_lock_step(key)? {
+                return Ok(Box::new(lock));
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        waits();
+        Ok(Box::new(self.session.store.lock_step(key)?))
     }
 
     fn put_image(&self, config: &ImageConfig) -> Result<Digest> {
