@@ -4,12 +4,13 @@ use std::fs::File;
 use std::io::{IsTerminal, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use serde_json::json;
 use shallop_oci::Platform;
-use shallop_store::{Container, ContainerState, Image, NewContainer};
+use shallop_store::{Container, ContainerState, Image, NewContainer, StoreError};
 use shallop_supervisor::{Outcome, Request, Worker};
 
 use crate::images::{self, Substitutes};
@@ -61,13 +62,15 @@ pub fn run(session: &Session, options: Options) -> Result<i32> {
     let substitutes = if options.substitute { Substitutes::Accept } else { Substitutes::Ask };
     let image = images::find(session, &options.image, platform.as_ref(), substitutes)?;
     timings.point("image found");
+    // What cannot go now goes with a later command.
+    let _ = session.store.remove_abandoned_containers();
     let container = create(session, &options, &image)?;
     timings.point("container created");
     let outcome = start(session, &options, &image, &container, &mut timings);
     let code = outcome.as_ref().map_or(125, Outcome::exit_code);
-    session.store.set_container_state(&container.id, ContainerState::Exited { code })?;
-    if options.remove {
-        session.store.remove_container(&container.id)?;
+    match options.remove {
+        true => remove(session, &container.id)?,
+        false => session.store.set_container_state(&container.id, ContainerState::Exited { code })?,
     }
     timings.point("container's end recorded");
     finish(&options, outcome?, &mut timings)
@@ -75,6 +78,19 @@ pub fn run(session: &Session, options: Options) -> Result<i32> {
 
 fn is_wasm_file(image: &str) -> bool {
     image.ends_with(".wasm") && Path::new(image).is_file()
+}
+
+/// Removes a container that ended. Another command may hold its lock for a look, or remove it first.
+fn remove(session: &Session, id: &str) -> Result<()> {
+    const PATIENCE: Duration = Duration::from_secs(1);
+    let begun = Instant::now();
+    loop {
+        match session.store.remove_container(id) {
+            Err(StoreError::NoSuchContainer { .. }) => return Ok(()),
+            Err(StoreError::Conflict(_)) if begun.elapsed() < PATIENCE => sleep(Duration::from_millis(5)),
+            done => return Ok(done?),
+        }
+    }
 }
 
 /// Tells what there is to tell, and gives the exit code.
@@ -116,6 +132,7 @@ fn create(session: &Session, options: &Options, image: &Image) -> Result<Contain
             "Tty": options.overrides.tty,
             "OpenStdin": options.interactive,
             "Memory": options.memory,
+            "AutoRemove": options.remove,
             "Binds": options.volumes.iter().map(|v| format!("{}:{}", v.source.display(), v.target)).collect::<Vec<_>>(),
         }),
     })?)

@@ -1,5 +1,6 @@
 //! Containers: a row each, and a folder with the writable layer and a lock that its supervisor holds while it runs.
 
+use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -208,6 +209,8 @@ impl Store {
                 "cannot remove container \"{id}\": container is running: stop the container before removing or force remove"
             )));
         }
+        // It may have filled the disk, and the database needs some. What fails here is told when the folder is removed.
+        let _ = File::options().write(true).open(self.container_upper(id).data).and_then(|data| data.set_len(0));
         let removed = self.database.write(|t| Ok(t.execute("DELETE FROM container WHERE id = ?", [id])?))?;
         if removed == 0 {
             return Err(StoreError::NoSuchContainer { name: id.to_owned() });

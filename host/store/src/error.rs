@@ -52,7 +52,7 @@ pub enum StoreError {
     MediaType { media_type: String },
     #[error(transparent)]
     Layer(#[from] LayerError),
-    #[error("no space left on the file system of {}; nothing was kept. `shallop system prune` may make room", path.display())]
+    #[error("no space left on the file system of {}; nothing was kept. `shallop rm` and `shallop rmi` make room", path.display())]
     NoSpace { path: PathBuf },
     #[error("the database {} is damaged: {why}", path.display())]
     Database { path: PathBuf, why: String },

@@ -94,13 +94,19 @@ impl Store {
             Some(lease) => Ok(lease),
             None => {
                 let lease = Lease::take(&self.dirs)?;
-                if !files::names(&self.dirs.ingest())?.is_empty() {
+                if self.has_leftovers()? {
                     // What cannot be cleared now is tried again by the next session.
                     let _ = self.clear_abandoned();
                 }
                 Ok(self.lease.get_or_init(|| lease))
             }
         }
+    }
+
+    /// Whether there is more than this session's own lease and the collector's lock: somebody is at work, or was killed.
+    fn has_leftovers(&self) -> Result<bool> {
+        const OWN: usize = 2;
+        Ok(files::names(&self.dirs.locks())?.len() > OWN || !files::names(&self.dirs.ingest())?.is_empty())
     }
 
     /// A place for something unfinished. It is removed when the draft is dropped, unless it was renamed.
