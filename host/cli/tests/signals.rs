@@ -1,8 +1,8 @@
 //! Signals to `shallop run` without a terminal, ends from outside, and what is left afterwards.
 
 use rustix::process::{Pid, Signal, kill_process};
+use shallop_test_support::processes::{all_end, descendants};
 use shallop_test_support::{Shallop, command};
-use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStdout};
 use std::time::{Duration, Instant};
@@ -52,37 +52,6 @@ impl Running {
         let mut rest = String::new();
         self.stdout.read_to_string(&mut rest).expect("read the rest");
         (command::code(status), rest)
-    }
-}
-
-/// The processes below `pid`, itself not among them.
-fn descendants(pid: u32) -> Vec<u32> {
-    let mut all = vec![pid];
-    let mut next = 0;
-    while let Some(parent) = all.get(next).copied() {
-        next += 1;
-        let tasks = fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten();
-        for task in tasks {
-            let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
-            all.extend(children.split_whitespace().filter_map(|child| child.parse::<u32>().ok()));
-        }
-    }
-    all.split_off(1)
-}
-
-/// Whether a process is there and is no zombie.
-fn lives(pid: u32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
-}
-
-/// Wait until none of the processes lives.
-#[track_caller]
-fn all_end(pids: &[u32]) {
-    let deadline = Instant::now() + LIMIT;
-    while pids.iter().any(|pid| lives(*pid)) {
-        assert!(Instant::now() < deadline, "left behind: {pids:?}");
-        std::thread::sleep(Duration::from_millis(10));
     }
 }
 

@@ -1,9 +1,10 @@
 //! What the end-to-end tests share: programs to compare with ([`oracle`]), running a command with a time limit
-//! ([`command`]), and the `shallop` command with a home of its own ([`shallop`]).
+//! ([`command`]), what processes it leaves ([`processes`]), and the `shallop` command with a home of its own ([`shallop`]).
 #![forbid(unsafe_code)]
 
 pub mod command;
 pub mod oracle;
+pub mod processes;
 pub mod shallop;
 
 pub use command::{Finished, run};
