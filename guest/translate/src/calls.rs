@@ -45,12 +45,15 @@ impl Body<'_> {
                 self.push_arguments();
                 self.code.values.sink().call(function).return_();
             }
-            None => {
-                let result = self.code.values.locals.take();
-                self.probe(result);
-                self.code.values.sink().local_get(result).return_();
-            }
+            None => self.tail_unknown(),
         }
+    }
+
+    /// Goes to the target, which is in no register alone, and returns what it returns.
+    pub fn tail_unknown(&mut self) {
+        let result = self.code.values.locals.take();
+        self.probe(result);
+        self.code.values.sink().local_get(result).return_();
     }
 
     /// Makes `target` the jump's, and puts all registers into the state.

@@ -1,12 +1,18 @@
 //! A function's basic blocks: what is reachable from its start inside the region.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use shallop_riscv64::Op;
 use shallop_riscv64::decode::{Kind, decode, is_long};
 
 use crate::effects::{Flow, effects};
-use crate::{Options, Refusal, Region};
+use crate::{Options, Refusal, Region, tables};
+
+/// Bytes of code behind a function's start that are taken for its own where nothing says more.
+const REACH: u32 = 1 << 16;
+/// How often targets of jumps are looked for in code that was found by the last ones.
+const ROUNDS: usize = 8;
 
 /// The decoded instructions of a function, by offset.
 type Ops = BTreeMap<u32, (Op, Flow)>;
@@ -39,6 +45,8 @@ pub enum End {
         target: Option<u32>,
     },
     Return,
+    /// A computed jump, which may lead to one of the targets.
+    Switch,
     /// The interpreter does the last op, and goes on at `site`.
     Deferred {
         site: Target,
@@ -60,6 +68,10 @@ pub struct Block {
 #[derive(Debug, Clone)]
 pub struct Blocks {
     pub blocks: Vec<Block>,
+    /// Blocks where computed jumps may lead, by offset.
+    pub targets: Vec<usize>,
+    /// Blocks that are jumped back to, by offset.
+    pub back: Vec<usize>,
 }
 
 /// The instruction at `offset`, if the region has all of it.
@@ -83,14 +95,34 @@ fn links(register: u8) -> bool {
     matches!(register, 1 | 5)
 }
 
+/// Whether a computed jump may lead on within its function.
+fn switches(jump: &Op) -> bool {
+    jump.rd == 0 && !(links(jump.rs1) && jump.imm == 0)
+}
+
 /// Finds the blocks of the function at `start`; `starts` are all functions of the region that are translated.
 ///
 /// # Errors
 /// When there is no code at `start`, or too much.
 pub fn blocks(region: &Region, start: u32, starts: &BTreeSet<u32>, options: &Options) -> Result<Blocks, Refusal> {
-    let mut finder = Finder { region, starts, options, ops: Ops::new(), leaders: BTreeSet::new(), work: vec![start] };
-    finder.leaders.insert(start);
+    let mut finder = Finder {
+        region,
+        starts,
+        options,
+        ops: Ops::new(),
+        leaders: BTreeSet::from([start]),
+        work: vec![start],
+        back: BTreeSet::new(),
+        ranges: Vec::new(),
+        targets: BTreeSet::new(),
+    };
     finder.run()?;
+    for _ in 0..ROUNDS {
+        if !finder.follow_tables(start) {
+            break;
+        }
+        finder.run()?;
+    }
     if !finder.ops.contains_key(&start) {
         return Err(Refusal::NoCode);
     }
@@ -108,6 +140,12 @@ struct Finder<'a> {
     ops: Ops,
     leaders: BTreeSet<u32>,
     work: Vec<u32>,
+    /// Where jumps lead back.
+    back: BTreeSet<u32>,
+    /// Functions that have computed jumps.
+    ranges: Vec<Range<u32>>,
+    /// Where those may lead.
+    targets: BTreeSet<u32>,
 }
 
 impl Finder<'_> {
@@ -138,6 +176,11 @@ impl Finder<'_> {
         let flow = effects(&op).flow;
         self.ops.insert(offset, (op, flow));
         let next = inside(self.region, offset, i64::from(op.len));
+        if let Flow::Branch(imm) | Flow::Jump(imm) = flow
+            && imm < 0
+        {
+            self.back.extend(inside(self.region, offset, i64::from(imm)));
+        }
         match flow {
             Flow::Next => return Ok(next),
             Flow::Branch(imm) => {
@@ -150,6 +193,7 @@ impl Finder<'_> {
             }
             Flow::Jump(_) | Flow::Computed if links(op.rd) => self.lead(next),
             Flow::Deferred => self.lead(next),
+            Flow::Computed if switches(&op) => self.note_range(offset),
             Flow::Jump(_) | Flow::Computed | Flow::Never => {}
         }
         Ok(None)
@@ -163,12 +207,40 @@ impl Finder<'_> {
         }
     }
 
+    /// Notes the function of a computed jump.
+    fn note_range(&mut self, offset: u32) {
+        if self.ranges.iter().any(|range| range.contains(&offset)) {
+            return;
+        }
+        let nearest = || {
+            let next = self.starts.range(offset + 1..).next().copied().unwrap_or(u32::MAX);
+            let first = self.starts.range(..=offset).next_back().copied().unwrap_or(offset);
+            first..next.min(offset.saturating_add(REACH))
+        };
+        self.ranges.push(self.region.image.function(offset).unwrap_or_else(nearest));
+    }
+
+    /// Leads to the targets of computed jumps. Whether there are new ones.
+    fn follow_tables(&mut self, start: u32) -> bool {
+        let before = self.targets.len();
+        let found = tables::targets(self.region, &self.ops, &self.ranges);
+        for target in found.into_iter().filter(|&target| target != start && !self.starts.contains(&target)) {
+            if let Some(target) = inside(self.region, target, 0) {
+                self.targets.insert(target);
+                self.lead(Some(target));
+            }
+        }
+        self.targets.len() != before
+    }
+
     /// Makes the blocks; `start` comes first, the others by offset.
     fn finish(&self, start: u32) -> Blocks {
         let others = self.leaders.iter().copied().filter(|&leader| leader != start);
         let order: Vec<u32> = std::iter::once(start).chain(others).collect();
-        let index = order.iter().enumerate().map(|(at, &leader)| (leader, at)).collect();
-        Blocks { blocks: order.iter().map(|&leader| self.block(leader, &index)).collect() }
+        let index: BTreeMap<u32, usize> = order.iter().enumerate().map(|(at, &leader)| (leader, at)).collect();
+        let blocks = order.iter().map(|&leader| self.block(leader, &index)).collect();
+        let those = |offsets: &BTreeSet<u32>| offsets.iter().filter_map(|offset| index.get(offset).copied()).collect();
+        Blocks { blocks, targets: those(&self.targets), back: those(&self.back) }
     }
 
     fn block(&self, start: u32, index: &BTreeMap<u32, usize>) -> Block {
@@ -225,7 +297,10 @@ impl Finder<'_> {
         if op.rd == 0 && links(op.rs1) && op.imm == 0 {
             return End::Return;
         }
-        End::Tail { target: self.far(ops) }
+        match self.far(ops) {
+            None if switches(&op) && !self.targets.is_empty() => End::Switch,
+            target => End::Tail { target },
+        }
     }
 
     /// The target of `auipc` and `jalr`, the last two ops.
@@ -240,10 +315,11 @@ impl Finder<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image::Image;
 
     fn find(words: &[u32]) -> Blocks {
         let code: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-        let region = Region { code: &code, start: 0x100 };
+        let region = Region { code: &code, start: 0x100, image: &Image::default() };
         blocks(&region, 0x100, &BTreeSet::from([0x100]), &Options::default()).unwrap()
     }
 

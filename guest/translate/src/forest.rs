@@ -153,8 +153,9 @@ impl Builder<'_> {
             return Ok(Item::Node(component[0]));
         }
         component.sort_by_key(|&node| self.rank[node]);
-        // The first in the order is one that is entered from outside.
-        let head = component.remove(0);
+        // The first in the order is one that is entered from outside; a switch gets edges from everywhere.
+        let switch = component.iter().position(|&node| Some(node) == self.graph.switch);
+        let head = component.remove(switch.unwrap_or(0));
         let id = self.forest.loops.len();
         self.forest.loops.push(Loop { parent, items: vec![Item::Node(head)] });
         self.forest.inside[head] = Some(id);

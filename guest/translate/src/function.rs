@@ -35,10 +35,15 @@ impl Shape {
         let blocks = flow::blocks(region, start, starts, options)?;
         let mut graph = Graph::new(&blocks, options)?;
         let forest = Forest::new(&graph)?;
-        for id in 0..forest.loops.len() {
-            if let Kind::Code(block) = graph.kinds[forest.head(id)] {
-                graph.add_resume(block, blocks.blocks[block].start);
-            }
+        let heads = (0..forest.loops.len()).map(|id| graph.kinds[forest.head(id)]);
+        let heads = heads.filter_map(|kind| if let Kind::Code(block) = kind { Some(block) } else { None });
+        // The interpreter finds code hot where it is jumped back to, which may be no loop's head beside a switch.
+        let mut entered: BTreeSet<usize> = heads.collect();
+        if graph.switch.is_some() {
+            entered.extend(blocks.back.iter().filter(|&block| !blocks.targets.contains(block)));
+        }
+        for block in entered {
+            graph.add_resume(block, blocks.blocks[block].start);
         }
         if graph.entries.len() - 1 > options.max_resume {
             return Err(Refusal::Resume);
@@ -65,7 +70,7 @@ enum Scope {
 /// Emits one function.
 pub struct Body<'a> {
     pub code: Code,
-    shape: &'a Shape,
+    pub shape: &'a Shape,
     /// Wasm function of each translated guest function.
     pub functions: &'a BTreeMap<u32, u32>,
     scopes: Vec<Scope>,
@@ -182,12 +187,24 @@ impl Body<'_> {
         Ok(())
     }
 
+    /// Opens an `if`, whose condition is on the stack.
+    pub fn open_if(&mut self) {
+        self.code.values.sink().if_(BlockType::Empty);
+        self.scopes.push(Scope::Other);
+    }
+
+    /// Opens a block for branches to its end.
+    pub fn open_block(&mut self) {
+        self.open(Scope::Other);
+    }
+
     fn open(&mut self, scope: Scope) {
         self.code.values.sink().block(BlockType::Empty);
         self.scopes.push(scope);
     }
 
-    fn close(&mut self) {
+    /// Ends the innermost block.
+    pub fn close(&mut self) {
         self.code.values.sink().end();
         self.scopes.pop();
     }
@@ -216,6 +233,11 @@ impl Body<'_> {
                 self.go_first(node);
             }
             Kind::Site | Kind::Resume(_) | Kind::Landing => self.go_first(node),
+            Kind::Aim(block) => {
+                self.aim(shape.blocks.blocks[block].start);
+                self.go_first(node);
+            }
+            Kind::Switch => self.switch(node),
             Kind::Code(block) => self.block(node, &shape.blocks.blocks[block], block),
         }
         self.valid[node] = self.code.valid;
@@ -254,14 +276,19 @@ impl Body<'_> {
             Kind::Code(block) => self.shape.blocks.blocks[block].start,
             _ => self.shape.blocks.blocks[0].start,
         };
-        let preempt = MemArg { offset: 0, align: 2, memory_index: ENGINE };
-        let mut sink = self.code.values.sink();
-        sink.local_get(parameter::CONTROL).i32_load(preempt);
+        self.push_preempt();
         if start {
+            let mut sink = self.code.values.sink();
             sink.local_get(parameter::DEPTH).i32_const(DEPTH).i32_gt_u().i32_or();
         }
         self.code.pc = offset;
         self.code.leave_if();
+    }
+
+    /// Whether the task is to stop, as an i32.
+    pub fn push_preempt(&mut self) {
+        let preempt = MemArg { offset: 0, align: 2, memory_index: ENGINE };
+        self.code.values.sink().local_get(parameter::CONTROL).i32_load(preempt);
     }
 
     /// Goes to the one node that follows.
@@ -320,8 +347,7 @@ impl Body<'_> {
                 if let Some(condition) = condition {
                     self.code.values.push_condition(condition);
                 }
-                self.code.values.sink().if_(BlockType::Empty);
-                self.scopes.push(Scope::Other);
+                self.open_if();
                 self.go(node, graph.resolve(taken));
                 self.close();
                 self.go(node, graph.resolve(next));
@@ -339,6 +365,7 @@ impl Body<'_> {
                     self.tail(known, (pc, op));
                 }
             }
+            End::Switch => self.go_to_switch(node),
             End::Return => {
                 self.code.finish();
                 self.code.store_dirty();

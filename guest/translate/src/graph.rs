@@ -17,8 +17,12 @@ pub enum Kind {
     Site,
     /// Enters the loop whose head is the block.
     Resume(usize),
+    /// Goes to the switch with a target of it, the block.
+    Aim(usize),
     /// A block.
     Code(usize),
+    /// Where all computed jumps go, and on to their targets.
+    Switch,
     /// Goes where a label says: to nodes inside a loop that is not entered by its head.
     Dispatch,
     /// Goes on to a `Dispatch` from `Root`.
@@ -52,6 +56,8 @@ pub struct Graph {
     pub of_block: Vec<Node>,
     /// Site of each block that ends in a call or a deferred op.
     pub site: Vec<Option<Node>>,
+    /// The one switch, when there are computed jumps.
+    pub switch: Option<Node>,
 }
 
 /// The root of every graph.
@@ -74,11 +80,13 @@ impl Graph {
             offsets: vec![blocks.blocks[0].start],
             of_block: Vec::new(),
             site: vec![None; count],
+            switch: None,
         };
         for block in 0..count {
             let node = graph.add(Kind::Code(block));
             graph.of_block.push(node);
         }
+        graph.add_switch(blocks);
         graph.next[ENTER].push(graph.of_block[0]);
         for (at, block) in blocks.blocks.iter().enumerate() {
             graph.connect(at, block, &blocks.blocks);
@@ -103,6 +111,21 @@ impl Graph {
         self.next[node].push(self.of_block[block]);
         self.entries.push(node);
         self.offsets.push(offset);
+    }
+
+    fn add_switch(&mut self, blocks: &Blocks) {
+        if !blocks.blocks.iter().any(|block| block.end == End::Switch) {
+            return;
+        }
+        let node = self.add(Kind::Switch);
+        self.switch = Some(node);
+        for &block in &blocks.targets {
+            self.next[node].push(self.of_block[block]);
+            let aim = self.add(Kind::Aim(block));
+            self.next[aim].push(node);
+            self.entries.push(aim);
+            self.offsets.push(blocks.blocks[block].start);
+        }
     }
 
     /// Where `target` leads.
@@ -131,6 +154,7 @@ impl Graph {
                     self.loose[node].push(site);
                 }
             }
+            End::Switch => self.next[node].extend(self.switch),
             End::Tail { .. } | End::Return | End::Never => {}
         }
     }

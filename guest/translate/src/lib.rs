@@ -1,8 +1,9 @@
 //! Guest riscv64 functions to WebAssembly modules, which run beside the interpreter.
 //!
 //! The meaning of each instruction comes from `shallop_riscv64::execute` over a backend that emits wasm; this crate
-//! adds what a whole function needs: its blocks (`flow`), how they nest (`structure`), where registers are
-//! in locals (`places`), and the code around them (`function`, `calls`, `module`).
+//! adds what a whole function needs: its blocks (`flow`), where its computed jumps lead (`image`, `tables`, `switch`), how
+//! its loops nest (`forest`), where registers are in locals (`places`), and the code around them (`function`, `calls`,
+//! `module`).
 #![forbid(unsafe_code)]
 
 pub mod calls;
@@ -14,10 +15,15 @@ pub mod flow;
 pub mod forest;
 pub mod function;
 pub mod graph;
+pub mod image;
 pub mod layout;
 pub mod module;
 pub mod places;
+pub mod switch;
+pub mod tables;
 pub mod value;
+
+use image::Image;
 
 /// Guest code to translate.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +32,8 @@ pub struct Region<'a> {
     pub code: &'a [u8],
     /// Offset of `code[0]` in the region's own numbering, for example the address of an ELF segment. It is even.
     pub start: u32,
+    /// What its file says of it.
+    pub image: &'a Image,
 }
 
 /// How a fault of guest memory finds the registers.
@@ -53,6 +61,21 @@ pub struct Options {
     pub max_resume: usize,
     /// Bytes of all bodies together.
     pub max_module: usize,
+}
+
+impl Options {
+    /// The bounds for code of files that containers share: the largest functions of interpreters are within them.
+    pub fn of_files() -> Options {
+        Options {
+            max_body: 4 << 20,
+            max_blocks: 8192,
+            max_instructions: 64 << 10,
+            max_locals_blocks: 1 << 20,
+            max_resume: 8192,
+            max_module: 16 << 20,
+            ..Options::default()
+        }
+    }
 }
 
 impl Default for Options {

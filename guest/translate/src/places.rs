@@ -24,7 +24,7 @@ pub struct Places {
 
 /// Whether all registers are in the state there.
 pub fn synchronous(kind: Kind) -> bool {
-    matches!(kind, Kind::Root | Kind::Enter | Kind::Site | Kind::Resume(_) | Kind::Landing)
+    matches!(kind, Kind::Root | Kind::Enter | Kind::Site | Kind::Resume(_) | Kind::Aim(_) | Kind::Landing)
 }
 
 impl Places {
@@ -68,6 +68,7 @@ fn leaves(end: End) -> bool {
     match end {
         End::Goto(target) => outside(target),
         End::Branch { taken, next } => outside(taken) || outside(next),
+        End::Switch => false,
         End::Call { .. } | End::Tail { .. } | End::Return | End::Deferred { .. } | End::Never => true,
     }
 }
@@ -125,7 +126,7 @@ impl Solver<'_> {
                 let dirty = self.dirty_in(block, self.places.dirty[node]);
                 dirty.last().copied().unwrap_or(0)
             }
-            Kind::Dispatch => self.places.dirty[node],
+            Kind::Dispatch | Kind::Switch => self.places.dirty[node],
             _ => 0,
         }
     }
@@ -166,7 +167,11 @@ impl Solver<'_> {
             return 0;
         }
         let after = self.layout.hops[node].iter().fold(0, |all, &next| all | self.places.needed[next]);
-        let Kind::Code(block) = kind else { return after };
+        let block = match kind {
+            Kind::Code(block) => block,
+            Kind::Switch => return after | self.places.dirty[node],
+            _ => return after,
+        };
         let dirty = self.dirty_in(block, self.places.dirty[node]);
         let at_end = if self.leaves[block] { dirty.last().copied().unwrap_or(0) } else { 0 };
         let mut needed = after | at_end;

@@ -83,11 +83,16 @@ impl Locals {
         self.i32(3)
     }
 
+    /// The i64 that says where a computed jump goes.
+    pub fn aim(&self) -> u32 {
+        self.i32(4)
+    }
+
     /// A temporary of type i64, until [`Locals::release`].
     pub fn take(&mut self) -> u32 {
         self.taken += 1;
         self.temporaries = self.temporaries.max(self.taken);
-        self.i32(4) + self.taken - 1
+        self.aim() + self.taken
     }
 
     /// Frees all temporaries.
@@ -97,7 +102,7 @@ impl Locals {
 
     /// All of them.
     pub fn count(&self) -> u32 {
-        self.registers + 4 + self.temporaries
+        self.registers + 5 + self.temporaries
     }
 
     /// Their declaration.
@@ -107,7 +112,7 @@ impl Locals {
             (2, ValType::I32),
             (1, ValType::F64),
             (1, ValType::F32),
-            (self.temporaries, ValType::I64),
+            (1 + self.temporaries, ValType::I64),
         ]
     }
 }

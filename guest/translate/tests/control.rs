@@ -5,6 +5,7 @@ mod machine;
 
 use machine::{Flat, Machine, Numbers, STOP, engine};
 use shallop_riscv64::{State, interpret_one};
+use shallop_translate::image::Image;
 use shallop_translate::{Options, Region, Variant, translate};
 
 const CODE: u32 = 0x10_0000;
@@ -176,7 +177,7 @@ fn compare(seed: u64, variant: Variant, storm: bool) {
     let mut numbers = Numbers(seed * 2 + 1);
     let program = program(&mut numbers);
     let code: Vec<u8> = program.words.iter().flat_map(|word| word.to_le_bytes()).collect();
-    let region = Region { code: &code, start: START };
+    let region = Region { code: &code, start: START, image: &Image::default() };
     let options = Options { variant, max_body: 1 << 20, ..Options::default() };
     let translated = translate(&region, &program.functions, &options);
     assert_eq!(translated.skipped, [], "seed {seed}");

@@ -4,6 +4,7 @@ mod machine;
 
 use machine::Numbers;
 use shallop_riscv64::decode::ROWS;
+use shallop_translate::image::Image;
 use shallop_translate::{Options, Region, Translated, Variant, translate};
 
 /// Bytes of code: noise, or instructions with random operands.
@@ -29,7 +30,7 @@ fn check(seed: u64) -> Translated {
     let mut numbers = Numbers(seed * 2 + 1);
     let code = code(&mut numbers);
     let start = [0, 0x1000, u32::MAX - 400, 0xffff_fffe][numbers.below(4) as usize];
-    let region = Region { code: &code, start };
+    let region = Region { code: &code, start, image: &Image::default() };
     let starts: Vec<u32> =
         (0..numbers.below(20)).map(|_| start.wrapping_add(numbers.below(code.len() as u64 + 16) as u32)).collect();
     let variant = if seed.is_multiple_of(2) { Variant::Lazy } else { Variant::Precise };
@@ -57,7 +58,8 @@ fn any_bytes() {
 fn bounds_hold() {
     let word = 0x0015_0513_u32; // addi a0, a0, 1
     let code: Vec<u8> = std::iter::repeat_n(word.to_le_bytes(), 20_000).flatten().collect();
-    let translated = translate(&Region { code: &code, start: 0 }, &[0, 79_000], &Options::default());
+    let translated =
+        translate(&Region { code: &code, start: 0, image: &Image::default() }, &[0, 79_000], &Options::default());
     assert_eq!(translated.functions.len(), 1);
     assert_eq!(translated.skipped.len(), 1);
     assert!(translated.wasm.len() < 16 << 10);

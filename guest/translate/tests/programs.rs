@@ -10,6 +10,7 @@ use machine::elf::{self, Program};
 use machine::{Machine, STOP, engine};
 use shallop_riscv64::State;
 use shallop_test_support::oracle;
+use shallop_translate::image::Image;
 use shallop_translate::{Options, Region, Translated, Variant, translate};
 
 /// Each program, and its size: for single steps, and to measure.
@@ -51,7 +52,10 @@ fn compile(folder: &Path) -> Program {
 
 fn translated(program: &Program, variant: Variant) -> Translated {
     let segment = program.segments.iter().find(|segment| segment.executable).unwrap();
-    let region = Region { code: &segment.bytes, start: segment.address };
+    let data = program.segments.iter().find(|segment| !segment.executable);
+    let data = data.map_or_else(Vec::new, |segment| segment.bytes.clone());
+    let image = Image::new(&segment.bytes, segment.address, data);
+    let region = Region { code: &segment.bytes, start: segment.address, image: &image };
     let starts: Vec<u32> = program.functions.iter().map(|function| function.address).collect();
     let translated = translate(&region, &starts, &Options { variant, ..Options::default() });
     assert_eq!(translated.skipped, []);

@@ -5,6 +5,7 @@ mod machine;
 use machine::{Flat, Machine, Numbers, STOP, engine};
 use shallop_riscv64::decode::{Format, ROWS, Row, decode};
 use shallop_riscv64::{State, interpret_one};
+use shallop_translate::image::Image;
 use shallop_translate::{Options, Region, Variant, translate};
 
 const CODE: u32 = 0x10_0000;
@@ -86,7 +87,7 @@ fn start(numbers: &mut Numbers) -> State {
 fn compare(seed: u64, variant: Variant) {
     let mut numbers = Numbers(seed * 2 + 1);
     let code = straight(&mut numbers, 40);
-    let region = Region { code: &code, start: 0x400 };
+    let region = Region { code: &code, start: 0x400, image: &Image::default() };
     let options = Options { variant, max_body: 1 << 20, ..Options::default() };
     let translated = translate(&region, &[0x400], &options);
     assert_eq!(translated.skipped, []);

@@ -34,12 +34,17 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// The folder below `cache` of a region with this code.
+    /// The folder below `cache` of what is translated from these bytes: a region's code, and data of its file.
     ///
     /// # Errors
     /// When it is not there and cannot be made.
-    pub fn new(cache: &Path, code: &[u8], variant: Variant) -> Result<Folder> {
-        let digest: String = Sha256::digest(code).iter().map(|byte| format!("{byte:02x}")).collect();
+    pub fn new(cache: &Path, bytes: &[&[u8]], variant: Variant) -> Result<Folder> {
+        let mut digest = Sha256::new();
+        for part in bytes {
+            digest.update((part.len() as u64).to_le_bytes());
+            digest.update(part);
+        }
+        let digest: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         let path = cache.join(format!("{digest}-{}-{}", word(variant), program_stamp()?));
         fs::create_dir_all(&path).with_context(|| format!("creating {}", path.display()))?;
         Ok(Folder { path, next: 0 })
@@ -167,22 +172,22 @@ mod tests {
     #[test]
     fn modules_come_back_in_order() {
         let dir = tempfile::tempdir().unwrap();
-        let mut folder = Folder::new(dir.path(), b"code", Variant::Lazy).unwrap();
+        let mut folder = Folder::new(dir.path(), &[b"code"], Variant::Lazy).unwrap();
         assert!(folder.take().is_none());
         folder.add(b"native", &functions(0)).unwrap();
         folder.add(b"native too", &functions(8)).unwrap();
-        let mut again = Folder::new(dir.path(), b"code", Variant::Lazy).unwrap();
+        let mut again = Folder::new(dir.path(), &[b"code"], Variant::Lazy).unwrap();
         assert_eq!(again.take().unwrap().0, functions(0));
         assert_eq!(again.take().unwrap().0, functions(8));
         assert!(again.take().is_none());
-        assert!(Folder::new(dir.path(), b"code", Variant::Precise).unwrap().take().is_none());
+        assert!(Folder::new(dir.path(), &[b"code"], Variant::Precise).unwrap().take().is_none());
     }
 
     #[test]
     fn regions_are_found_by_their_file() {
         let dir = tempfile::tempdir().unwrap();
         let file = tempfile::tempfile_in(dir.path()).unwrap();
-        let mut folder = Folder::new(dir.path(), b"code", Variant::Lazy).unwrap();
+        let mut folder = Folder::new(dir.path(), &[b"code"], Variant::Lazy).unwrap();
         folder.note(dir.path(), &file, (0x1000, 0x2000), Variant::Lazy).unwrap();
         folder.note(dir.path(), &file, (0x1000, 0x2000), Variant::Lazy).unwrap();
         folder.add(b"native", &functions(0)).unwrap();
@@ -197,7 +202,7 @@ mod tests {
     #[test]
     fn damaged_modules_are_passed_over() {
         let dir = tempfile::tempdir().unwrap();
-        let mut folder = Folder::new(dir.path(), b"code", Variant::Lazy).unwrap();
+        let mut folder = Folder::new(dir.path(), &[b"code"], Variant::Lazy).unwrap();
         folder.add(b"native", &functions(0)).unwrap();
         folder.add(b"native", &functions(8)).unwrap();
         fs::write(folder.file(0), b"short").unwrap();

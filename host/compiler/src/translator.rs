@@ -12,6 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use shallop_sandbox::{Compiler, Function};
 use shallop_supervisor::jobs::{self, Answer, Job};
+use shallop_translate::image::{Image, data_extent};
 use shallop_translate::{Options, Region, Translated, translate};
 
 use crate::translated::Folder;
@@ -25,7 +26,7 @@ const NICENESS: i32 = 5;
 
 /// Regions that are kept; with more, all are forgotten.
 const MAX_REGIONS: usize = 256;
-/// Bytes of their code.
+/// Bytes of their code and data.
 const MAX_KEPT: usize = 512 << 20;
 
 /// Jobs that are taken at once.
@@ -52,6 +53,7 @@ pub fn main(cache: &Path) -> Result<()> {
 /// What is known of a region.
 struct Known {
     code: Vec<u8>,
+    image: Image,
     folder: Folder,
     /// Offsets that a sent module has an entry for, or that cannot be translated.
     done: BTreeSet<u32>,
@@ -101,10 +103,16 @@ impl Translator {
 
     /// Reads a region's code, and sends what the cache has of it.
     fn know(&mut self, job: &Job, file: &File) -> Result<()> {
-        let code = read_code(file, job.offset, job.len)?;
-        let mut folder = Folder::new(&self.cache, &code, job.variant)?;
+        let code = read(file, job.offset, job.len as usize)?;
+        let data = match data_extent(&code) {
+            Some((offset, len)) => read(file, job.offset.saturating_add(offset), len)?,
+            None => Vec::new(),
+        };
+        let mut folder = Folder::new(&self.cache, &[&code, &data], job.variant)?;
         folder.note(&self.cache, file, (job.offset, job.len), job.variant)?;
-        if self.regions.len() >= MAX_REGIONS || self.kept + code.len() > MAX_KEPT {
+        let bytes = code.len() + data.len();
+        let image = Image::new(&code, 0, data);
+        if self.regions.len() >= MAX_REGIONS || self.kept + bytes > MAX_KEPT {
             self.regions.clear();
             self.kept = 0;
         }
@@ -113,8 +121,8 @@ impl Translator {
             done.extend(entries(&functions));
             jobs::send_answer(&self.socket, &Answer { region: job.region }, &file)?;
         }
-        self.kept += code.len();
-        self.regions.insert(job.region, Known { code, folder, done });
+        self.kept += bytes;
+        self.regions.insert(job.region, Known { code, image, folder, done });
         Ok(())
     }
 
@@ -123,8 +131,8 @@ impl Translator {
         let fresh: Vec<u32> = starts.difference(&known.done).copied().collect();
         known.done.extend(&fresh);
         for starts in fresh.chunks(MAX_FUNCTIONS) {
-            let region = Region { code: &known.code, start: 0 };
-            let Translated { wasm, functions, .. } = translate(&region, starts, &Options::default());
+            let region = Region { code: &known.code, start: 0, image: &known.image };
+            let Translated { wasm, functions, .. } = translate(&region, starts, &Options::of_files());
             if functions.is_empty() {
                 continue;
             }
@@ -146,9 +154,9 @@ fn entries(functions: &[Function]) -> impl Iterator<Item = u32> + '_ {
     functions.iter().flat_map(|function| std::iter::once(function.start).chain(function.resume.iter().copied()))
 }
 
-/// A region's code; zeroes past the end of its file.
-fn read_code(file: &File, offset: u64, len: u32) -> Result<Vec<u8>> {
-    let mut code = vec![0; len as usize];
+/// A part of a file; zeroes past its end.
+fn read(file: &File, offset: u64, len: usize) -> Result<Vec<u8>> {
+    let mut code = vec![0; len];
     let mut done = 0;
     while done < code.len() {
         match file.read_at(&mut code[done..], offset.saturating_add(done as u64)) {

@@ -1,0 +1,234 @@
+//! What a region's ELF file says of its code: [`Image`], which knows functions and addresses that lie in data.
+//!
+//! A region often is the first segment of a file, with its headers. Nothing in them is believed: whatever does not fit
+//! is passed over, and what is found only hints at where code may jump.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// Program headers that are looked at.
+const MAX_HEADERS: usize = 64;
+/// Functions of the table of unwind information.
+const MAX_FUNCTIONS: usize = 1 << 19;
+/// Relocations, and entries of the dynamic section.
+const MAX_RELOCATIONS: usize = 1 << 21;
+const MAX_DYNAMIC: usize = 256;
+/// Bytes of data.
+const MAX_DATA: u64 = 64 << 20;
+
+/// Types of program headers (ELF-64 object file format, version 1.5; Linux Standard Base for the third).
+const LOAD: u32 = 1;
+const DYNAMIC: u32 = 2;
+const UNWIND: u32 = 0x6474_e550;
+/// The segment may be written.
+const WRITABLE: u32 = 2;
+/// Tags of the dynamic section: address, size of the table of relocations.
+const RELA: u64 = 7;
+const RELA_SIZE: u64 = 8;
+/// The relocation that is the load address and a constant (RISC-V ELF psABI).
+const RELATIVE: u32 = 3;
+
+/// What is known of a region besides its code.
+#[derive(Debug, Clone, Default)]
+pub struct Image {
+    /// Address that the file has for offset 0.
+    bias: u64,
+    data: Vec<u8>,
+    /// Address of `data[0]`.
+    data_start: u64,
+    /// Constants that relocations put at addresses.
+    relocated: BTreeMap<u64, u64>,
+    /// Functions' offsets, in order; they do not overlap.
+    functions: Vec<(u32, u32)>,
+    /// Offsets inside of functions whose addresses are in data, in order.
+    inner: Vec<u32>,
+}
+
+/// A segment, or what else a program header tells of.
+#[derive(Debug, Clone, Copy)]
+struct Header {
+    kind: u32,
+    flags: u32,
+    offset: u64,
+    address: u64,
+    size: u64,
+}
+
+fn bytes<const N: usize>(from: &[u8], at: u64) -> Option<[u8; N]> {
+    let at = usize::try_from(at).ok()?;
+    from.get(at..at.checked_add(N)?)?.try_into().ok()
+}
+
+fn half(from: &[u8], at: u64) -> Option<u16> {
+    bytes(from, at).map(u16::from_le_bytes)
+}
+
+fn word(from: &[u8], at: u64) -> Option<u32> {
+    bytes(from, at).map(u32::from_le_bytes)
+}
+
+fn double(from: &[u8], at: u64) -> Option<u64> {
+    bytes(from, at).map(u64::from_le_bytes)
+}
+
+/// The program headers of an ELF file that begins with `code`.
+fn headers(code: &[u8]) -> Vec<Header> {
+    let is_elf = code.starts_with(b"\x7fELF\x02\x01");
+    let place = || Some((double(code, 32)?, half(code, 54)?, half(code, 56)?));
+    let Some((start, 56, count)) = place().filter(|_| is_elf) else { return Vec::new() };
+    let header = |index: usize| {
+        let at = start.checked_add(index as u64 * 56)?;
+        Some(Header {
+            kind: word(code, at)?,
+            flags: word(code, at + 4)?,
+            offset: double(code, at + 8)?,
+            address: double(code, at + 16)?,
+            size: double(code, at + 32)?,
+        })
+    };
+    (0..usize::from(count).min(MAX_HEADERS)).map_while(header).collect()
+}
+
+/// The segment that begins with the file, and the first one that may be written.
+fn segments(headers: &[Header]) -> Option<(Header, Option<Header>)> {
+    let mut loaded = headers.iter().filter(|header| header.kind == LOAD);
+    let first = *loaded.next().filter(|header| header.offset == 0)?;
+    Some((first, loaded.find(|header| header.flags & WRITABLE != 0).copied()))
+}
+
+/// Where the file that begins with `code` has its data: offset and length.
+pub fn data_extent(code: &[u8]) -> Option<(u64, usize)> {
+    let (_, data) = segments(&headers(code))?;
+    data.filter(|data| data.size <= MAX_DATA).map(|data| (data.offset, data.size as usize))
+}
+
+impl Image {
+    /// What the file says whose first bytes are `code` and which has `data` where [`data_extent`] says. Offsets in it
+    /// begin with `start`.
+    pub fn new(code: &[u8], start: u32, data: Vec<u8>) -> Image {
+        let headers = headers(code);
+        let Some((first, second)) = segments(&headers) else { return Image::default() };
+        let data_start = second.map_or(0, |second| second.address);
+        let bias = first.address.wrapping_sub(u64::from(start));
+        let mut image = Image { bias, data, data_start, ..Image::default() };
+        let find = |kind| headers.iter().find(|header| header.kind == kind);
+        if let Some(unwind) = find(UNWIND) {
+            image.functions = functions(code, first.address, unwind.address, start).unwrap_or_default();
+        }
+        if let Some(dynamic) = find(DYNAMIC) {
+            image.relocated = image.relocations(code, first.address, dynamic.address).unwrap_or_default();
+        }
+        image.inner = image.find_inner(code);
+        image
+    }
+
+    /// The address that the file has for the code at `offset`.
+    pub fn address(&self, offset: u32) -> u64 {
+        self.bias.wrapping_add(u64::from(offset))
+    }
+
+    /// The offset of the code at an address of the file.
+    pub fn offset(&self, address: u64) -> Option<u32> {
+        u32::try_from(address.wrapping_sub(self.bias)).ok()
+    }
+
+    /// The function that `offset` is in.
+    pub fn function(&self, offset: u32) -> Option<Range<u32>> {
+        let after = self.functions.partition_point(|&(start, _)| start <= offset);
+        let &(start, end) = self.functions.get(after.checked_sub(1)?)?;
+        (offset < end).then_some(start..end)
+    }
+
+    /// The offsets in a range whose addresses are in data, but for functions' starts.
+    pub fn inner(&self, range: &Range<u32>) -> &[u32] {
+        let at = |offset: u32| self.inner.partition_point(|&inner| inner < offset);
+        self.inner.get(at(range.start)..at(range.end)).unwrap_or(&[])
+    }
+
+    /// The 32 bits of data at an address.
+    pub fn word(&self, address: u64) -> Option<u32> {
+        word(&self.data, address.checked_sub(self.data_start)?)
+    }
+
+    /// The 64 bits of data at an address, or what is put there.
+    pub fn double(&self, address: u64) -> Option<u64> {
+        let there = || double(&self.data, address.checked_sub(self.data_start)?);
+        self.relocated.get(&address).copied().or_else(there)
+    }
+
+    fn relocations(&self, code: &[u8], base: u64, dynamic: u64) -> Option<BTreeMap<u64, u64>> {
+        let (mut table, mut size) = (None, None);
+        for index in 0..MAX_DYNAMIC as u64 {
+            let at = dynamic.checked_sub(self.data_start)?.checked_add(index * 16)?;
+            let Some((tag, value)) = double(&self.data, at).zip(double(&self.data, at + 8)) else { break };
+            match tag {
+                0 => break,
+                RELA => table = Some(value),
+                RELA_SIZE => size = Some(value),
+                _ => {}
+            }
+        }
+        let (table, count) = (table?.checked_sub(base)?, (size? / 24).min(MAX_RELOCATIONS as u64));
+        let entry = |index: u64| {
+            let at = table.checked_add(index * 24)?;
+            let kind = double(code, at + 8)? as u32;
+            Some((kind, double(code, at)?, double(code, at + 16)?))
+        };
+        let entries = (0..count).map_while(entry).filter(|&(kind, ..)| kind == RELATIVE);
+        Some(entries.map(|(_, at, value)| (at, value)).collect())
+    }
+
+    /// Addresses of code in aligned data and relocations.
+    fn find_inner(&self, code: &[u8]) -> Vec<u32> {
+        let words = |part: &[u8]| -> Vec<u64> {
+            let (words, _) = part.as_chunks::<8>();
+            words.iter().map(|word| u64::from_le_bytes(*word)).filter(|word| self.is_inner(*word)).collect()
+        };
+        let ahead = (self.data_start.wrapping_neg() % 8) as usize;
+        let mut found = words(code);
+        found.extend(words(self.data.get(ahead..).unwrap_or(&[])));
+        found.extend(self.relocated.values().filter(|value| self.is_inner(**value)));
+        let mut found: Vec<u32> = found.into_iter().filter_map(|address| self.offset(address)).collect();
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    fn is_inner(&self, address: u64) -> bool {
+        let Some(offset) = self.offset(address) else { return false };
+        offset & 1 == 0 && self.function(offset).is_some_and(|function| function.start != offset)
+    }
+}
+
+/// The functions of the sorted table at `header` (Linux Standard Base, `.eh_frame_hdr`), as compilers write it: offsets
+/// of 32 bits from the table, to functions and their entries in `.eh_frame`.
+fn functions(code: &[u8], base: u64, header: u64, start: u32) -> Option<Vec<(u32, u32)>> {
+    let header = header.checked_sub(base)?;
+    // Version 1; pointer relative to itself, count as it is, table relative to the header; each of 32 bits.
+    if word(code, header)? != 0x3b03_1b01 {
+        return None;
+    }
+    let count = (word(code, header + 8)? as usize).min(MAX_FUNCTIONS);
+    let relative = |at: u64, from: u64| from.checked_add_signed(i64::from(word(code, at)? as i32));
+    let entry = |index: usize| {
+        let at = header + 12 + index as u64 * 8;
+        let (first, unwind) = (relative(at, header)?, relative(at + 4, header)?);
+        // Length, CIE, start relative to itself, size: if that is not the form, the start is another.
+        let begin = unwind.checked_add(8)?;
+        let size = word(code, begin + 4).filter(|_| relative(begin, begin) == Some(first))?;
+        let end = first.checked_add(u64::from(size)).filter(|&end| end <= code.len() as u64 && size != 0)?;
+        let offset = |at: u64| start.checked_add(u32::try_from(at).ok()?);
+        Some((offset(first)?, offset(end)?))
+    };
+    let mut found: Vec<(u32, u32)> = (0..count).filter_map(entry).collect();
+    found.sort_unstable();
+    let mut end = 0;
+    found.retain(|function| {
+        let apart = function.0 >= end;
+        if apart {
+            end = function.1;
+        }
+        apart
+    });
+    Some(found)
+}

@@ -1,0 +1,167 @@
+//! Computed jumps inside a function: one switch, which finds the target by a hash of its offset and then compares.
+
+use shallop_machine::backend::Binary;
+
+use crate::flow::Block;
+use crate::function::Body;
+use crate::graph::{Next, Node};
+use crate::value::{Value, Word};
+
+/// Binary logarithm of the places of a hash at most.
+const MAX_BITS: u32 = 13;
+/// Multipliers that are tried.
+const TRIES: u32 = 64;
+
+/// A hash of targets: each has a place, which few share.
+#[derive(Debug, Clone)]
+pub struct Hash {
+    multiplier: u32,
+    /// Bits of the number of places.
+    bits: u32,
+    /// What is at each place, by number.
+    pub places: Vec<Vec<usize>>,
+}
+
+impl Hash {
+    /// The best that some multipliers give for these numbers, which are different.
+    pub fn new(keys: &[u32]) -> Hash {
+        let wanted = (keys.len().max(1) as u32).saturating_mul(2).next_power_of_two();
+        let bits = wanted.ilog2().clamp(1, MAX_BITS);
+        let cost = |hash: &Hash| hash.places.iter().map(|place| place.len() * place.len()).sum::<usize>();
+        let multipliers = (1..=TRIES).map(|k| k.wrapping_mul(0x9e37_79b9) | 1);
+        let best = multipliers.map(|multiplier| Hash::with(keys, multiplier, bits)).min_by_key(cost);
+        best.unwrap_or_else(|| Hash::with(keys, 1, bits))
+    }
+
+    fn with(keys: &[u32], multiplier: u32, bits: u32) -> Hash {
+        let mut hash = Hash { multiplier, bits, places: vec![Vec::new(); 1 << bits] };
+        for (number, &key) in keys.iter().enumerate() {
+            let place = hash.place(key);
+            hash.places[place].push(number);
+        }
+        hash
+    }
+
+    /// The place of a key.
+    fn place(&self, key: u32) -> usize {
+        (key.wrapping_mul(self.multiplier) >> (32 - self.bits)) as usize
+    }
+}
+
+impl Body<'_> {
+    /// Aims the switch at the code at this offset.
+    pub fn aim(&mut self, offset: u32) {
+        let pc = self.code.values.make(Value::Pc(offset));
+        self.aim_at(pc);
+    }
+
+    fn aim_at(&mut self, target: Word) {
+        let aim = self.code.values.locals.aim();
+        self.code.values.push(target);
+        self.code.values.sink().local_set(aim);
+    }
+
+    /// Goes to the switch with the target of the jump, which has been executed.
+    pub fn go_to_switch(&mut self, node: Node) {
+        self.code.finish();
+        if let Some(target) = self.code.target.take() {
+            self.aim_at(target);
+        }
+        if let Some(switch) = self.shape.layout.graph.switch {
+            self.go(node, Next::Node(switch));
+        }
+    }
+
+    /// Goes where the switch is aimed at.
+    pub fn switch(&mut self, node: Node) {
+        let blocks = &self.shape.blocks;
+        let targets: Vec<&Block> = blocks.targets.iter().map(|&block| &blocks.blocks[block]).collect();
+        let least = targets.first().map_or(0, |block| block.start);
+        let keys: Vec<u32> = targets.iter().map(|block| block.start - least).collect();
+        let hash = Hash::new(&keys);
+        if self.shape.places.checks[node] {
+            self.check_switch();
+        }
+        let distance = self.distance(least);
+        let used: Vec<&[usize]> = hash.places.iter().map(Vec::as_slice).filter(|place| !place.is_empty()).collect();
+        // Around all, where no target is; then one for each used place, the first of them innermost.
+        (0..=used.len()).for_each(|_| self.open_block());
+        self.jump_by(&hash, distance);
+        for (at, place) in used.iter().enumerate() {
+            self.close();
+            for &number in *place {
+                self.code.values.push(distance);
+                self.code.values.sink().i64_const(i64::from(keys[number])).i64_eq();
+                self.open_if();
+                self.go(node, Next::Node(self.shape.layout.graph.of_block[blocks.targets[number]]));
+                self.close();
+            }
+            self.code.values.sink().br((used.len() - 1 - at) as u32);
+        }
+        self.close();
+        self.code.store_dirty();
+        self.code.target = Some(self.aimed());
+        self.tail_unknown();
+    }
+
+    fn aimed(&mut self) -> Word {
+        let aim = self.code.values.locals.aim();
+        self.code.values.make(Value::Local(aim))
+    }
+
+    /// Leaves with the aim as pc when the task is to stop.
+    fn check_switch(&mut self) {
+        self.push_preempt();
+        self.open_if();
+        self.code.store_dirty();
+        let aim = self.code.values.locals.aim();
+        self.code.values.sink().local_get(aim).return_();
+        self.close();
+    }
+
+    /// How far the aim is behind the code at this offset.
+    fn distance(&mut self, from: u32) -> Word {
+        let (aim, from) = (self.aimed(), self.code.values.make(Value::Pc(from)));
+        let distance = self.code.values.combine(Binary::Sub, aim, from);
+        self.code.values.settle(distance)
+    }
+
+    /// Branches by the place that the distance has: to the innermost block for the first that is used, and so on.
+    fn jump_by(&mut self, hash: &Hash, distance: Word) {
+        self.code.values.push_low(distance);
+        let mut sink = self.code.values.sink();
+        sink.i32_const(hash.multiplier as i32).i32_mul().i32_const(32 - hash.bits as i32).i32_shr_u();
+        let none = hash.places.iter().filter(|place| !place.is_empty()).count() as u32;
+        let mut next = 0;
+        let depths = hash.places.iter().map(|place| if place.is_empty() { none } else { (next, next += 1).0 });
+        let depths: Vec<u32> = depths.collect();
+        sink.br_table(depths, none);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_has_its_place() {
+        for count in [1, 2, 3, 9, 231, 5000] {
+            let keys: Vec<u32> = (0..count).map(|k| k * k * 6 + k * 2).collect();
+            let hash = Hash::new(&keys);
+            assert!(hash.places.len() <= 1 << MAX_BITS);
+            assert_eq!(hash.places.iter().map(Vec::len).sum::<usize>(), keys.len());
+            for (number, &key) in keys.iter().enumerate() {
+                assert!(hash.places[hash.place(key)].contains(&number));
+            }
+        }
+    }
+
+    #[test]
+    fn few_keys_share_a_place() {
+        let keys: Vec<u32> = (0..231).map(|k: u32| k * 150 + (k * 7919 % 90) * 2).collect();
+        let hash = Hash::new(&keys);
+        let alone = hash.places.iter().filter(|place| place.len() == 1).count();
+        assert!(alone > 130, "{alone}");
+        assert!(hash.places.iter().all(|place| place.len() <= 5));
+    }
+}
