@@ -160,7 +160,8 @@ impl Image {
         let (mut table, mut size) = (None, None);
         for index in 0..MAX_DYNAMIC as u64 {
             let at = dynamic.checked_sub(self.data_start)?.checked_add(index * 16)?;
-            let Some((tag, value)) = double(&self.data, at).zip(double(&self.data, at + 8)) else { break };
+            let pair = || Some((double(&self.data, at)?, double(&self.data, at + 8)?));
+            let Some((tag, value)) = pair() else { break };
             match tag {
                 0 => break,
                 RELA => table = Some(value),
@@ -171,11 +172,10 @@ impl Image {
         let (table, count) = (table?.checked_sub(base)?, (size? / 24).min(MAX_RELOCATIONS as u64));
         let entry = |index: u64| {
             let at = table.checked_add(index * 24)?;
-            let kind = double(code, at + 8)? as u32;
-            Some((kind, double(code, at)?, double(code, at + 16)?))
+            Some((double(code, at)?, double(code, at + 8)? as u32, double(code, at + 16)?))
         };
-        let entries = (0..count).map_while(entry).filter(|&(kind, ..)| kind == RELATIVE);
-        Some(entries.map(|(_, at, value)| (at, value)).collect())
+        let entries = (0..count).map_while(entry).filter(|&(_, kind, _)| kind == RELATIVE);
+        Some(entries.map(|(at, _, value)| (at, value)).collect())
     }
 
     /// Addresses of code in aligned data and relocations.
@@ -231,4 +231,111 @@ fn functions(code: &[u8], base: u64, header: u64, start: u32) -> Option<Vec<(u32
         apart
     });
     Some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BASE: u64 = 0x10000;
+    const DATA: u64 = 0x12000;
+
+    fn put(file: &mut [u8], at: usize, bytes: &[u8]) {
+        file[at..at + bytes.len()].copy_from_slice(bytes);
+    }
+
+    fn put_words(file: &mut [u8], at: usize, words: &[u32]) {
+        words.iter().enumerate().for_each(|(k, word)| put(file, at + 4 * k, &word.to_le_bytes()));
+    }
+
+    fn header(file: &mut [u8], index: usize, (kind, flags): (u32, u32), (offset, address, size): (u64, u64, u64)) {
+        let at = 64 + index * 56;
+        put_words(file, at, &[kind, flags]);
+        for (place, value) in [(8, offset), (16, address), (32, size)] {
+            put(file, at + place, &value.to_le_bytes());
+        }
+    }
+
+    /// Two functions, at 0x200 (0x40 bytes) and 0x240 (0x20); the address of code in the second is in the code at 0x300.
+    /// A relocation in a table at 0x340 puts that of code in the first into the data.
+    fn file() -> (Vec<u8>, Vec<u8>) {
+        let (mut code, mut data) = (vec![0; 0x600], vec![0; 0x60]);
+        put(&mut code, 0, b"\x7fELF\x02\x01");
+        put(&mut code, 32, &64_u64.to_le_bytes());
+        put(&mut code, 54, &[56, 0, 4, 0]);
+        header(&mut code, 0, (LOAD, 5), (0, BASE, 0x600));
+        header(&mut code, 1, (LOAD, 6), (0x1000, DATA, 0x60));
+        header(&mut code, 2, (UNWIND, 4), (0x400, BASE + 0x400, 0x20));
+        header(&mut code, 3, (DYNAMIC, 6), (0x1000, DATA, 0x30));
+        put_words(&mut code, 0x400, &[0x3b03_1b01, 0, 2]);
+        let from_table = |offset: u32| offset.wrapping_sub(0x400);
+        put_words(&mut code, 0x40c, &[from_table(0x200), from_table(0x480), from_table(0x240), from_table(0x4a0)]);
+        put_words(&mut code, 0x480, &[16, 0, 0x200_u32.wrapping_sub(0x488), 0x40]);
+        put_words(&mut code, 0x4a0, &[16, 0, 0x240_u32.wrapping_sub(0x4a8), 0x20]);
+        put(&mut code, 0x300, &(BASE + 0x250).to_le_bytes());
+        for (k, value) in [DATA + 0x40, u64::from(RELATIVE), BASE + 0x210].into_iter().enumerate() {
+            put(&mut code, 0x340 + 8 * k, &value.to_le_bytes());
+        }
+        for (k, value) in [RELA, BASE + 0x340, RELA_SIZE, 24].into_iter().enumerate() {
+            put(&mut data, 8 * k, &value.to_le_bytes());
+        }
+        (code, data)
+    }
+
+    #[test]
+    fn functions_and_addresses_are_found() {
+        let (code, data) = file();
+        assert_eq!(data_extent(&code), Some((0x1000, 0x60)));
+        let image = Image::new(&code, 0x4000, data);
+        assert_eq!(image.function(0x4200), Some(0x4200..0x4240));
+        assert_eq!(image.function(0x425e), Some(0x4240..0x4260));
+        assert_eq!((image.function(0x41fe), image.function(0x4260)), (None, None));
+        assert_eq!(image.inner(&(0x4200..0x4240)), [0x4210]);
+        assert_eq!(image.inner(&(0x4240..0x4260)), [0x4250]);
+        assert_eq!(image.double(DATA + 0x40), Some(BASE + 0x210));
+        assert_eq!((image.address(0x4000), image.offset(BASE + 2)), (BASE, Some(0x4002)));
+        assert_eq!((image.word(DATA - 4), image.word(DATA + 0x5e)), (None, None));
+    }
+
+    #[test]
+    fn what_is_cut_or_damaged_is_passed_over() {
+        let (code, data) = file();
+        for len in 0..code.len() {
+            Image::new(&code[..len], u32::MAX - 0x100, data.clone());
+            data_extent(&code[..len]);
+        }
+        for len in 0..data.len() {
+            Image::new(&code, 0, data[..len].to_vec());
+        }
+        for at in 0..code.len() {
+            for byte in [0, 0x7f, 0x80, 0xff] {
+                let mut bad = code.clone();
+                bad[at] = byte;
+                let image = Image::new(&bad, 0, data.clone());
+                let ends = |offset| image.function(offset).map_or(0, |function| function.end);
+                assert!((0..0x600).all(|offset| ends(offset) <= 0x600), "{at}");
+            }
+        }
+    }
+
+    #[test]
+    fn huge_numbers_are_bounded() {
+        let (mut code, mut data) = file();
+        put_words(&mut code, 0x408, &[u32::MAX]);
+        put(&mut code, 56, &[0xff, 0xff]);
+        put(&mut data, 0x18, &u64::MAX.to_le_bytes());
+        Image::new(&code, 0, data.clone());
+        header(&mut code, 1, (LOAD, 6), (u64::MAX, u64::MAX - 4, u64::MAX));
+        assert_eq!(data_extent(&code), None);
+        Image::new(&code, 0, data);
+    }
+
+    #[test]
+    fn functions_that_overlap_are_dropped() {
+        let (mut code, data) = file();
+        put_words(&mut code, 0x48c, &[0x48]);
+        let image = Image::new(&code, 0, data);
+        assert_eq!(image.function(0x244), Some(0x200..0x248));
+        assert_eq!(image.function(0x250), None);
+    }
 }

@@ -19,14 +19,29 @@ const GUEST_PAGES: u64 = 65_536;
 
 /// Translates the functions at `starts` into one module.
 pub fn translate(region: &Region, starts: &[u32], options: &Options) -> Translated {
-    let mut wanted: BTreeSet<u32> = starts.iter().copied().collect();
+    // Code in the middle of a function is entered there, where that can be.
+    let (mut wanted, mut middles) = (BTreeSet::new(), BTreeMap::new());
+    for &start in starts {
+        let function = region.image.function(start).map_or(start, |function| function.start);
+        wanted.insert(function);
+        if function != start {
+            middles.insert(start, function);
+        }
+    }
     let mut skipped = BTreeMap::new();
     loop {
-        let before = skipped.len();
+        let before = (skipped.len(), middles.len());
         let shapes = shapes(region, &wanted, options, &mut skipped);
+        middles.retain(|&middle, function| {
+            let entered = shapes.get(function).is_some_and(|shape| shape.resume().contains(&middle));
+            if !entered {
+                wanted.insert(middle);
+            }
+            entered
+        });
         let numbers = (IMPORTED..).zip(shapes.keys()).map(|(number, &start)| (start, number)).collect();
         let bodies = bodies(&shapes, &numbers, options, &mut skipped);
-        if skipped.len() == before {
+        if (skipped.len(), middles.len()) == before {
             let functions =
                 shapes.iter().map(|(&start, shape)| FunctionInfo { start, resume: shape.resume() }).collect();
             return Translated { wasm: module(&bodies), functions, skipped: skipped.into_iter().collect() };

@@ -35,6 +35,15 @@ mod encode {
     pub fn addi(rd: u32, rs1: u32, imm: i32) -> u32 {
         (imm as u32) << 20 | rs1 << 15 | rd << 7 | 0x13
     }
+    pub fn andi(rd: u32, rs1: u32, imm: i32) -> u32 {
+        addi(rd, rs1, imm) | 7 << 12
+    }
+    pub fn slli(rd: u32, rs1: u32, imm: i32) -> u32 {
+        addi(rd, rs1, imm) | 1 << 12
+    }
+    pub fn lw(rd: u32, rs1: u32, imm: i32) -> u32 {
+        (imm as u32) << 20 | rs1 << 15 | 2 << 12 | rd << 7 | 0x03
+    }
     pub fn register(bits: u32, rd: u32, rs1: u32, rs2: u32) -> u32 {
         bits | rs2 << 20 | rs1 << 15 | rd << 7
     }
@@ -57,6 +66,8 @@ enum End {
     Call(usize),
     FarCall(usize),
     Computed(usize),
+    /// By two bits of a register, through a table of offsets.
+    Switch(u32, [usize; 4]),
     Next,
 }
 
@@ -105,12 +116,13 @@ fn function(words: &mut Vec<u32>, calls: &mut Vec<(usize, usize, bool)>, functio
             words.push(operation(numbers));
         }
         let to = numbers.below(count as u64) as usize;
-        let end = match numbers.below(10) {
+        let end = match numbers.below(11) {
             0..=4 => End::Branch([0, 1, 4, 5, 6, 7][numbers.below(6) as usize], pick(numbers), pick(numbers), to),
             5 => End::Goto(to),
             6 => End::Call(numbers.below(functions as u64) as usize),
             7 => End::FarCall(numbers.below(functions as u64) as usize),
             8 => End::Computed(to),
+            9 => End::Switch(pick(numbers), std::array::from_fn(|_| numbers.below(count as u64) as usize)),
             _ => End::Next,
         };
         let at = words.len();
@@ -131,6 +143,10 @@ fn function(words: &mut Vec<u32>, calls: &mut Vec<(usize, usize, bool)>, functio
                 jumps.push((at, end));
                 words.extend([0, 0]);
             }
+            End::Switch(..) => {
+                jumps.push((at, end));
+                words.extend([0; 8]);
+            }
             End::Next => {}
         }
     }
@@ -146,9 +162,27 @@ fn function(words: &mut Vec<u32>, calls: &mut Vec<(usize, usize, bool)>, functio
             End::Goto(to) => words[at] = encode::jal(0, offset(to)),
             // auipc t2, 0; jalr x0, offset(t2)
             End::Computed(to) => (words[at], words[at + 1]) = (0x17 | 7 << 7, encode::jalr(0, 7, offset(to))),
+            End::Switch(by, targets) => switch(words, at, by, targets.map(|to| begins[to])),
             _ => {}
         }
     }
+}
+
+/// Jumps by two bits of the register `by`, through a table that is put at the end.
+fn switch(words: &mut Vec<u32>, at: usize, by: u32, targets: [usize; 4]) {
+    let table = words.len();
+    words.extend(targets.map(|target| ((target as i32 - table as i32) * 4) as u32));
+    let code = [
+        0x17 | 7 << 7, // auipc t2, 0
+        encode::addi(7, 7, (table - at) as i32 * 4),
+        encode::andi(6, by, 3),
+        encode::slli(6, 6, 2),
+        encode::register(0x33, 6, 6, 7),
+        encode::lw(6, 6, 0),
+        encode::register(0x33, 6, 6, 7),
+        encode::jalr(0, 6, 0),
+    ];
+    words[at..at + code.len()].copy_from_slice(&code);
 }
 
 /// An operation on registers, or a store to the stack.

@@ -109,7 +109,9 @@ fn programs_give_the_same() {
         machine.install(&translated(&program, variant), 0);
         for (name, size, _) in PROGRAMS {
             let mut expected = call(&mut plain, &program, name, size);
+            let before = machine.interpreted;
             let found = call(&mut machine, &program, name, size);
+            assert!(machine.interpreted - before < 10, "{name}");
             expected.counter = found.counter;
             // A store for an access that may fault leaves nothing else behind than the registers.
             assert_eq!(found, expected, "{name}");
