@@ -35,8 +35,11 @@ fn expect_clean_failure(done: &Finished) {
     assert!(done.stderr.lines().count() <= 12, "too many lines\n{}", done.stderr);
 }
 
+/// Changes the file at a path, whose content is given.
+type Damage = fn(&Path, &[u8]);
+
 /// Ways to damage a file, by name.
-const DAMAGE: &[(&str, fn(&Path, &[u8]))] = &[
+const DAMAGE: &[(&str, Damage)] = &[
     ("emptied", |path, _| fs::write(path, b"").expect("damage")),
     ("cut in half", |path, good| fs::write(path, &good[..good.len() / 2]).expect("damage")),
     ("changed at its head", |path, good| write_changed(path, good, 1)),

@@ -60,6 +60,7 @@ pub enum Image {
 }
 
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "one is made per process")]
 pub enum Container {
     Run(run::Args),
     #[command(aliases = ["ps", "list"])]

@@ -362,7 +362,7 @@ fn a_long_journal_is_compacted() {
     let (fs, root) = w.mount();
     let f = create(&root, "f", NewNode::Regular).unwrap();
     for n in 0..70_000u32 {
-        f.set_xattr(b"user.n", &vec![n as u8; 200]).unwrap();
+        f.set_xattr(b"user.n", &[n as u8; 200]).unwrap();
     }
     write(&f, 0, b"bytes").unwrap();
     FileSystem::sync(&*fs).unwrap();
