@@ -11,7 +11,7 @@ use shallop_riscv64::registers::{NO_RESERVATION, word};
 use shallop_riscv64::{Kind, Op};
 
 use crate::cache::{self, Cell};
-use crate::translate::cell_at;
+use crate::translate::{cell_at, op_at};
 use crate::translated::{self, CALL, Entry, JUMP_BACK};
 use crate::{memory, slots};
 
@@ -348,9 +348,15 @@ pub fn fixup(slot: usize) {
     let access = if cache::is_cell(current) {
         // SAFETY: this was just checked.
         let cell = unsafe { *current };
-        // SAFETY: the word is in the slot's registers.
-        unsafe { *running.words.add(word::PC) = u64::from(cell.pc) };
-        if cell.op.kind.loads_only() { Access::Load } else { Access::Store }
+        let op = if translated::is_entry(&cell.op) {
+            // Precise translated code stored the pc.
+            op_at(running.word(word::PC) as u32)
+        } else {
+            // SAFETY: the word is in the slot's registers.
+            unsafe { *running.words.add(word::PC) = u64::from(cell.pc) };
+            Some(cell.op)
+        };
+        if op.is_some_and(|op| op.kind.loads_only()) { Access::Load } else { Access::Store }
     } else {
         // `enter` set the pc before it fetched.
         Access::Fetch

@@ -40,6 +40,13 @@ fn fetch_half(address: u32) -> Result<u16, Exit> {
         .map_err(|_| Exit::Fault(Access::Fetch, u64::from(address)))
 }
 
+/// The instruction at `pc`, which was executed; `None` when it cannot be fetched.
+pub fn op_at(pc: u32) -> Option<Op> {
+    let low = fetch_half(pc).ok()?;
+    let high = if is_long(low) { fetch_half(pc.wrapping_add(2)).ok()? } else { 0 };
+    Some(decode(u32::from(low) | u32::from(high) << 16))
+}
+
 /// Whether a 32-bit instruction at `pc` reaches into the next page.
 fn reaches(pc: u32) -> bool {
     cache::page(pc) != cache::page(pc.wrapping_add(2))

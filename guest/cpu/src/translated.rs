@@ -16,8 +16,6 @@ const COUNT: u8 = 2;
 /// What a call and a jump back add to the count of their target.
 pub const CALL: u8 = 5;
 pub const JUMP_BACK: u8 = 1;
-/// The count at which code is hot.
-const HOT: u16 = if cfg!(test) { 50 } else { 2000 };
 
 /// Counts, by a hash of the address.
 const COUNTS: usize = 1 << 15;
@@ -34,7 +32,7 @@ const HOT_LIST: usize = 253;
 pub struct Exchange {
     /// Changes when the host has translated code for the process that a task may lack.
     pub generation: u32,
-    /// Not 0: look for hot code.
+    /// The count at which code is hot; 0: do not look for it.
     pub looks: u32,
     /// Addresses of hot code, and how many there are.
     pub hot: u32,
@@ -200,10 +198,10 @@ pub fn count(pc: u32, weight: u8) -> bool {
     // SAFETY: `element` checks; nothing else uses the tables meanwhile.
     unsafe {
         *count = (*count).saturating_add(u16::from(weight));
-        if *count < HOT {
+        let exchange = &mut *EXCHANGE.pointer();
+        if u32::from(*count) < exchange.looks {
             return false;
         }
-        let exchange = &mut *EXCHANGE.pointer();
         let Some(place) = exchange.list.get_mut(exchange.hot as usize) else { return false };
         *place = pc;
         exchange.hot += 1;

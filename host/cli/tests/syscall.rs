@@ -1,8 +1,10 @@
 //! The C programs of `tests/syscall` say the same inside a container (riscv64) as on the machine the tests run on.
 //!
 //! Each family is one test and one container: a shell script runs its programs one after another, each in an empty
-//! folder, and marks where one begins and how it ended. The machine's own output is the expectation.
+//! folder, and marks where one begins and how it ended. The machine's own output is the expectation. The families run
+//! as the engine does by default; all programs run again in each other mode, where nearly all code is translated.
 
+use shallop_config::env;
 use shallop_test_support::shallop::folder;
 use shallop_test_support::{Finished, Shallop, command, oracle, workspace};
 use std::fs;
@@ -50,6 +52,14 @@ struct Target {
 
 const NATIVE: Target = Target { name: "native", compiler: "gcc", flags: &[] };
 const RISCV64: Target = Target { name: "riscv64", compiler: "riscv64-linux-gnu-gcc", flags: &["-static"] };
+/// With libraries of their own in /t/lib: what is translated of them serves all programs.
+const SHARED: Target = Target {
+    name: "riscv64-shared",
+    compiler: RISCV64.compiler,
+    flags: &["-Wl,--dynamic-linker=/t/lib/ld-linux-riscv64-lp64d.so.1", "-Wl,-rpath,/t/lib,--disable-new-dtags"],
+};
+/// `pthread_exit` loads the last one.
+const LIBRARIES: &[&str] = &["ld-linux-riscv64-lp64d.so.1", "libc.so.6", "libgcc_s.so.1"];
 
 /// The names of a family's programs, sorted.
 fn programs(family: &str) -> Vec<String> {
@@ -67,8 +77,9 @@ fn programs(family: &str) -> Vec<String> {
 /// Compile a family for a target; programs newer than their sources stay. Gives their folder.
 fn compile(target: Target, family: &str, names: &[String]) -> PathBuf {
     let sources = workspace().join("tests/syscall");
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("syscall").join(target.name).join(family);
+    let folder = target_folder(target).join(family);
     fs::create_dir_all(&folder).expect("create the folder of programs");
+    let _lock = lock(&folder);
     for name in names {
         let source = sources.join(family).join(format!("{name}.c"));
         let program = folder.join(name);
@@ -80,8 +91,32 @@ fn compile(target: Target, family: &str, names: &[String]) -> PathBuf {
         let done = command::run(&mut gcc, b"", COMPILE_LIMIT);
         assert_eq!(done.code, 0, "{} {}:\n{}", target.compiler, source.display(), done.stderr);
     }
-    fs::write(folder.join("run.sh"), SCRIPT).expect("write run.sh");
     folder
+}
+
+fn target_folder(target: Target) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("syscall").join(target.name)
+}
+
+/// Put the compiler's own libraries beside the programs of `SHARED`.
+fn copy_libraries(folder: &Path) {
+    let _lock = lock(folder);
+    fs::create_dir_all(folder.join("lib")).expect("create the folder of libraries");
+    for name in LIBRARIES {
+        let mut gcc = Command::new(SHARED.compiler);
+        let found = command::run(gcc.arg(format!("-print-file-name={name}")), b"", COMPILE_LIMIT).expect_code(0);
+        let (from, to) = (PathBuf::from(found.stdout.trim()), folder.join("lib").join(name));
+        if !is_newer(&to, &[&from]) {
+            fs::copy(&from, &to).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
+        }
+    }
+}
+
+/// Held while programs are compiled: other tests may want them too. Freed with the file.
+fn lock(folder: &Path) -> fs::File {
+    let file = fs::File::create(folder.with_extension("lock")).expect("create a lock");
+    file.lock().expect("lock the folder of programs");
+    file
 }
 
 fn is_newer(program: &Path, sources: &[&Path]) -> bool {
@@ -93,7 +128,7 @@ fn is_newer(program: &Path, sources: &[&Path]) -> bool {
 fn run_native(programs: &Path, names: &[String]) -> Finished {
     let work = folder();
     let mut sh = Command::new("sh");
-    sh.arg(programs.join("run.sh")).arg(programs).arg(work.path()).args(names).env("LC_ALL", "C");
+    sh.args(["-c", SCRIPT, "sh"]).arg(programs).arg(work.path()).args(names).env("LC_ALL", "C");
     command::run(&mut sh, b"", Duration::from_secs(FAMILY_SECONDS + 30))
 }
 
@@ -101,7 +136,16 @@ fn run_inside(shallop: &Shallop, programs: &Path, names: &[String]) -> Finished 
     let volume = format!("{}:/t:ro", programs.display());
     let limit = FAMILY_SECONDS.to_string();
     let mut inside = shallop.command(&["run", "--rm", "--timeout", &limit, "-v", &volume, "-w", "/tmp"]);
-    inside.args(["catalog.internal/busybox", "sh", "/t/run.sh", "/t", "/tmp/w"]).args(names);
+    inside.args(["catalog.internal/busybox", "sh", "-c", SCRIPT, "sh", "/t", "/tmp/w"]).args(names);
+    command::run(&mut inside, b"", Duration::from_secs(FAMILY_SECONDS + 30))
+}
+
+/// Run programs of an image's /t with this engine; code is hot at `hot`.
+fn run_in_image(shallop: &Shallop, image: &str, (engine, hot): (&str, u32), names: &[String]) -> Finished {
+    let limit = FAMILY_SECONDS.to_string();
+    let mut inside = shallop.command(&["run", "--rm", "--timeout", &limit, "-w", "/tmp", image]);
+    inside.args(["sh", "-c", SCRIPT, "sh", "/t", "/tmp/w"]).args(names);
+    inside.env(env::SHALLOP_ENGINE.name, engine).env(env::SHALLOP_TEST_HOT.name, hot.to_string());
     command::run(&mut inside, b"", Duration::from_secs(FAMILY_SECONDS + 30))
 }
 
@@ -162,32 +206,68 @@ fn or_end<'a>(line: Option<&&'a str>) -> &'a str {
     line.copied().unwrap_or("(end of output)")
 }
 
+/// The command, when all that a suite needs is there.
+fn ready(suite: &str) -> Option<Shallop> {
+    let needed = [("gcc", "gcc"), ("riscv64-linux-gnu-gcc", "gcc-riscv64-linux-gnu")];
+    let shallop = Shallop::shared(env!("CARGO_BIN_EXE_shallop"));
+    (oracle(suite, &needed) && shallop.needs(suite, &["busybox"])).then_some(shallop)
+}
+
 /// Compare one family.
 fn family(name: &str) {
     let suite = format!("syscall {name}");
-    let needed = [("gcc", "gcc"), ("riscv64-linux-gnu-gcc", "gcc-riscv64-linux-gnu")];
-    let shallop = Shallop::shared(env!("CARGO_BIN_EXE_shallop"));
-    if !oracle(&suite, &needed) || !shallop.needs(&suite, &["busybox"]) {
-        return;
-    }
+    let Some(shallop) = ready(&suite) else { return };
     if FOR_ROOT.contains(&name) && !rustix::process::geteuid().is_root() {
         return oracle::skip(&suite, "root", "the container begins as root, this machine's programs do not");
     }
     let names = programs(name);
     let (native, riscv64) = (compile(NATIVE, name, &names), compile(RISCV64, name, &names));
     let compared: Vec<String> = names.into_iter().filter(|program| !is_listed(name, program)).collect();
-    let (expected, trouble) = run_all(&compared, |rest| run_native(&native, rest));
+    compare(name, &compared, |rest| run_native(&native, rest), |rest| run_inside(&shallop, &riscv64, rest));
+}
+
+/// Compare all programs in a mode of the engine. They are in a layer, since only code of layers is translated.
+fn mode(engine: &str, hot: u32) {
+    let suite = format!("syscall in mode {engine}");
+    let Some(shallop) = ready(&suite) else { return };
+    let root = rustix::process::geteuid().is_root();
+    let mut names = Vec::new();
+    for family in FAMILIES.iter().filter(|family| root || !FOR_ROOT.contains(family)) {
+        let programs = programs(family);
+        for target in [NATIVE, SHARED] {
+            compile(target, family, &programs);
+        }
+        names.extend(programs.iter().filter(|name| !is_listed(family, name)).map(|name| format!("{family}/{name}")));
+    }
+    let (native, context) = (target_folder(NATIVE), target_folder(SHARED));
+    copy_libraries(&context);
+    let dockerfile = "FROM catalog.internal/busybox\nCOPY . /t/\n";
+    let image = format!("shallop-test/modes-{engine}");
+    let context = context.to_string_lossy();
+    shallop.run_with(&["build", "-q", "-t", &image, "-f", "-", &context], dockerfile.as_bytes()).expect_code(0);
+    let inside = |rest: &[String]| run_in_image(&shallop, &image, (engine, hot), rest);
+    compare(engine, &names, |rest| run_native(&native, rest), inside);
+}
+
+/// Compare what programs say on this machine with what they say inside.
+fn compare(
+    suite: &str,
+    compared: &[String],
+    native: impl Fn(&[String]) -> Finished,
+    inside: impl Fn(&[String]) -> Finished,
+) {
+    let (expected, trouble) = run_all(compared, native);
     assert!(trouble.is_empty(), "on this machine: {trouble}");
     for section in &expected {
         assert_eq!(section.status, Some(0), "{} fails on this machine:\n{}", section.name, section.output);
     }
-    let (found, notes) = run_all(&compared, |rest| run_inside(&shallop, &riscv64, rest));
+    let (found, notes) = run_all(compared, inside);
     let report: String = expected
         .iter()
         .filter(|want| !found.contains(want))
         .map(|want| difference(want, found.iter().find(|got| got.name == want.name)))
         .collect();
-    assert!(report.is_empty(), "{name}: {} programs\n{report}{notes}", compared.len());
+    assert!(report.is_empty(), "{suite}: {} programs\n{report}{notes}", compared.len());
 }
 
 fn is_listed(family: &str, program: &str) -> bool {
@@ -205,6 +285,21 @@ macro_rules! families {
 }
 
 families!(file, pipe, process, signal, memory, time, poll, futex, ids, limits, tty, proc);
+
+#[test]
+fn mode_lazy() {
+    mode("lazy", 20);
+}
+
+#[test]
+fn mode_precise() {
+    mode("precise", 20);
+}
+
+#[test]
+fn mode_storm() {
+    mode("storm", 5);
+}
 
 #[test]
 fn every_family_is_tested() {

@@ -13,7 +13,7 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use shallop_sandbox::{Compiler, Function};
 use shallop_supervisor::jobs::{self, Answer, Job};
 use shallop_translate::image::{Image, data_extent};
-use shallop_translate::{Options, Region, Translated, translate};
+use shallop_translate::{Options, Region, Translated, Variant, translate};
 
 use crate::translated::Folder;
 
@@ -54,6 +54,7 @@ pub fn main(cache: &Path) -> Result<()> {
 struct Known {
     code: Vec<u8>,
     image: Image,
+    options: Options,
     folder: Folder,
     /// Offsets that a sent module has an entry for, or that cannot be translated.
     done: BTreeSet<u32>,
@@ -71,17 +72,20 @@ struct Translator {
 impl Translator {
     fn serve(&mut self) -> Result<()> {
         while let Some((job, file)) = jobs::receive_job(&self.socket)? {
-            let mut wanted = BTreeMap::new();
-            self.take(&mut wanted, job, &file);
+            let (mut wanted, mut told) = (BTreeMap::new(), Vec::new());
+            self.take(&mut wanted, &mut told, job, file);
             for _ in 0..MAX_BATCH {
                 if !self.more() {
                     break;
                 }
                 let Some((job, file)) = jobs::receive_job(&self.socket)? else { return Ok(()) };
-                self.take(&mut wanted, job, &file);
+                self.take(&mut wanted, &mut told, job, file);
             }
             for (region, starts) in wanted {
                 self.translate(region, &starts)?;
+            }
+            for (region, file) in told {
+                jobs::send_answer(&self.socket, &Answer { region, done: true }, &file)?;
             }
         }
         Ok(())
@@ -94,8 +98,12 @@ impl Translator {
     }
 
     /// Notes what a job wants. One whose code cannot be read is passed over.
-    fn take(&mut self, wanted: &mut BTreeMap<u32, BTreeSet<u32>>, job: Job, file: &File) {
-        if !self.regions.contains_key(&job.region) && self.know(&job, file).is_err() {
+    fn take(&mut self, wanted: &mut BTreeMap<u32, BTreeSet<u32>>, told: &mut Vec<(u32, File)>, job: Job, file: File) {
+        let known = self.regions.contains_key(&job.region) || self.know(&job, &file).is_ok();
+        if job.tell {
+            told.push((job.region, file));
+        }
+        if !known {
             return;
         }
         wanted.entry(job.region).or_default().extend(job.starts);
@@ -119,10 +127,10 @@ impl Translator {
         let mut done = BTreeSet::new();
         while let Some((functions, file)) = folder.take() {
             done.extend(entries(&functions));
-            jobs::send_answer(&self.socket, &Answer { region: job.region }, &file)?;
+            jobs::send_answer(&self.socket, &Answer { region: job.region, done: false }, &file)?;
         }
         self.kept += bytes;
-        self.regions.insert(job.region, Known { code, image, folder, done });
+        self.regions.insert(job.region, Known { code, image, options: options(job.variant), folder, done });
         Ok(())
     }
 
@@ -132,7 +140,7 @@ impl Translator {
         known.done.extend(&fresh);
         for starts in fresh.chunks(MAX_FUNCTIONS) {
             let region = Region { code: &known.code, start: 0, image: &known.image };
-            let Translated { wasm, functions, .. } = translate(&region, starts, &Options::of_files());
+            let Translated { wasm, functions, .. } = translate(&region, starts, &known.options);
             if functions.is_empty() {
                 continue;
             }
@@ -142,11 +150,19 @@ impl Translator {
             // What cannot be compiled or kept stays interpreted.
             let made = self.compiler.compile(&wasm).and_then(|code| known.folder.add(&code, &functions));
             if let Ok(file) = made {
-                jobs::send_answer(&self.socket, &Answer { region: number }, &file)?;
+                jobs::send_answer(&self.socket, &Answer { region: number, done: false }, &file)?;
             }
         }
         Ok(())
     }
+}
+
+fn options(variant: jobs::Variant) -> Options {
+    let variant = match variant {
+        jobs::Variant::Lazy => Variant::Lazy,
+        jobs::Variant::Precise => Variant::Precise,
+    };
+    Options { variant, ..Options::of_files() }
 }
 
 /// Every offset that functions can be entered at.

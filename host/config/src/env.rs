@@ -47,8 +47,10 @@ vars! {
     SOURCE_DATE_EPOCH = "Time stamp, in seconds since 1970, that builds write in place of the present";
     /// https://no-color.org
     NO_COLOR = "Print without colours";
-    /// `interpreter` or `lazy`.
-    SHALLOP_ENGINE = "How programs of Linux images run: \"interpreter\" (the default), or \"lazy\", which translates hot code";
+    /// `interpreter`, `lazy`, and for tests `precise` and `storm`.
+    SHALLOP_ENGINE = "How programs of Linux images run: \"interpreter\" (the default), or \"lazy\", which translates hot code (\"precise\" and \"storm\" are for tests: faults find all registers everywhere; tasks are preempted all the time)";
+    /// Tests only.
+    SHALLOP_TEST_HOT = "After how many calls or jumps back code is translated at once, while its task waits";
     /// Tests only.
     SHALLOP_TEST_REQUIRE_ORACLES = "Tests fail, instead of skipping, where a program they compare with is missing";
     /// Tests only.

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -10,7 +9,7 @@ use shallop_compiler::translated::{self, Found};
 use shallop_host_abi::ABI_VERSION;
 use shallop_host_abi::spec::{Bind, LaunchSpec, LayerGrant, Mount};
 use shallop_supervisor::jobs::Variant;
-use shallop_supervisor::{Access, Grant, Kind, Ready, Request, Workload};
+use shallop_supervisor::{Access, Grant, Kind, Ready, Request, Translations, Workload};
 
 use crate::process::Process;
 use crate::volume::Volume;
@@ -41,8 +40,8 @@ pub struct LinuxSandbox {
     pub memory_limit: u64,
     pub wall_limit: Option<Duration>,
     pub strace: bool,
-    /// The folder of translated code, when hot code is to be translated.
-    pub translations: Option<PathBuf>,
+    /// When hot code is to be translated.
+    pub translations: Option<Translations>,
 }
 
 /// The container's stdio and its trace stream.
@@ -103,8 +102,8 @@ impl LinuxSandbox {
 #[derive(Debug, Default)]
 pub struct Grants {
     pub list: Vec<Grant>,
-    /// The folder of translated code, when it is wanted.
-    translations: Option<PathBuf>,
+    /// When translated code is wanted.
+    translations: Option<Translations>,
     /// What it has for the code of the layers.
     ready: Vec<Ready>,
 }
@@ -126,8 +125,12 @@ impl Grants {
 
     /// The file with a layer's programs, and what is translated of them.
     fn code(&mut self, file: File) -> u32 {
-        let cache = self.translations.iter();
-        let found = cache.flat_map(|cache| translated::find(cache, &file, Variant::Lazy)).collect::<Vec<_>>();
+        let wanted = self.translations.iter();
+        let find = |wanted: &Translations| {
+            let variant = if wanted.how.precise { Variant::Precise } else { Variant::Lazy };
+            translated::find(&wanted.cache, &file, variant)
+        };
+        let found = wanted.flat_map(find).collect::<Vec<_>>();
         let grant = self.add(Access::Immutable, file.into());
         let ready = |found: Found| {
             let modules = found.modules.into_iter().map(OwnedFd::from).collect();

@@ -1,7 +1,6 @@
 //! [`Session`]: the store and the code cache, as one command uses them.
 
 use std::fs::File;
-use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
@@ -13,8 +12,12 @@ use shallop_layer::index::Index;
 use shallop_layer::merge::Merged;
 use shallop_oci::Digest;
 use shallop_store::Store;
+use shallop_supervisor::{Translating, Translations};
 
 use crate::launch::Layer;
+
+/// The count of calls and jumps back, weighed by the engine, at which code is hot.
+const HOT: u32 = 2000;
 
 /// The thread that opens the compiled kernel and engine, if the cache has them.
 type Ahead = JoinHandle<Option<(File, File)>>;
@@ -66,16 +69,26 @@ impl Session {
         self.code.open(&key(module), module.wasm)
     }
 
-    /// The folder of translated code, when hot code is to be translated.
+    /// How hot code is translated, when it is.
     ///
     /// # Errors
-    /// When [`env::SHALLOP_ENGINE`] has a value that is none.
-    pub fn translations(&self) -> Result<Option<PathBuf>> {
-        match env::SHALLOP_ENGINE.get().as_deref().map(|value| value.to_string_lossy()).as_deref() {
-            None | Some("interpreter") => Ok(None),
-            Some("lazy") => Ok(Some(self.dirs.translations())),
-            Some(other) => bail!("SHALLOP_ENGINE is {other:?}; there are \"interpreter\" and \"lazy\""),
-        }
+    /// When [`env::SHALLOP_ENGINE`] or [`env::SHALLOP_TEST_HOT`] has a value that is none.
+    pub fn translations(&self) -> Result<Option<Translations>> {
+        let mode = env::SHALLOP_ENGINE.get();
+        let (precise, storm) = match mode.as_deref().map(|value| value.to_string_lossy()).as_deref() {
+            None | Some("interpreter") => return Ok(None),
+            Some("lazy") => (false, false),
+            Some("precise") => (true, false),
+            Some("storm") => (false, true),
+            Some(other) => {
+                bail!("SHALLOP_ENGINE is {other:?}; there are \"interpreter\", \"lazy\", \"precise\" and \"storm\"")
+            }
+        };
+        let test = env::SHALLOP_TEST_HOT.get().map(|value| value.to_string_lossy().parse());
+        let test = test.transpose().context("SHALLOP_TEST_HOT is no number")?;
+        let hot = test.unwrap_or(HOT).clamp(1, HOT);
+        let how = Translating { precise, storm, hot, waits: test.is_some() };
+        Ok(Some(Translations { cache: self.dirs.translations(), how }))
     }
 
     /// A WASI module's compiled form.

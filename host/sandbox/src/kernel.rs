@@ -125,19 +125,21 @@ pub fn run(artifacts: Artifacts, mut launch: Launch) -> Result<Outcome> {
     let engine = config::engine()?;
     let events = launch.events.clone();
     let interrupt = Interrupt::new(&engine);
-    let limits = Limits { memory: launch.memory_limit, wall: launch.wall_limit };
+    let (memory, wall) = (launch.memory_limit, launch.wall_limit);
     let kernel = load(&engine, artifacts.kernel, "kernel")?;
     timeline.mark(KERNEL_LOADED);
     let cpu = Cpu::new(&engine, &load(&engine, artifacts.cpu, "processor")?)?;
     timeline.mark(CPU_LOADED);
-    let translator = launch.translator.clone().filter(|_| cpu.can_install());
-    let translation = translator.map(|translator| Translation::start(&engine, translator)).transpose()?;
+    let wanted = launch.translation.clone().filter(|_| cpu.can_install());
+    let storm = wanted.as_ref().is_some_and(|wanted| wanted.storm);
+    let translation = wanted.map(|how| Translation::start(&engine, how)).transpose()?;
     let ready = std::mem::take(&mut launch.ready);
     let mut host = host(launch, (cpu, translation), interrupt.clone(), timeline);
     host.prepare(ready);
     let mut store = Store::new(&engine, host);
     store.set_epoch_deadline(1);
 
+    let limits = Limits { memory, wall, storm };
     let _ticker = limits::start(interrupt.clone(), events.clone(), limits)?;
     events.attach(Some(interrupt));
     let result = start(&mut store, &kernel);

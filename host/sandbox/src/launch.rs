@@ -37,8 +37,8 @@ pub struct Launch {
     /// Where the system call trace goes.
     pub trace: Option<OwnedFd>,
     pub events: Arc<Events>,
-    /// Who translates hot code; `None`: all is interpreted.
-    pub translator: Option<Arc<dyn Translator>>,
+    /// `None`: all is interpreted.
+    pub translation: Option<Translating>,
     /// What is translated already.
     pub ready: Vec<Ready>,
 }
@@ -69,6 +69,20 @@ pub struct Outcome {
     pub limit: Option<&'static str>,
 }
 
+/// Who translates hot code, and how.
+#[derive(Clone)]
+pub struct Translating {
+    pub translator: Arc<dyn Translator>,
+    /// Every fault finds all registers, also in processes that do not handle faults.
+    pub precise: bool,
+    /// Tasks are preempted all the time.
+    pub storm: bool,
+    /// The count at which code is hot.
+    pub hot: u32,
+    /// A task waits until what it found hot is translated.
+    pub waits: bool,
+}
+
 /// Functions of a region of guest code that are wanted translated.
 #[derive(Debug, Clone)]
 pub struct Ask {
@@ -80,6 +94,10 @@ pub struct Ask {
     pub len: u32,
     /// Offsets in the region.
     pub starts: Vec<u32>,
+    /// Whether faults are to find all registers.
+    pub precise: bool,
+    /// Whether an answer is to tell that all is done.
+    pub tell: bool,
 }
 
 /// A translated function: offsets in its region.
@@ -94,6 +112,8 @@ pub struct Function {
 #[derive(Debug)]
 pub struct Translated {
     pub region: u32,
+    /// There is no code: a question that wanted to be told is done.
+    pub done: bool,
     /// Made by [`crate::Compiler`] of this very version, with its functions behind it ([`crate::encode_functions`]).
     pub code: File,
 }

@@ -28,6 +28,8 @@ pub use config::{Compiler, compile};
 pub use events::Events;
 pub use inherited::close_inherited;
 pub use kernel::run;
-pub use launch::{Artifacts, Ask, Function, Grant, Launch, Outcome, Ready, Translated, Translator, WasiLaunch};
+pub use launch::{
+    Artifacts, Ask, Function, Grant, Launch, Outcome, Ready, Translated, Translating, Translator, WasiLaunch,
+};
 pub use module_file::{encode_functions, read_functions};
 pub use wasi::run_wasi;

@@ -129,6 +129,8 @@ pub struct Limits {
     /// Bytes of private and shared memory of this process; 0: no limit.
     pub memory: u64,
     pub wall: Option<Duration>,
+    /// End slices all the time, at moments that nobody foresees.
+    pub storm: bool,
 }
 
 /// The running thread; dropping it stops the thread.
@@ -153,15 +155,17 @@ pub fn start(interrupt: Arc<Interrupt>, events: Arc<Events>, limits: Limits) -> 
     let deadline = limits.wall.and_then(|wall| Instant::now().checked_add(wall));
     let meter = Meter { status: File::open("/proc/self/status").ok(), limit: limits.memory };
     let shared = interrupt.clone();
-    let run = move || tick(&shared, &events, deadline, &meter);
+    let storm = limits.storm;
+    let run = move || tick(&shared, &events, deadline, (&meter, storm));
     let thread = std::thread::Builder::new().name("limits".into()).spawn(run).context("starting the limits thread")?;
     Ok(Ticker { interrupt, thread: Some(thread) })
 }
 
-fn tick(interrupt: &Interrupt, events: &Events, deadline: Option<Instant>, meter: &Meter) {
+fn tick(interrupt: &Interrupt, events: &Events, deadline: Option<Instant>, (meter, storm): (&Meter, bool)) {
+    let mut slices = Slices(storm.then_some(1));
     let mut measured = Instant::now();
     loop {
-        if !next_tick(interrupt, deadline) {
+        if !next_tick(interrupt, deadline, slices.next()) {
             return;
         }
         let now = Instant::now();
@@ -177,20 +181,32 @@ fn tick(interrupt: &Interrupt, events: &Events, deadline: Option<Instant>, meter
     }
 }
 
+/// The lengths of slices: the usual one, or with a number all sorts of very short ones.
+struct Slices(Option<u64>);
+
+impl Slices {
+    fn next(&mut self) -> Duration {
+        let Some(state) = &mut self.0 else { return SLICE };
+        // Steele and Vigna's constant for a linear congruential generator.
+        *state = state.wrapping_mul(0xd134_2543_de82_ef95).wrapping_add(1);
+        Duration::from_nanos(*state >> 32 & 0x1_ffff)
+    }
+}
+
 fn end(interrupt: &Interrupt, events: &Events, reason: Ending) {
     interrupt.end(reason);
     events.wake();
 }
 
 /// Waits for one slice and ends it, or, when nothing ran in it, for a task to run or the deadline. False: stop.
-fn next_tick(interrupt: &Interrupt, deadline: Option<Instant>) -> bool {
+fn next_tick(interrupt: &Interrupt, deadline: Option<Instant>, slice: Duration) -> bool {
     let mut state = lock(&interrupt.state);
     if state.stop {
         return false;
     }
     state.asleep = state.running.is_none();
     let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-    let wait = if state.asleep { left } else { Some(left.map_or(SLICE, |left| left.min(SLICE))) };
+    let wait = if state.asleep { left } else { Some(left.map_or(slice, |left| left.min(slice))) };
     let mut state = match wait {
         Some(time) => {
             let waited = interrupt.changed.wait_timeout(state, time);

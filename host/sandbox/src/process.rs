@@ -163,18 +163,21 @@ impl Process {
     /// Forgets what was translated from a range, which is to change.
     pub fn cut(&mut self, cpu: &Cpu, addr: u64, len: u64) -> Result<(), Errno> {
         for (addr, len) in self.regions.cut(addr, len) {
-            self.service(cpu).and_then(|service| service.unregister(addr, len)).map_err(|_| libc::EIO)?;
+            self.forget(cpu, addr, len)?;
         }
         Ok(())
     }
 
-    /// From now on every fault finds all registers: nothing runs translated.
+    /// Has a range interpreted and looked at for hot code again.
+    fn forget(&mut self, cpu: &Cpu, addr: u64, len: u64) -> Result<(), Errno> {
+        let service = self.service(cpu).map_err(|_| libc::EIO)?;
+        service.unregister(addr, len).and_then(|()| service.flush(addr, len)).map_err(|_| libc::EIO)
+    }
+
+    /// From now on every fault finds all registers: what was translated otherwise goes.
     pub fn turn_precise(&mut self, cpu: &Cpu) -> Result<(), Errno> {
         if self.regions.turn_precise() {
-            self.service(cpu).and_then(|service| service.unregister(0, 1 << 32)).map_err(|_| libc::EIO)?;
-        }
-        if let Some(words) = self.exchange(cpu) {
-            words.set_looks(false);
+            self.forget(cpu, 0, 1 << 32)?;
         }
         Ok(())
     }
@@ -188,7 +191,7 @@ impl Process {
     pub fn translate(&mut self, cpu: &Cpu, translation: &Translation) -> wasmtime::Result<()> {
         let Some(words) = self.exchange(cpu) else { return Ok(()) };
         if !std::mem::replace(&mut self.looks, true) {
-            words.set_looks(self.regions.wants_hints());
+            words.look(translation.how.hot);
         }
         if self.regions.is_behind(translation) {
             let new = self.regions.install(translation, cpu.first_index());
@@ -206,6 +209,7 @@ impl Process {
     pub fn report_hot(&mut self, cpu: &Cpu, translation: &mut Translation) {
         if let Some(hot) = self.exchange(cpu).and_then(Words::take_hot) {
             self.regions.ask(translation, &hot);
+            translation.wait();
         }
     }
 
@@ -220,7 +224,7 @@ impl Process {
     }
 }
 
-/// Words of the exchange about translated code: generation, whether to look for hot code, the number of addresses.
+/// Words of the exchange about translated code: generation, the count at which code is hot, the number of addresses.
 const GENERATION: usize = 0;
 const LOOKS: usize = 1;
 const HOT: usize = 2;
@@ -253,8 +257,9 @@ impl Words {
         self.write(GENERATION, self.read(GENERATION).wrapping_add(1).max(1));
     }
 
-    fn set_looks(self, looks: bool) {
-        self.write(LOOKS, looks.into());
+    /// Has the engine look for code that is passed this often.
+    fn look(self, hot: u32) {
+        self.write(LOOKS, hot);
     }
 
     /// Takes the addresses of code that became hot.

@@ -74,7 +74,7 @@ pub struct Regions {
     edition: u64,
     /// A region became hot since.
     fresh: bool,
-    /// The process handles faults: it is interpreted.
+    /// The process handles faults: they must find all registers.
     precise: bool,
 }
 
@@ -89,7 +89,7 @@ impl Regions {
     /// out first.
     pub fn add(&mut self, start: u64, len: u64, file: &Arc<File>, offset: u64, number: Option<u32>) {
         let in_reach = start.checked_add(len).is_some_and(|end| end <= 1 << 32) && len != 0;
-        if in_reach && !self.precise {
+        if in_reach {
             let file = file.clone();
             self.list.push(Region { start, len, file, offset, number, taken: 0, places: vec![] });
             self.fresh |= number.is_some();
@@ -118,15 +118,24 @@ impl Regions {
         gone
     }
 
-    /// Takes everything out for good: from now on the process is interpreted. Whether something was installed.
-    pub fn turn_precise(&mut self) -> bool {
-        self.precise = true;
-        !self.cut(0, 1 << 32).is_empty()
+    /// Whether every fault finds all registers.
+    pub fn is_precise(&self) -> bool {
+        self.precise
     }
 
-    /// Whether its hot code is to be found.
-    pub fn wants_hints(&self) -> bool {
-        !self.precise
+    /// From now on every fault finds all registers: what is installed goes. Whether some code was hot already.
+    pub fn turn_precise(&mut self) -> bool {
+        if std::mem::replace(&mut self.precise, true) {
+            return false;
+        }
+        let mut hot = false;
+        let mut installs = lock(&self.installs.0);
+        for region in &mut self.list {
+            hot |= region.number.take().is_some();
+            region.taken = 0;
+            region.places.drain(..).for_each(|place| installs[place] = None);
+        }
+        hot
     }
 
     /// Asks for the functions at these guest addresses, which are hot.
@@ -139,7 +148,8 @@ impl Regions {
             }
             if region.number.is_none() {
                 let len = u32::try_from(region.len).ok();
-                region.number = len.and_then(|len| translation.number(&region.file, region.offset, len));
+                let precise = self.precise || translation.how.precise;
+                region.number = len.and_then(|len| translation.number(&region.file, region.offset, len, precise));
                 self.fresh = true;
             }
             if let Some(number) = region.number {
@@ -220,11 +230,19 @@ mod tests {
     }
 
     #[test]
-    fn precise_processes_have_no_regions() {
+    fn a_process_that_turns_precise_begins_again() {
         let mut regions = regions(&[(0x10000, 0x4000)]);
+        let engine = crate::config::engine().unwrap();
+        let module = wasmtime::Module::new(&engine, [0, b'a', b's', b'm', 1, 0, 0, 0]).unwrap();
+        let code = Arc::new(Code { module, functions: vec![] });
+        *lock(&regions.installs.0) = vec![Some(Install { code, bias: 0x10000, base: 1 })];
+        regions.list[0].places = vec![0];
+        regions.list[0].number = Some(0);
+        assert!(regions.turn_precise());
         assert!(!regions.turn_precise());
-        let file = Arc::new(tempfile::tempfile().unwrap());
-        regions.add(0x10000, 0x4000, &file, 0, None);
-        assert_eq!(ranges(&regions.fork()), []);
+        assert!(regions.installs.get(0).unwrap().is_none());
+        assert_eq!(regions.list[0].number, None);
+        assert!(regions.fork().precise);
+        assert_eq!(ranges(&regions.fork()), [(0x10000, 0x4000, 0x8000)]);
     }
 }

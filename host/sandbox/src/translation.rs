@@ -6,13 +6,14 @@ use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use wasmtime::{Engine, Module};
 
 use crate::events::lock;
-use crate::launch::{Ask, Function, Ready, Translated, Translator};
+use crate::launch::{Ask, Function, Ready, Translated, Translating, Translator};
 use crate::module_file::read_functions;
 
 /// Jobs that wait for the translator; with more, hot code is asked for again when it has got hotter elsewhere.
@@ -24,20 +25,25 @@ const MAX_REGIONS: usize = 4096;
 /// Functions that are asked for in one region at most.
 const MAX_ASKED: usize = 1 << 16;
 
+/// How long a task that waits for translations does so at most.
+const MAX_WAIT: Duration = Duration::from_secs(20);
+
 /// A module of translated functions.
 pub struct Code {
     pub module: Module,
     pub functions: Vec<Function>,
 }
 
-/// What makes a region of code the same as another: its file's address in this process, where it begins, its length.
-type Identity = (usize, u64, u32);
+/// What makes a region of code the same as another: its file's address in this process, where it begins, its length, and
+/// whether it is precise.
+type Identity = (usize, u64, u32, bool);
 
 /// A region of code that was hot in some process.
 struct Known {
     file: Arc<File>,
     offset: u64,
     len: u32,
+    precise: bool,
     asked: HashSet<u32>,
     code: Vec<Arc<Code>>,
     /// Modules that are loaded when the region is mapped.
@@ -49,6 +55,16 @@ struct Known {
 struct Arrivals {
     some: AtomicBool,
     list: Mutex<Vec<(u32, Arc<Code>)>>,
+    told: Mutex<Told>,
+    changed: Condvar,
+}
+
+/// What the translator told of questions that are done.
+#[derive(Default)]
+struct Told {
+    done: u64,
+    /// It is gone.
+    closed: bool,
 }
 
 /// The translated code of one sandbox.
@@ -58,6 +74,10 @@ pub struct Translation {
     engine: Engine,
     jobs: SyncSender<Ask>,
     arrivals: Arc<Arrivals>,
+    /// Questions that were sent.
+    sent: u64,
+    /// What was wanted of it.
+    pub how: Translating,
     /// Grows whenever code has come.
     pub edition: u64,
 }
@@ -67,20 +87,21 @@ impl Translation {
     ///
     /// # Errors
     /// When there can be no more threads.
-    pub fn start(engine: &Engine, translator: Arc<dyn Translator>) -> Result<Translation> {
+    pub fn start(engine: &Engine, how: Translating) -> Result<Translation> {
+        let translator = how.translator.clone();
         let (jobs, waiting) = sync_channel(MAX_WAITING);
         let arrivals = Arc::<Arrivals>::default();
         let asker = translator.clone();
         spawn("hints", move || ask(asker.as_ref(), &waiting))?;
         let (loader, to) = (engine.clone(), arrivals.clone());
         spawn("translated code", move || receive(&loader, translator.as_ref(), &to))?;
-        let engine = engine.clone();
-        Ok(Translation { known: Vec::new(), numbers: HashMap::new(), engine, jobs, arrivals, edition: 0 })
+        let (known, numbers, engine) = (Vec::new(), HashMap::new(), engine.clone());
+        Ok(Translation { known, numbers, engine, jobs, arrivals, sent: 0, how, edition: 0 })
     }
 
     /// The number of a region of code; `None` when too many are known.
-    pub fn number(&mut self, file: &Arc<File>, offset: u64, len: u32) -> Option<u32> {
-        let identity = (Arc::as_ptr(file).addr(), offset, len);
+    pub fn number(&mut self, file: &Arc<File>, offset: u64, len: u32, precise: bool) -> Option<u32> {
+        let identity = (Arc::as_ptr(file).addr(), offset, len, precise);
         if let Some(number) = self.numbers.get(&identity) {
             return Some(*number);
         }
@@ -91,14 +112,14 @@ impl Translation {
         // Held for ever, so that no other file gets its address.
         let file = file.clone();
         let asked = HashSet::new();
-        self.known.push(Known { file, offset, len, asked, code: Vec::new(), waiting: Vec::new() });
+        self.known.push(Known { file, offset, len, precise, asked, code: Vec::new(), waiting: Vec::new() });
         self.numbers.insert(identity, number);
         Some(number)
     }
 
     /// Notes modules for a region that may come to be mapped.
     pub fn prepare(&mut self, file: &Arc<File>, ready: Ready) {
-        if let Some(number) = self.number(file, ready.offset, ready.len)
+        if let Some(number) = self.number(file, ready.offset, ready.len, self.how.precise)
             && let Some(known) = self.known.get_mut(number as usize)
         {
             known.waiting.extend(ready.modules);
@@ -106,8 +127,8 @@ impl Translation {
     }
 
     /// The number of a region that is mapped now, when some of it is translated already.
-    pub fn prepared(&mut self, file: &Arc<File>, offset: u64, len: u64) -> Option<u32> {
-        let identity = (Arc::as_ptr(file).addr(), offset, u32::try_from(len).ok()?);
+    pub fn prepared(&mut self, file: &Arc<File>, offset: u64, len: u64, precise: bool) -> Option<u32> {
+        let identity = (Arc::as_ptr(file).addr(), offset, u32::try_from(len).ok()?, precise || self.how.precise);
         let number = *self.numbers.get(&identity)?;
         let known = self.known.get_mut(number as usize)?;
         let loaded = known.waiting.drain(..).filter_map(|file| load(&self.engine, file));
@@ -122,11 +143,30 @@ impl Translation {
         if fresh.is_empty() || known.asked.len() + fresh.len() > MAX_ASKED {
             return;
         }
-        let Known { file, offset, len, .. } = known;
-        let ask = Ask { region: number, file: file.clone(), offset: *offset, len: *len, starts: fresh.clone() };
+        let Known { file, offset, len, precise, .. } = known;
+        let ask = Ask {
+            region: number,
+            file: file.clone(),
+            offset: *offset,
+            len: *len,
+            starts: fresh.clone(),
+            precise: *precise,
+            tell: self.how.waits,
+        };
         if self.jobs.try_send(ask).is_ok() {
             known.asked.extend(fresh);
+            self.sent += 1;
         }
+    }
+
+    /// Waits until all that was asked for is translated, where that is wanted.
+    pub fn wait(&self) {
+        if !self.how.waits {
+            return;
+        }
+        let waits = |told: &mut Told| told.done < self.sent && !told.closed;
+        // A translator that takes too long costs only time.
+        let _ = self.arrivals.changed.wait_timeout_while(lock(&self.arrivals.told), MAX_WAIT, waits);
     }
 
     /// Takes what has come since the last call.
@@ -179,12 +219,19 @@ fn ask(translator: &dyn Translator, waiting: &Receiver<Ask>) {
 }
 
 fn receive(engine: &Engine, translator: &dyn Translator, arrivals: &Arrivals) {
-    while let Some(Translated { region, code }) = translator.answer() {
+    while let Some(Translated { region, done, code }) = translator.answer() {
+        if done {
+            lock(&arrivals.told).done += 1;
+            arrivals.changed.notify_all();
+            continue;
+        }
         let Some(code) = load(engine, code) else { continue };
         let mut list = lock(&arrivals.list);
         list.push((region, Arc::new(code)));
         arrivals.some.store(true, Ordering::Relaxed);
     }
+    lock(&arrivals.told).closed = true;
+    arrivals.changed.notify_all();
 }
 
 /// Loads a module. One that cannot be loaded was made by another build: what it would do faster is interpreted.

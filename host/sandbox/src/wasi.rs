@@ -55,7 +55,7 @@ pub fn run_wasi(module: File, launch: WasiLaunch) -> Result<Outcome> {
     }
     let interrupt = Interrupt::new(&engine);
     let events = launch.events.clone();
-    let limits = Limits { memory: 0, wall: launch.wall_limit };
+    let limits = Limits { memory: 0, wall: launch.wall_limit, storm: false };
     let state = State {
         wasi: context(&launch)?,
         limits: StoreLimitsBuilder::new()

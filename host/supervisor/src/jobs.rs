@@ -48,12 +48,16 @@ pub struct Job {
     pub len: u32,
     /// Offsets in the region of functions to translate.
     pub starts: Vec<u32>,
+    /// Whether an answer is to tell that all is done.
+    pub tell: bool,
 }
 
 /// A module of translated functions. Its file comes with it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
     pub region: u32,
+    /// There is no module, and the file means nothing: a job that wanted to be told is done.
+    pub done: bool,
 }
 
 /// Sends a job; blocks until the other side takes it.
@@ -125,7 +129,7 @@ mod tests {
     use super::*;
 
     fn job() -> Job {
-        Job { region: 3, variant: Variant::Lazy, offset: 4096, len: 100, starts: vec![0, 40] }
+        Job { region: 3, variant: Variant::Lazy, offset: 4096, len: 100, starts: vec![0, 40], tell: false }
     }
 
     #[test]

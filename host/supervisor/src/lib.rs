@@ -18,7 +18,7 @@ use anyhow::{Context, Result};
 use rustix::process::Signal;
 
 use translator::Translator;
-pub use wire::{Access, Kind, Outcome, Workload};
+pub use wire::{Access, Kind, Outcome, Translating, Workload};
 
 /// The hidden verb of the `shallop` program that starts a worker.
 pub const VERB: &str = "internal-worker";
@@ -66,12 +66,19 @@ pub struct Request {
     pub stdio: [OwnedFd; 3],
     /// Where `--strace` lines go.
     pub trace: Option<OwnedFd>,
-    /// The folder of translated code, when hot code is to be translated.
-    pub translations: Option<PathBuf>,
+    /// When hot code is to be translated.
+    pub translations: Option<Translations>,
     /// What of it the workload may want.
     pub ready: Vec<Ready>,
     /// Shown by `ps` behind the worker's name.
     pub title: Vec<String>,
+}
+
+/// How hot code is translated, and the folder that keeps it.
+#[derive(Debug, Clone)]
+pub struct Translations {
+    pub cache: PathBuf,
+    pub how: Translating,
 }
 
 /// A running worker.
@@ -99,7 +106,7 @@ impl Worker {
             .spawn()
             .context("starting the worker process")?;
         let (translator, jobs) = match &request.translations {
-            Some(cache) => Some(Translator::start(cache)?).unzip(),
+            Some(wanted) => Some(Translator::start(&wanted.cache)?).unzip(),
             None => (None, None),
         };
         let worker = Worker { child, control, translator };

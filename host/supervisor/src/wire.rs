@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Ready, Request};
 
 /// Raised with every incompatible change of this protocol.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// Descriptors in one message (Linux takes 253).
 const BATCH: usize = 128;
@@ -53,6 +53,19 @@ pub enum Kind {
     Linux { spec: String },
     /// A WASI module run directly: arguments, environment, and (guest path, handle) of its directories.
     Wasi { argv: Vec<String>, env: Vec<(String, String)>, preopens: Vec<(String, u32)> },
+}
+
+/// How guest code is translated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Translating {
+    /// Every fault finds all registers, in all processes.
+    pub precise: bool,
+    /// Tasks are preempted all the time.
+    pub storm: bool,
+    /// The count at which code is hot.
+    pub hot: u32,
+    /// A task waits until what it found hot is translated.
+    pub waits: bool,
 }
 
 /// How a sandbox ended.
@@ -94,8 +107,8 @@ struct Header {
     code: usize,
     grants: Vec<Access>,
     trace: bool,
-    /// Whether a translator's socket comes.
-    jobs: bool,
+    /// When a translator's socket comes.
+    translating: Option<Translating>,
     ready: Vec<ReadyHeader>,
 }
 
@@ -117,7 +130,7 @@ pub struct Received {
     pub stdio: [OwnedFd; 3],
     pub trace: Option<OwnedFd>,
     /// Where jobs for the translator go, when hot code is to be translated.
-    pub jobs: Option<OwnedFd>,
+    pub jobs: Option<(Translating, OwnedFd)>,
     pub ready: Vec<Ready>,
 }
 
@@ -129,7 +142,7 @@ pub fn send_request(socket: &UnixStream, request: &Request, jobs: Option<OwnedFd
         code: request.code.len(),
         grants: request.grants.iter().map(|g| g.access).collect(),
         trace: request.trace.is_some(),
-        jobs: jobs.is_some(),
+        translating: request.translations.as_ref().filter(|_| jobs.is_some()).map(|wanted| wanted.how),
         ready: request.ready.iter().map(ready_header).collect(),
     };
     let json = serde_json::to_vec(&header)?;
@@ -165,7 +178,7 @@ pub fn receive_request(socket: &UnixStream) -> Result<Received> {
     let header: Header = serde_json::from_slice(&json).context("reading the header")?;
     ensure!(header.version == VERSION, "the supervisor speaks version {}, this worker {VERSION}", header.version);
 
-    let single = 3 + usize::from(header.trace) + usize::from(header.jobs);
+    let single = 3 + usize::from(header.trace) + usize::from(header.translating.is_some());
     let modules: usize = header.ready.iter().map(|ready| ready.modules).sum();
     let total = single + header.code + header.grants.len() + modules;
     let mut descriptors = Vec::with_capacity(total);
@@ -178,7 +191,7 @@ pub fn receive_request(socket: &UnixStream) -> Result<Received> {
     let code = take(header.code);
     let granted = take(header.grants.len());
     let trace = if header.trace { take(1).pop() } else { None };
-    let jobs = if header.jobs { take(1).pop() } else { None };
+    let jobs = header.translating.and_then(|how| Some((how, take(1).pop()?)));
     let ready = header.ready.into_iter();
     let ready =
         ready.map(|ReadyHeader { grant, offset, len, modules }| Ready { grant, offset, len, modules: take(modules) });
@@ -206,7 +219,7 @@ fn receive_descriptors(socket: &UnixStream, into: &mut Vec<OwnedFd>) -> Result<(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Grant;
+    use crate::{Grant, Translations};
 
     #[test]
     fn a_request_arrives_as_it_was_sent() {
@@ -220,7 +233,10 @@ mod tests {
             grants,
             stdio: [null(), null(), null()],
             trace: None,
-            translations: None,
+            translations: Some(Translations {
+                cache: "/nowhere".into(),
+                how: Translating { precise: false, storm: false, hot: 2000, waits: false },
+            }),
             ready: vec![Ready { grant: 7, offset: 8, len: 9, modules: vec![null(), null()] }],
             title: vec![],
         };

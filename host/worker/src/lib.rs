@@ -13,9 +13,8 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use shallop_sandbox::{Artifacts, Events, Grant, Launch, Ready, WasiLaunch};
+use shallop_sandbox::{Artifacts, Events, Grant, Launch, Ready, Translating, WasiLaunch};
 use shallop_supervisor::wire::{self, Access, Command, Kind, Outcome, Received, Workload};
-use translator::Translators;
 
 /// The worker process. Its stdin is the control socket; the container's stdio comes over it.
 ///
@@ -47,8 +46,8 @@ fn run(control: &UnixStream, received: Received) -> Result<Outcome> {
     let grants = received.grants.into_iter().map(grant).collect();
     match received.workload.kind {
         Kind::Linux { .. } => {
-            let translator = received.jobs.map(Translators::new);
-            let translation = (translator, received.ready.into_iter().map(ready).collect());
+            let translation = received.jobs.map(|(how, socket)| translator::translation(how, socket));
+            let translation = (translation, received.ready.into_iter().map(ready).collect());
             run_linux(received.workload, received.code, (grants, received.trace), events, translation)
         }
         Kind::Wasi { .. } => run_wasi(received.workload, received.code, grants, events),
@@ -107,7 +106,7 @@ fn run_linux(
     code: Vec<OwnedFd>,
     (grants, trace): (Vec<Grant>, Option<OwnedFd>),
     events: Arc<Events>,
-    (translator, ready): (Option<Translators>, Vec<Ready>),
+    (translation, ready): (Option<Translating>, Vec<Ready>),
 ) -> Result<Outcome> {
     let Kind::Linux { spec } = workload.kind else { unreachable!("the caller matched on it") };
     let [kernel, cpu] = <[OwnedFd; 2]>::try_from(code).map_err(|_| anyhow::anyhow!("two modules are wanted"))?;
@@ -119,7 +118,7 @@ fn run_linux(
         wall_limit: workload.wall_limit,
         trace,
         events,
-        translator: translator.map(|translator| Arc::new(translator) as _),
+        translation,
         ready,
     };
     shallop_sandbox::run(artifacts, launch).map(outcome)

@@ -1,18 +1,20 @@
-//! The sandbox's view of the translator process: [`Translators`].
+//! The sandbox's view of the translator process: [`translation`].
 
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 
-use shallop_sandbox::{Ask, Translated, Translator};
+use shallop_sandbox::{Ask, Translated, Translating, Translator};
 use shallop_supervisor::jobs::{self, Job, Variant};
+use shallop_supervisor::wire;
 
 /// The socket to whatever process translates for this worker at the moment.
-pub struct Translators(UnixStream);
+struct Translators(UnixStream);
 
-impl Translators {
-    pub fn new(socket: OwnedFd) -> Translators {
-        Translators(UnixStream::from(socket))
-    }
+/// What the sandbox is told of translation, when `socket` is its end of the translator's.
+pub fn translation(how: wire::Translating, socket: OwnedFd) -> Translating {
+    let wire::Translating { precise, storm, hot, waits } = how;
+    Translating { translator: Arc::new(Translators(UnixStream::from(socket))), precise, storm, hot, waits }
 }
 
 impl Translator for Translators {
@@ -23,10 +25,11 @@ impl Translator for Translators {
         ask.starts.chunks(jobs::MAX_STARTS).all(|starts| {
             let job = Job {
                 region: ask.region,
-                variant: Variant::Lazy,
+                variant: if ask.precise { Variant::Precise } else { Variant::Lazy },
                 offset: ask.offset,
                 len: ask.len,
                 starts: starts.to_vec(),
+                tell: ask.tell,
             };
             jobs::send_job(&self.0, &job, &ask.file).is_ok()
         })
@@ -35,6 +38,6 @@ impl Translator for Translators {
     fn answer(&self) -> Option<Translated> {
         // A translator that was killed in the middle of a message ends this, and what was hot stays interpreted.
         let (answer, code) = jobs::receive_answer(&self.0).ok()??;
-        Some(Translated { region: answer.region, code })
+        Some(Translated { region: answer.region, done: answer.done, code })
     }
 }

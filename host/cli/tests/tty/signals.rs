@@ -7,15 +7,19 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The children of a process.
-fn children(parent: u32) -> Vec<u32> {
+/// The workers that are children of a process.
+fn workers(parent: u32) -> Vec<u32> {
     let entries = fs::read_dir("/proc").expect("read /proc").filter_map(Result::ok);
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     let is_child = |pid: &u32| {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         status.lines().any(|line| line.strip_prefix("PPid:").is_some_and(|p| p.trim() == parent.to_string()))
     };
-    pids.filter(is_child).collect()
+    let is_worker = |pid: &u32| {
+        let arguments = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        arguments.starts_with(b"shallop-worker\0")
+    };
+    pids.filter(is_child).filter(is_worker).collect()
 }
 
 /// A program in a container with a terminal (`-it`), which has said `up`.
@@ -69,7 +73,7 @@ fn a_killed_worker_is_a_killed_container() {
     let run = ["run", "-it", "--name", &name, "catalog/busybox", "sh", "-c", script];
     let mut terminal = Terminal::shallop(&shallop, &run);
     terminal.expect("up\r\n");
-    let workers = children(terminal.pid());
+    let workers = workers(terminal.pid());
     assert_eq!(workers.len(), 1, "{workers:?}");
     kill_process(Pid::from_raw(workers[0] as i32).expect("a process id"), Signal::KILL).expect("kill the worker");
     assert_eq!(terminal.wait(), 137);
@@ -84,7 +88,7 @@ fn a_killed_worker_is_a_killed_container() {
 fn a_signal_to_the_whole_group_leaves_the_worker_to_its_supervisor() {
     let Some(shallop) = ready(&["busybox"]) else { return };
     let mut terminal = running(&shallop, "trap 'echo got it; exit 9' TERM");
-    for pid in children(terminal.pid()) {
+    for pid in workers(terminal.pid()) {
         kill_process(Pid::from_raw(pid as i32).expect("a process id"), Signal::TERM).expect("signal the worker");
     }
     terminal.signal(Signal::TERM);
@@ -96,7 +100,7 @@ fn a_signal_to_the_whole_group_leaves_the_worker_to_its_supervisor() {
 fn a_terminal_that_goes_away_takes_the_container_along() {
     let Some(shallop) = ready(&["busybox"]) else { return };
     let terminal = running(&shallop, "");
-    let workers = children(terminal.pid());
+    let workers = workers(terminal.pid());
     assert_eq!(workers.len(), 1, "{workers:?}");
     let mut left = terminal.close();
     let end = Instant::now() + Duration::from_secs(60);

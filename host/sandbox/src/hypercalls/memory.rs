@@ -70,8 +70,9 @@ fn map_file(
     let is_code = prot.contains(Protection::EXEC) && !prot.writable() && stability == Stability::Immutable;
     change(host, space, (addr, len), |space| space.map_file(addr, len, prot, &file, offset, sharing, stability))?;
     if is_code && let Some(translation) = &mut host.translation {
-        let number = translation.prepared(&file, offset, len);
-        host.spaces.get_mut(space).ok_or(libc::EINVAL)?.regions.add(addr, len, &file, offset, number);
+        let regions = &mut host.spaces.get_mut(space).ok_or(libc::EINVAL)?.regions;
+        let number = translation.prepared(&file, offset, len, regions.is_precise());
+        regions.add(addr, len, &file, offset, number);
     }
     Ok(0)
 }

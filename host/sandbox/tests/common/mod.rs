@@ -36,7 +36,7 @@ pub fn run_kernel(body: &str, setup: Setup) -> Outcome {
         wall_limit: setup.wall_limit,
         trace: None,
         events: setup.events,
-        translator: None,
+        translation: None,
         ready: Vec::new(),
     };
     run(artifacts, launch).expect("starting")
