@@ -48,7 +48,7 @@ vars! {
     /// https://no-color.org
     NO_COLOR = "Print without colours";
     /// `interpreter`, `lazy`, and for tests `precise` and `storm`.
-    SHALLOP_ENGINE = "How programs of Linux images run: \"interpreter\" (the default), or \"lazy\", which translates hot code (\"precise\" and \"storm\" are for tests: faults find all registers everywhere; tasks are preempted all the time)";
+    SHALLOP_ENGINE = "How programs of Linux images run: \"lazy\" (the default: hot code is translated), or \"interpreter\" (\"precise\" and \"storm\" are for tests: faults find all registers everywhere; tasks are preempted all the time)";
     /// Tests only.
     SHALLOP_TEST_HOT = "After how many calls or jumps back code is translated at once, while its task waits";
     /// Tests only.

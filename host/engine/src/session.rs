@@ -76,8 +76,8 @@ impl Session {
     pub fn translations(&self) -> Result<Option<Translations>> {
         let mode = env::SHALLOP_ENGINE.get();
         let (precise, storm) = match mode.as_deref().map(|value| value.to_string_lossy()).as_deref() {
-            None | Some("interpreter") => return Ok(None),
-            Some("lazy") => (false, false),
+            Some("interpreter") => return Ok(None),
+            None | Some("lazy") => (false, false),
             Some("precise") => (true, false),
             Some("storm") => (false, true),
             Some(other) => {
