@@ -22,7 +22,7 @@ echo one >&"${C[1]}"
 read -r x <&"${C[0]}"
 echo "$x"
 eval "exec ${C[1]}>&-"
-wait "$C_PID"
+wait
 echo $?
 read -t 0.1 x < <(sleep 1)
 [ $? -gt 128 ] && echo timed out

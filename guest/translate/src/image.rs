@@ -132,6 +132,11 @@ impl Image {
         u32::try_from(address.wrapping_sub(self.bias)).ok()
     }
 
+    /// The functions' starts, in order.
+    pub fn starts(&self) -> impl Iterator<Item = u32> + '_ {
+        self.functions.iter().map(|&(start, _)| start)
+    }
+
     /// The function that `offset` is in.
     pub fn function(&self, offset: u32) -> Option<Range<u32>> {
         let after = self.functions.partition_point(|&(start, _)| start <= offset);

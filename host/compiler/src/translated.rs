@@ -20,7 +20,7 @@ use crate::{is_whole, open_trusted, program_stamp};
 const MAX_MODULES: u32 = 1024;
 
 /// Modules of one region that a sandbox is given at its start, at most.
-const MAX_READY: usize = 64;
+const MAX_READY: usize = 192;
 
 /// The folder by which regions are found.
 const FILES: &str = "files";

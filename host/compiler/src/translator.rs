@@ -1,6 +1,9 @@
 //! The translator process: takes jobs from one worker, gives back native code of guest functions.
+//!
+//! When no job waits it translates the rest of the regions that had some, so that programs that start later find all of
+//! their code translated.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
@@ -35,6 +38,9 @@ const MAX_BATCH: usize = 64;
 /// Functions of one module. More make their caller wait, fewer make more modules.
 const MAX_FUNCTIONS: usize = 256;
 
+/// Functions of a module that nobody waits for.
+const MAX_AHEAD: usize = 128;
+
 /// The translator process. Its stdin is the socket; `cache` is the folder of translated code.
 ///
 /// # Errors
@@ -58,6 +64,16 @@ struct Known {
     folder: Folder,
     /// Offsets that a sent module has an entry for, or that cannot be translated.
     done: BTreeSet<u32>,
+    /// Starts of functions that are translated when nothing else is to be done.
+    ahead: VecDeque<u32>,
+}
+
+impl Known {
+    /// Takes the next functions that nobody asked for.
+    fn next_ahead(&mut self) -> BTreeSet<u32> {
+        let count = self.ahead.len().min(MAX_AHEAD);
+        self.ahead.drain(..count).collect()
+    }
 }
 
 struct Translator {
@@ -71,7 +87,11 @@ struct Translator {
 
 impl Translator {
     fn serve(&mut self) -> Result<()> {
-        while let Some((job, file)) = jobs::receive_job(&self.socket)? {
+        loop {
+            if !self.more() && self.translate_ahead()? {
+                continue;
+            }
+            let Some((job, file)) = jobs::receive_job(&self.socket)? else { return Ok(()) };
             let (mut wanted, mut told) = (BTreeMap::new(), Vec::new());
             self.take(&mut wanted, &mut told, job, file);
             for _ in 0..MAX_BATCH {
@@ -88,7 +108,15 @@ impl Translator {
                 jobs::send_answer(&self.socket, &Answer { region, done: true }, &file)?;
             }
         }
-        Ok(())
+    }
+
+    /// Translates some of what nobody asked for yet, of a region that was asked for; false: there is no more.
+    fn translate_ahead(&mut self) -> Result<bool> {
+        let next =
+            |(number, known): (&u32, &mut Known)| (!known.ahead.is_empty()).then(|| (*number, known.next_ahead()));
+        let Some((number, starts)) = self.regions.iter_mut().find_map(next) else { return Ok(false) };
+        self.translate(number, &starts)?;
+        Ok(true)
     }
 
     /// Whether another job waits.
@@ -130,7 +158,8 @@ impl Translator {
             jobs::send_answer(&self.socket, &Answer { region: job.region, done: false }, &file)?;
         }
         self.kept += bytes;
-        self.regions.insert(job.region, Known { code, image, options: options(job.variant), folder, done });
+        let ahead = image.starts().filter(|start| !done.contains(start)).collect();
+        self.regions.insert(job.region, Known { code, image, options: options(job.variant), folder, done, ahead });
         Ok(())
     }
 
