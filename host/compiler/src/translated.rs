@@ -138,7 +138,8 @@ pub struct Found {
     pub modules: Vec<File>,
 }
 
-/// What the cache has for the regions of a file. Whatever is damaged is left out.
+/// What the cache has for the regions of a file. Entries that cannot be read are left out; the modules are trusted for
+/// their owner and mode, their checksums are not looked at.
 pub fn find(cache: &Path, file: &File, variant: Variant) -> Vec<Found> {
     let Ok(suffix) = suffix(variant) else { return Vec::new() };
     let entries = folder_of_file(cache, file).and_then(|folder| Ok(fs::read_dir(folder)?));
