@@ -30,11 +30,8 @@ read -n 3 x <<< abcdef
 echo "$x"
 mapfile -t lines < <(seq 3)
 echo "${lines[2]}"
-sleep 0.2 &
-(exit 7) &
-wait -n
-echo $?
-wait
+# In a shell of its own, which has no other children.
+(sleep 0.2 & (exit 7) & wait -n; echo $?; wait)
 sleep 5 &
 kill $!
 wait $!

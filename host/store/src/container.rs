@@ -1,5 +1,6 @@
 //! Containers: a row each, and a folder with the writable layer and a lock that its supervisor holds while it runs.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
@@ -218,6 +219,16 @@ impl Store {
         files::remove(&dir)
     }
 
+    /// Removes the folders of containers whose creation was cut off, unless somebody is at work right now.
+    fn remove_unrecorded_folders(&self) -> Result<()> {
+        let Some(_sweep) = lease::try_own_sweep(&self.dirs)? else { return Ok(()) };
+        let recorded = self.database.read(|t| {
+            let mut statement = t.prepare_cached("SELECT id FROM container")?;
+            Ok(statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<HashSet<String>>>()?)
+        })?;
+        self.collect_containers(&recorded)
+    }
+
     /// Removes the containers that were to go at their end (`AutoRemove` in their configuration), whose supervisor was
     /// killed before it could remove them.
     ///
@@ -239,7 +250,7 @@ impl Store {
                 removed => removed?,
             }
         }
-        Ok(())
+        self.remove_unrecorded_folders()
     }
 
     /// Ids of the containers whose supervisor lives.

@@ -57,7 +57,7 @@ impl Store {
             self.collect_blobs(&roots, &live, &mut collected)?;
             self.collect_layers(&roots, &live, &mut collected, &mut trash)?;
             self.collect_leftovers(&live, &mut trash)?;
-            self.collect_containers(&roots)?;
+            self.collect_containers(&roots.containers)?;
         }
         // Large folders are deleted when others may work again; if this dies, the next collection finds them.
         for path in trash {
@@ -128,9 +128,10 @@ impl Store {
         Ok(())
     }
 
-    fn collect_containers(&self, roots: &Roots) -> Result<()> {
+    /// Removes the folders of containers that are not recorded; nobody may create one meanwhile.
+    pub(crate) fn collect_containers(&self, recorded: &HashSet<String>) -> Result<()> {
         for id in files::names(&self.dirs.containers())? {
-            if !roots.containers.contains(&id) && Digest::from_hex(&id).is_ok() {
+            if !recorded.contains(&id) && Digest::from_hex(&id).is_ok() {
                 files::remove(&self.dirs.containers().join(id))?;
             }
         }
