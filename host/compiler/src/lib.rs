@@ -5,6 +5,10 @@
 //! turns a worker's hot guest code into native code.
 #![forbid(unsafe_code)]
 
+mod alone;
+mod crew;
+mod queue;
+mod region;
 pub mod translated;
 pub mod translator;
 

@@ -25,6 +25,9 @@ const MAX_READY: usize = 192;
 /// The folder by which regions are found.
 const FILES: &str = "files";
 
+/// The file whose lock is a [`Claim`].
+const LOCK: &str = "lock";
+
 /// The modules of one region.
 #[derive(Debug)]
 pub struct Folder {
@@ -37,7 +40,7 @@ impl Folder {
     /// The folder below `cache` of what is translated from these bytes: a region's code, and data of its file.
     ///
     /// # Errors
-    /// When it is not there and cannot be made.
+    /// When this program's file cannot be found.
     pub fn new(cache: &Path, bytes: &[&[u8]], variant: Variant) -> Result<Folder> {
         let mut digest = Sha256::new();
         for part in bytes {
@@ -46,7 +49,8 @@ impl Folder {
         }
         let digest: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         let path = cache.join(format!("{digest}-{}-{}", word(variant), program_stamp()?));
-        fs::create_dir_all(&path).with_context(|| format!("creating {}", path.display()))?;
+        // Where it cannot be made, nothing is found in it and nothing kept.
+        let _ = fs::create_dir_all(&path);
         Ok(Folder { path, next: 0 })
     }
 
@@ -89,15 +93,8 @@ impl Folder {
     /// # Errors
     /// When it cannot be written, or the folder is full.
     pub fn add(&mut self, code: &[u8], functions: &[Function]) -> Result<File> {
-        let functions = encode_functions(functions);
-        let mut sum = crc32fast::Hasher::new();
         let mut file = tempfile::NamedTempFile::new_in(&self.path).context("making a file for translated code")?;
-        for part in [code, &functions] {
-            sum.update(part);
-            file.write_all(part).context("writing translated code")?;
-        }
-        file.write_all(&sum.finalize().to_le_bytes()).context("writing translated code")?;
-        file.seek(SeekFrom::Start(0))?;
+        write(&mut file, code, functions)?;
         // Others may add to the folder at the same time.
         for number in self.next..MAX_MODULES {
             file = match file.persist_noclobber(self.file(number)) {
@@ -108,6 +105,50 @@ impl Folder {
         }
         anyhow::bail!("there are {MAX_MODULES} modules of this region already")
     }
+
+    /// The right to translate what nobody asked for.
+    pub fn claim(&self) -> Claim {
+        claim(&self.path)
+    }
+}
+
+/// A module that only who has its descriptor knows of.
+///
+/// # Errors
+/// When there is no memory for it.
+pub fn loose(code: &[u8], functions: &[Function]) -> Result<File> {
+    let memory = rustix::fs::memfd_create("translated", rustix::fs::MemfdFlags::CLOEXEC).context("making a file")?;
+    let mut file = File::from(memory);
+    write(&mut file, code, functions)?;
+    Ok(file)
+}
+
+fn write(file: &mut (impl Write + Seek), code: &[u8], functions: &[Function]) -> Result<()> {
+    let functions = encode_functions(functions);
+    let mut sum = crc32fast::Hasher::new();
+    for part in [code, &functions] {
+        sum.update(part);
+        file.write_all(part).context("writing translated code")?;
+    }
+    file.write_all(&sum.finalize().to_le_bytes()).context("writing translated code")?;
+    file.seek(SeekFrom::Start(0))?;
+    Ok(())
+}
+
+/// What one process at a time has, until it ends: a lock on a file, `None` when another has it.
+#[derive(Debug)]
+pub struct Claim(Option<File>);
+
+impl Claim {
+    pub fn is_ours(&self) -> bool {
+        self.0.is_some()
+    }
+}
+
+/// The right to go ahead in a folder.
+pub(crate) fn claim(folder: &Path) -> Claim {
+    let file = File::options().create(true).append(true).open(folder.join(LOCK));
+    Claim(file.ok().filter(|file| file.try_lock().is_ok()))
 }
 
 fn word(variant: Variant) -> &'static str {

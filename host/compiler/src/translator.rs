@@ -1,24 +1,27 @@
 //! The translator process: takes jobs from one worker, gives back native code of guest functions.
 //!
-//! When no job waits it translates the rest of the regions that had some, so that programs that start later find all of
-//! their code translated.
+//! What got hot first comes first; large functions are compiled beside the others, which do not wait for them. When no
+//! job waits it translates the rest of the regions that had some. When the worker has ended it finishes all that in the
+//! background, so that programs that start later find their code translated.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::fd::AsFd;
-use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use shallop_sandbox::{Compiler, Function};
 use shallop_supervisor::jobs::{self, Answer, Job};
-use shallop_translate::image::{Image, data_extent};
-use shallop_translate::{Options, Region, Translated, Variant, translate};
 
-use crate::translated::Folder;
+use crate::alone::Alone;
+use crate::crew::Crew;
+use crate::queue::{Queue, Wanted};
+use crate::region::Known;
+use crate::translated::loose;
 
 /// Address space and CPU time that one worker's translations may use.
 const MEMORY_LIMIT: u64 = 4 << 30;
@@ -35,181 +38,213 @@ const MAX_KEPT: usize = 512 << 20;
 /// Jobs that are taken at once.
 const MAX_BATCH: usize = 64;
 
-/// Functions of one module. More make their caller wait, fewer make more modules.
-const MAX_FUNCTIONS: usize = 256;
-
-/// Functions of a module that nobody waits for.
-const MAX_AHEAD: usize = 128;
+/// Bytes of guest code of a module that nobody waits for, while the worker lives and after that.
+const AHEAD_BYTES: u32 = 16 << 10;
+const ALONE_BYTES: u32 = 128 << 10;
 
 /// The translator process. Its stdin is the socket; `cache` is the folder of translated code.
 ///
 /// # Errors
-/// When the worker says what is no job.
+/// When the host does not let it bound itself.
 pub fn main(cache: &Path) -> Result<()> {
+    let cache = std::path::absolute(cache).context("the cache's folder")?;
+    leave_the_caller()?;
     let limit = |value| Rlimit { current: Some(value), maximum: Some(value) };
     setrlimit(Resource::As, limit(MEMORY_LIMIT)).context("limiting memory")?;
     setrlimit(Resource::Cpu, limit(CPU_SECONDS)).context("limiting CPU time")?;
     rustix::process::nice(NICENESS).context("stepping back behind others")?;
-    let socket = UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned().context("the socket")?);
-    let compiler = Compiler::new()?;
-    let mut translator = Translator { socket, cache: cache.to_owned(), compiler, regions: BTreeMap::new(), kept: 0 };
-    translator.serve()
+    let worker = UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned().context("the socket")?);
+    let compiler = Arc::new(Compiler::new()?);
+    let crew = Crew::new(compiler.clone())?;
+    let (regions, queue, told) = (BTreeMap::new(), Queue::default(), Vec::new());
+    Translator { worker: Some(worker), alone: None, cache, compiler, crew, regions, kept: 0, queue, told }.serve()
 }
 
-/// What is known of a region.
-struct Known {
-    code: Vec<u8>,
-    image: Image,
-    options: Options,
-    folder: Folder,
-    /// Offsets that a sent module has an entry for, or that cannot be translated.
-    done: BTreeSet<u32>,
-    /// Starts of functions that are translated when nothing else is to be done.
-    ahead: VecDeque<u32>,
-}
-
-impl Known {
-    /// Takes the next functions that nobody asked for.
-    fn next_ahead(&mut self) -> BTreeSet<u32> {
-        let count = self.ahead.len().min(MAX_AHEAD);
-        self.ahead.drain(..count).collect()
-    }
+/// It may outlive the command that started it: nothing of the user's stays open, no signal of the terminal comes here, and
+/// no folder is in use. stdout and stderr are /dev/null.
+fn leave_the_caller() -> Result<()> {
+    shallop_sandbox::close_inherited();
+    std::env::set_current_dir("/").context("leaving the folder")?;
+    rustix::process::setsid().context("leaving the session")?;
+    Ok(())
 }
 
 struct Translator {
-    socket: UnixStream,
+    /// `None`: it has ended.
+    worker: Option<UnixStream>,
+    /// Once it has.
+    alone: Option<Alone>,
     cache: PathBuf,
-    compiler: Compiler,
+    compiler: Arc<Compiler>,
+    crew: Crew,
     /// By the worker's numbers.
     regions: BTreeMap<u32, Known>,
     kept: usize,
+    queue: Queue,
+    /// Jobs whose worker waits until all is done.
+    told: Vec<(u32, File)>,
 }
 
 impl Translator {
     fn serve(&mut self) -> Result<()> {
+        let mut busy = true;
         loop {
-            if !self.more() && self.translate_ahead()? {
-                continue;
-            }
-            let Some((job, file)) = jobs::receive_job(&self.socket)? else { return Ok(()) };
-            let (mut wanted, mut told) = (BTreeMap::new(), Vec::new());
-            self.take(&mut wanted, &mut told, job, file);
-            for _ in 0..MAX_BATCH {
-                if !self.more() {
-                    break;
+            self.listen(busy)?;
+            self.start_large();
+            let batch = self.queue.next_small();
+            busy = match batch.first() {
+                Some(first) => {
+                    let starts: Vec<u32> = batch.iter().map(|wanted| wanted.start).collect();
+                    self.translate(first.region, &starts);
+                    true
                 }
-                let Some((job, file)) = jobs::receive_job(&self.socket)? else { return Ok(()) };
-                self.take(&mut wanted, &mut told, job, file);
-            }
-            for (region, starts) in wanted {
-                self.translate(region, &starts)?;
-            }
-            for (region, file) in told {
-                jobs::send_answer(&self.socket, &Answer { region, done: true }, &file)?;
+                None => self.queue.is_empty() && self.crew.is_idle() && self.translate_ahead(),
+            };
+            if self.queue.is_empty() && self.crew.is_idle() {
+                for (region, file) in std::mem::take(&mut self.told) {
+                    self.answer(Answer { region, done: true }, &file);
+                }
+                if !busy && self.worker.is_none() {
+                    return Ok(());
+                }
             }
         }
     }
 
-    /// Translates some of what nobody asked for yet, of a region that was asked for; false: there is no more.
-    fn translate_ahead(&mut self) -> Result<bool> {
-        let next =
-            |(number, known): (&u32, &mut Known)| (!known.ahead.is_empty()).then(|| (*number, known.next_ahead()));
-        let Some((number, starts)) = self.regions.iter_mut().find_map(next) else { return Ok(false) };
-        self.translate(number, &starts)?;
-        Ok(true)
+    /// Takes jobs and what was compiled; waits for them when there is nothing else to do.
+    fn listen(&mut self, busy: bool) -> Result<()> {
+        let mut watched = vec![PollFd::new(self.crew.bell(), PollFlags::IN)];
+        watched.extend(self.worker.as_ref().map(|worker| PollFd::new(worker, PollFlags::IN)));
+        let timeout = if busy { Some(&Timespec { tv_sec: 0, tv_nsec: 0 }) } else { None };
+        match poll(&mut watched, timeout) {
+            Ok(_) => {}
+            Err(rustix::io::Errno::INTR) => return Ok(()),
+            Err(error) => return Err(error).context("waiting for jobs"),
+        }
+        let [rings, has_jobs] = [0, 1].map(|at| watched.get(at).is_some_and(|it| !it.revents().is_empty()));
+        if rings && let Some(made) = self.crew.take() {
+            self.keep(made.region, made.code, &made.functions);
+        }
+        if has_jobs {
+            self.receive()?;
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self) -> Result<()> {
+        for _ in 0..MAX_BATCH {
+            let Some(worker) = &self.worker else { break };
+            match jobs::receive_job(worker) {
+                Ok(Some((job, file))) => self.take(job, file),
+                // Killed in the middle of a message, it has ended too; and one that talks nonsense is not listened to.
+                Ok(None) | Err(_) => {
+                    self.worker = None;
+                    self.alone = Some(Alone::begin(&self.cache)?);
+                }
+            }
+            if !self.more() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Whether another job waits.
     fn more(&self) -> bool {
-        let mut watched = [PollFd::new(&self.socket, PollFlags::IN)];
+        let Some(worker) = &self.worker else { return false };
+        let mut watched = [PollFd::new(worker, PollFlags::IN)];
         matches!(poll(&mut watched, Some(&Timespec::default())), Ok(1))
     }
 
     /// Notes what a job wants. One whose code cannot be read is passed over.
-    fn take(&mut self, wanted: &mut BTreeMap<u32, BTreeSet<u32>>, told: &mut Vec<(u32, File)>, job: Job, file: File) {
+    fn take(&mut self, job: Job, file: File) {
         let known = self.regions.contains_key(&job.region) || self.know(&job, &file).is_ok();
         if job.tell {
-            told.push((job.region, file));
+            self.told.push((job.region, file));
         }
-        if !known {
-            return;
+        if known {
+            self.send_arrived(job.region);
         }
-        wanted.entry(job.region).or_default().extend(job.starts);
+        let Some(known) = self.regions.get(&job.region) else { return };
+        for start in job.starts {
+            if !known.is_done(start) {
+                self.queue.push(Wanted { region: job.region, start, bytes: known.bytes(start) });
+            }
+        }
     }
 
-    /// Reads a region's code, and sends what the cache has of it.
     fn know(&mut self, job: &Job, file: &File) -> Result<()> {
-        let code = read(file, job.offset, job.len as usize)?;
-        let data = match data_extent(&code) {
-            Some((offset, len)) => read(file, job.offset.saturating_add(offset), len)?,
-            None => Vec::new(),
-        };
-        let mut folder = Folder::new(&self.cache, &[&code, &data], job.variant)?;
-        folder.note(&self.cache, file, (job.offset, job.len), job.variant)?;
-        let bytes = code.len() + data.len();
-        let image = Image::new(&code, 0, data);
-        if self.regions.len() >= MAX_REGIONS || self.kept + bytes > MAX_KEPT {
+        let known = Known::read(&self.cache, job, file)?;
+        if self.regions.len() >= MAX_REGIONS || self.kept + known.size > MAX_KEPT {
             self.regions.clear();
+            self.queue.clear();
             self.kept = 0;
         }
-        let mut done = BTreeSet::new();
-        while let Some((functions, file)) = folder.take() {
-            done.extend(entries(&functions));
-            jobs::send_answer(&self.socket, &Answer { region: job.region, done: false }, &file)?;
-        }
-        self.kept += bytes;
-        let ahead = image.starts().filter(|start| !done.contains(start)).collect();
-        self.regions.insert(job.region, Known { code, image, options: options(job.variant), folder, done, ahead });
+        self.kept += known.size;
+        self.regions.insert(job.region, known);
         Ok(())
     }
 
-    fn translate(&mut self, number: u32, starts: &BTreeSet<u32>) -> Result<()> {
-        let Some(known) = self.regions.get_mut(&number) else { return Ok(()) };
-        let fresh: Vec<u32> = starts.difference(&known.done).copied().collect();
-        known.done.extend(&fresh);
-        for starts in fresh.chunks(MAX_FUNCTIONS) {
-            let region = Region { code: &known.code, start: 0, image: &known.image };
-            let Translated { wasm, functions, .. } = translate(&region, starts, &known.options);
-            if functions.is_empty() {
-                continue;
-            }
-            let functions: Vec<_> =
-                functions.into_iter().map(|f| Function { start: f.start, resume: f.resume }).collect();
-            known.done.extend(entries(&functions));
-            // What cannot be compiled or kept stays interpreted.
-            let made = self.compiler.compile(&wasm).and_then(|code| known.folder.add(&code, &functions));
-            if let Ok(file) = made {
-                jobs::send_answer(&self.socket, &Answer { region: number, done: false }, &file)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-fn options(variant: jobs::Variant) -> Options {
-    let variant = match variant {
-        jobs::Variant::Lazy => Variant::Lazy,
-        jobs::Variant::Precise => Variant::Precise,
-    };
-    Options { variant, ..Options::of_files() }
-}
-
-/// Every offset that functions can be entered at.
-fn entries(functions: &[Function]) -> impl Iterator<Item = u32> + '_ {
-    functions.iter().flat_map(|function| std::iter::once(function.start).chain(function.resume.iter().copied()))
-}
-
-/// A part of a file; zeroes past its end.
-fn read(file: &File, offset: u64, len: usize) -> Result<Vec<u8>> {
-    let mut code = vec![0; len];
-    let mut done = 0;
-    while done < code.len() {
-        match file.read_at(&mut code[done..], offset.saturating_add(done as u64)) {
-            Ok(0) => break,
-            Ok(bytes) => done += bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error).context("reading code"),
+    /// Gives the worker what the cache has of a region, and what others added meanwhile.
+    fn send_arrived(&mut self, region: u32) {
+        let files = self.regions.get_mut(&region).map(Known::arrived);
+        for file in files.into_iter().flatten() {
+            self.answer(Answer { region, done: false }, &file);
         }
     }
-    Ok(code)
+
+    /// An answer that nobody takes is for the cache alone: that the worker has ended is found in `receive`.
+    fn answer(&self, answer: Answer, file: &File) {
+        if let Some(worker) = &self.worker {
+            let _ = jobs::send_answer(worker, &answer, file);
+        }
+    }
+
+    /// Starts to compile large functions.
+    fn start_large(&mut self) {
+        while self.crew.has_room()
+            && let Some(Wanted { region, start, .. }) = self.queue.next_large()
+        {
+            self.send_arrived(region);
+            let Some(known) = self.regions.get_mut(&region).filter(|known| !known.is_done(start)) else { continue };
+            if let Some((wasm, functions)) = known.translate(&[start]) {
+                // Without a thread it stays interpreted.
+                let _ = self.crew.start(region, wasm, functions);
+            }
+        }
+    }
+
+    fn translate(&mut self, region: u32, starts: &[u32]) {
+        self.send_arrived(region);
+        let Some(known) = self.regions.get_mut(&region) else { return };
+        let fresh: Vec<u32> = starts.iter().copied().filter(|start| !known.is_done(*start)).collect();
+        if let Some((wasm, functions)) = known.translate(&fresh) {
+            let code = self.compiler.compile(&wasm).ok();
+            self.keep(region, code, &functions);
+        }
+    }
+
+    /// Adds a module to the cache and gives it to the worker. What could not be compiled stays interpreted.
+    fn keep(&mut self, region: u32, code: Option<Vec<u8>>, functions: &[Function]) {
+        let Some((known, code)) = self.regions.get_mut(&region).zip(code) else { return };
+        // Where nothing can be written, this worker has it nevertheless.
+        if let Ok(file) = known.folder.add(&code, functions).or_else(|_| loose(&code, functions)) {
+            self.answer(Answer { region, done: false }, &file);
+        }
+    }
+
+    /// Translates some of what nobody asked for yet, of a region that was asked for; false: there is no more.
+    fn translate_ahead(&mut self) -> bool {
+        if self.alone.as_ref().is_some_and(|alone| !alone.may_go_ahead()) {
+            return false;
+        }
+        let bytes = if self.alone.is_some() { ALONE_BYTES } else { AHEAD_BYTES };
+        let next = |(number, known): (&u32, &mut Known)| {
+            let starts = known.next_ahead(bytes);
+            (!starts.is_empty()).then_some((*number, starts))
+        };
+        let Some((number, starts)) = self.regions.iter_mut().find_map(next) else { return false };
+        self.translate(number, &starts);
+        true
+    }
 }

@@ -1,4 +1,5 @@
-//! The translator process of one worker: started when the worker's first job comes, ended with the worker.
+//! The translator process of one worker: started when the worker's first job comes. It ends by itself, some time after
+//! the worker, when it has done what it was asked for.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -44,13 +45,7 @@ impl Translator {
 
 impl Drop for Translator {
     fn drop(&mut self) {
-        let mut state = lock(&self.state);
-        state.ended = true;
-        if let Some(mut child) = state.child.take() {
-            // It may have ended by itself: then this does nothing.
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        lock(&self.state).ended = true;
     }
 }
 
@@ -91,11 +86,10 @@ impl Watched {
         let program = std::env::current_exe().context("finding this program's file")?;
         let socket = self.socket.as_fd().try_clone_to_owned().context("sharing the translator's socket")?;
         let child = Command::new(program)
+            .arg0("shallop-translator")
             .arg(jobs::VERB)
             .arg(&self.cache)
             .env_clear()
-            // Signals of the terminal are for the container.
-            .process_group(0)
             .stdin(Stdio::from(socket))
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -5,3 +5,4 @@
 mod disk;
 mod home;
 mod killed;
+mod translator;

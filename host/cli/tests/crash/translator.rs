@@ -1,0 +1,102 @@
+//! The translator outlives its worker for a while: what it does then is there at the next start, whatever happens to it.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use shallop_config::Dirs;
+use shallop_test_support::processes::{all_end, translators};
+use shallop_test_support::{Finished, Shallop, command};
+
+use crate::home::{self, BASE};
+
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// Ends before its hot code is compiled.
+const COUNT: &str = "i=0; while [ $i -lt 3000 ]; do i=$((i+1)); done; echo $i";
+
+fn count(shallop: &Shallop) -> Finished {
+    let done = shallop.run(&["run", "--rm", BASE, "sh", "-c", COUNT]).expect_code(0);
+    assert_eq!(done.stdout, "3000\n");
+    done
+}
+
+/// The modules of translated code.
+fn modules(shallop: &Shallop) -> Vec<PathBuf> {
+    let files = |folder: PathBuf| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let regions = files(Dirs::below(shallop.home()).translations());
+    let mut all: Vec<PathBuf> = regions.flat_map(files).collect();
+    all.retain(|path| path.extension().is_some_and(|extension| extension == "cwasm"));
+    all
+}
+
+#[track_caller]
+fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        match look() {
+            Some(found) => return found,
+            None => assert!(Instant::now() < deadline, "{what}"),
+        }
+        sleep(Duration::from_millis(5));
+    }
+}
+
+fn kill(pid: u32) {
+    // It may have ended by itself.
+    let _ = kill_process(Pid::from_raw(pid as i32).expect("a process has a number"), Signal::KILL);
+}
+
+#[test]
+fn what_was_hot_is_translated_after_the_end() {
+    let Some(shallop) = home::new() else { return };
+    count(&shallop);
+    wait_for("no translator", || Some(translators(shallop.home())).filter(|found| !found.is_empty()));
+    wait_for("nothing is translated", || (!modules(&shallop).is_empty()).then_some(()));
+    // It comes to an end, with all that there is.
+    wait_for("the translator stays", || translators(shallop.home()).is_empty().then_some(()));
+    let all = modules(&shallop).len();
+    count(&shallop);
+    wait_for("the translator stays", || translators(shallop.home()).is_empty().then_some(()));
+    assert_eq!(modules(&shallop).len(), all, "code was translated again");
+}
+
+#[test]
+fn nothing_of_the_caller_stays_open() {
+    let Some(shallop) = home::new() else { return };
+    let mut sh = Command::new("sh");
+    sh.args(["-c", "exec 7</dev/zero; \"$@\"; echo done; exit 3", "sh"]).arg(shallop.binary());
+    sh.args(["run", "--rm", BASE, "sh", "-c", COUNT]).stdin(Stdio::null());
+    shallop.set_environment(&mut sh);
+    // Comes back when both pipes are closed.
+    let done = command::run(&mut sh, b"", LIMIT).expect_code(3);
+    assert_eq!(done.stdout, "3000\ndone\n");
+    for pid in translators(shallop.home()) {
+        let entries = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        for target in entries.filter_map(|entry| fs::read_link(entry.path()).ok()) {
+            let text = target.to_string_lossy();
+            let own = text.starts_with("socket:") || text == "/dev/null" || target.starts_with(shallop.home());
+            assert!(own || text.starts_with("/memfd:"), "{text}");
+        }
+        assert_eq!(fs::read_link(format!("/proc/{pid}/cwd")).unwrap_or("/".into()), PathBuf::from("/"));
+        kill(pid);
+    }
+}
+
+#[test]
+fn a_translator_can_be_killed_at_any_moment() {
+    const MOMENTS: u64 = 12;
+    let Some(shallop) = home::new() else { return };
+    for moment in 0..MOMENTS {
+        count(&shallop);
+        sleep(Duration::from_millis(moment * 40));
+        let found = translators(shallop.home());
+        found.iter().copied().for_each(kill);
+        all_end(&found);
+    }
+    home::works(&shallop);
+    home::clean(&shallop);
+}

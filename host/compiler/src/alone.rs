@@ -1,0 +1,54 @@
+//! What bounds a translator whose worker has ended: it goes on in the background, for those who start later.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use rustix::process::{Pid, Resource, Rlimit, setpriority_process, setrlimit};
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::translated::{Claim, claim};
+
+/// CPU time that it may use from then on, and how long it may take.
+const CPU_SECONDS: u64 = 60;
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// How much less important than other processes it is.
+const NICENESS: i32 = 19;
+
+/// From a worker's end on.
+pub struct Alone {
+    end: Instant,
+    /// One process at a time translates what nobody asked for.
+    claim: Claim,
+}
+
+impl Alone {
+    /// Steps back behind everything, and has the host end this process when it uses too much.
+    ///
+    /// # Errors
+    /// When that cannot be had.
+    pub fn begin(cache: &Path) -> Result<Alone> {
+        let used = u64::try_from(clock_gettime(ClockId::ProcessCPUTime).tv_sec).unwrap_or(0);
+        let limit = Some(used + CPU_SECONDS);
+        setrlimit(Resource::Cpu, Rlimit { current: limit, maximum: limit }).context("limiting CPU time")?;
+        step_back()?;
+        Ok(Alone { end: Instant::now() + PATIENCE, claim: claim(cache) })
+    }
+
+    /// Whether it may translate what nobody asked for.
+    pub fn may_go_ahead(&self) -> bool {
+        self.claim.is_ours() && Instant::now() < self.end
+    }
+}
+
+/// Niceness belongs to threads, and those that compile are there already.
+fn step_back() -> Result<()> {
+    for task in std::fs::read_dir("/proc/self/task").context("looking for this process's threads")? {
+        let number = task?.file_name().to_str().and_then(|name| name.parse().ok());
+        let Some(thread) = number.and_then(Pid::from_raw) else { continue };
+        // One that has ended meanwhile needs nothing.
+        let _ = setpriority_process(Some(thread), NICENESS);
+    }
+    setpriority_process(None, NICENESS).context("stepping back behind others")
+}
