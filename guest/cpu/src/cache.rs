@@ -12,7 +12,6 @@ use core::ptr::null;
 use shallop_riscv64::{Kind, Op};
 
 use crate::shared::Shared;
-use crate::translated::{entry_cell, is_count};
 
 /// Cells of the arena; few in tests, so that they fill it soon.
 const CELLS: usize = if cfg!(test) { 1 << 14 } else { 1 << 22 };
@@ -185,14 +184,13 @@ impl Line {
     }
 }
 
-/// Has jumps to `pc` find an entry cell from now on.
-pub fn begin_with_entry(pc: u32) {
+/// Has jumps to `pc` look it up again: translated code has come.
+pub fn announce(pc: u32) {
     let Some(found) = find(pc) else { return };
-    let found = found.cast_mut();
-    // SAFETY: `find` gives cells of the arena; behind a count cell there is the instruction itself.
+    // SAFETY: `find` gives cells of the arena.
     unsafe {
         *link_of(found) = null();
-        *found = if is_count(&(*found).op) { entry_cell(pc) } else { Cell::link(pc) };
+        *found.cast_mut() = Cell::link(pc);
     }
 }
 

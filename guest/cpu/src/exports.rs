@@ -1,26 +1,21 @@
 //! The module's exports, and what it does when it panics.
 
-use crate::translated::{self, Entry};
+use crate::translated;
 
 #[link(wasm_import_module = "shallop")]
 unsafe extern "C" {
     /// Gives the host the thread; returns when the task is run again.
     fn suspend(slot: i32);
-    /// Puts the translated functions that the process has into this task's table.
+    /// Gives this task the translated functions that other tasks of its process have.
     fn install(slot: i32);
 }
 
 /// Runs the task of `slot` for ever; each exit fills its control block and suspends it.
 #[unsafe(no_mangle)]
 pub extern "C" fn run(slot: i32) {
-    let mut installed = 0;
+    // SAFETY: no function of the table runs.
+    unsafe { install(slot) };
     loop {
-        let generation = translated::generation();
-        if generation != installed {
-            // SAFETY: no function of the table runs.
-            unsafe { install(slot) };
-            installed = generation;
-        }
         crate::run_to_exit(slot as usize);
         // SAFETY: the host may change the slot's data and drop cells meanwhile; no pointers to cells are kept.
         unsafe { suspend(slot) };
@@ -69,16 +64,16 @@ pub extern "C" fn entries() -> i32 {
     translated::called() as i32
 }
 
-/// Makes known that translated code can be entered at `pc`, by the function at `index` with this number.
+/// Makes known that translated code has come for `pc`.
 #[unsafe(no_mangle)]
-pub extern "C" fn register(pc: i32, index: i32, entry: i32) {
-    translated::register(Entry { pc: pc as u32, index: index as u32, entry: entry as u32 });
+pub extern "C" fn announce(pc: i32) {
+    crate::announce(pc as u32);
 }
 
-/// Forgets the entries in `len` bytes at `address`.
+/// Forgets the entries in `len` bytes at `address`, and what was decoded there.
 #[unsafe(no_mangle)]
-pub extern "C" fn unregister(address: i64, len: i64) {
-    translated::unregister(address as u64, len as u64);
+pub extern "C" fn forget(address: i64, len: i64) {
+    translated::forget(address as u64, len as u64);
 }
 
 /// A floating-point operation for translated code: numbers of `Float` and `Precision`, a rounding mode that is none of

@@ -139,10 +139,9 @@ impl Running {
         }
         let pc = self.pc() as u32;
         if translated::is_entry(op) {
-            if let Some(entry) = translated::entry(pc) {
-                return self.run_translated(entry);
-            }
-        } else if translated::count(pc, op.rd) {
+            return self.run_translated(translated::entry_of(op, pc));
+        }
+        if translated::count(pc, op.rd) {
             // From now on the loop goes on by itself.
             // SAFETY: the current cell is of the arena, and an instruction follows it.
             unsafe { *cache::link_of(self.cell) = self.cell.add(1) };
@@ -167,7 +166,7 @@ impl Running {
         // For a fault in translated code; see `fixup`.
         // SAFETY: the word is in the slot's registers.
         unsafe { *self.current() = self.cell as usize };
-        // SAFETY: the host registers only what it installs in each task before that runs; the registers are the task's.
+        // SAFETY: the host installs what it tells of in each task before that runs; the registers are the task's.
         let pc = unsafe { translated::call(entry, self.words, self.control()) };
         let stays = self.enter(pc, 0);
         if stays && pc == u64::from(entry.pc) {

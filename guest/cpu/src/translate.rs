@@ -52,10 +52,13 @@ fn reaches(pc: u32) -> bool {
     cache::page(pc) != cache::page(pc.wrapping_add(2))
 }
 
-/// Decodes the line that begins at `start`: to the first jump, and within one page but for the first instruction.
+/// Decodes the line that begins at `start`: to the first jump, and within one page but for the first instruction. Behind
+/// an entry one instruction is enough.
 fn decode_line(start: u32, weight: u8) -> Result<*const Cell, Exit> {
     let mut line = Line::begin(start);
-    if let Some(tag) = translated::tag(start, weight) {
+    let tag = translated::tag(start, weight);
+    let is_entered = tag.is_some_and(|tag| translated::is_entry(&tag.op));
+    if let Some(tag) = tag {
         line.push(tag);
     }
     let mut pc = start;
@@ -72,7 +75,7 @@ fn decode_line(start: u32, weight: u8) -> Result<*const Cell, Exit> {
             return Ok(line.finish(long && reaches(pc)));
         }
         pc = pc.wrapping_add(u32::from(op.len));
-        if line.is_full() || cache::page(pc) != cache::page(start) || follows_known(&op, pc) {
+        if is_entered || line.is_full() || cache::page(pc) != cache::page(start) || follows_known(&op, pc) {
             break;
         }
     }

@@ -19,20 +19,17 @@ pub const JUMP_BACK: u8 = 1;
 
 /// Counts, by a hash of the address.
 const COUNTS: usize = 1 << 15;
-/// Places of the table of entries; each is tried in `WINDOW` of them.
-const PLACES: usize = 1 << 18;
-const WINDOW: usize = 8;
 /// Entries of the table that translated code looks into.
 const CALLED: usize = 1 << 16;
 /// Addresses of hot code that wait for the host.
-const HOT_LIST: usize = 253;
+const HOT_LIST: usize = 254;
+/// Entries of a function at most, so that a cell can hold a number of one.
+const MAX_ENTRIES: u32 = 1 << 24;
 
 /// Words that engine and host exchange.
 #[repr(C)]
 pub struct Exchange {
-    /// Changes when the host has translated code for the process that a task may lack.
-    pub generation: u32,
-    /// The count at which code is hot; 0: do not look for it.
+    /// The count at which code is hot; 0: there is no translated code.
     pub looks: u32,
     /// Addresses of hot code, and how many there are.
     pub hot: u32,
@@ -56,12 +53,9 @@ pub struct Entry {
     pub entry: u32,
 }
 
-static EXCHANGE: Shared<Exchange> = Shared::new(Exchange { generation: 0, looks: 0, hot: 0, list: [0; HOT_LIST] });
+static EXCHANGE: Shared<Exchange> = Shared::new(Exchange { looks: 0, hot: 0, list: [0; HOT_LIST] });
 static CALLED_TABLE: Shared<[Called; CALLED]> = Shared::new([Called { pc: 0, index: 0 }; CALLED]);
-static ENTRIES: Shared<[Entry; PLACES]> = Shared::new([Entry { pc: 0, index: 0, entry: 0 }; PLACES]);
 static COUNTS_TABLE: Shared<[u16; COUNTS]> = Shared::new([0; COUNTS]);
-/// Entries registered and not removed.
-static REGISTERED: Shared<u32> = Shared::new(0);
 
 /// The words that engine and host exchange.
 pub fn exchange() -> *mut Exchange {
@@ -73,15 +67,9 @@ pub fn called() -> *mut Called {
     CALLED_TABLE.first()
 }
 
-/// The generation of the process's translated code.
-pub fn generation() -> u32 {
-    // SAFETY: only the host writes it, while tasks are suspended.
-    unsafe { (*EXCHANGE.pointer()).generation }
-}
-
 /// Whether hot code is looked for.
 pub fn looks() -> bool {
-    // SAFETY: as in `generation`.
+    // SAFETY: only the host writes it, while tasks are suspended.
     unsafe { (*EXCHANGE.pointer()).looks != 0 }
 }
 
@@ -89,62 +77,36 @@ fn hash(pc: u32) -> usize {
     (pc >> 1).wrapping_mul(0x9e37_79b1) as usize >> 7
 }
 
-/// The places where the entry of `pc` can be.
-fn places(pc: u32) -> impl Iterator<Item = *mut Entry> {
-    let first = hash(pc);
-    (first..first + WINDOW).map(|place| ENTRIES.element(place % PLACES))
-}
-
-/// The entry at `pc`.
+/// The entry at `pc`, as the host knows it; from now on the calling task has its function, and so has each other task of
+/// the process when it runs next. A function's start is found by translated code from now on.
 pub fn entry(pc: u32) -> Option<Entry> {
-    // SAFETY: `places` gives elements of the table, which only the functions here use.
-    unsafe {
-        if *REGISTERED.pointer() == 0 {
-            return None;
-        }
-        places(pc).map(|place| *place).find(|entry| entry.index != 0 && entry.pc == pc)
+    if !looks() {
+        return None;
     }
-}
-
-/// Adds an entry; one that is there already stays. Without room it is left out, which costs only time.
-pub fn register(new: Entry) {
-    if new.index == 0 || new.pc & 1 != 0 || entry(new.pc).is_some() {
-        return;
+    let found = host::find(pc);
+    let entry = Entry { pc, index: found as u32, entry: (found >> 32) as u32 };
+    if entry.index == 0 {
+        return None;
     }
-    // SAFETY: as in `entry`.
-    let Some(place) = places(new.pc).find(|place| unsafe { (**place).index == 0 }) else { return };
-    // SAFETY: as in `entry`; `called_at` gives an element of its table.
+    // SAFETY: elements of a table that only the functions here use.
     unsafe {
-        *place = new;
-        *REGISTERED.pointer() += 1;
         // Address 0 is nobody's, and must not look like one that is there.
         (*CALLED_TABLE.first()).pc |= 1;
-        let called = called_at(new.pc);
-        if new.entry == 0 && (*called).index == 0 {
-            *called = Called { pc: new.pc, index: new.index };
+        if entry.entry == 0 {
+            *called_at(pc) = Called { pc, index: entry.index };
         }
     }
-    cache::begin_with_entry(new.pc);
+    Some(entry)
 }
 
 fn called_at(pc: u32) -> *mut Called {
     CALLED_TABLE.element((pc >> 1) as usize % CALLED)
 }
 
-/// Removes the entries in `len` bytes at `address`.
-pub fn unregister(address: u64, len: u64) {
+/// Forgets the translated functions in `len` bytes at `address`, and what was decoded there.
+pub fn forget(address: u64, len: u64) {
     let end = address.saturating_add(len);
     let inside = |pc: u32| (address..end).contains(&u64::from(pc));
-    for place in 0..PLACES {
-        let place = ENTRIES.element(place);
-        // SAFETY: as in `entry`.
-        unsafe {
-            if (*place).index != 0 && inside((*place).pc) {
-                (*place).index = 0;
-                *REGISTERED.pointer() -= 1;
-            }
-        }
-    }
     for slot in 0..CALLED {
         let called = CALLED_TABLE.element(slot);
         // SAFETY: an element of the table, which only these functions use while tasks are suspended.
@@ -154,14 +116,15 @@ pub fn unregister(address: u64, len: u64) {
             }
         }
     }
+    cache::flush(address, len);
 }
 
 /// What begins a line at `pc`, a passage of which counts `weight`.
 pub fn tag(pc: u32, weight: u8) -> Option<Cell> {
     match entry(pc) {
-        Some(_) => Some(entry_cell(pc)),
-        None if weight != 0 && looks() => Some(tagged(pc, COUNT, weight)),
-        None => None,
+        Some(entry) if entry.entry < MAX_ENTRIES => Some(entry_cell(entry)),
+        _ if weight != 0 && looks() => Some(tagged(pc, COUNT, weight)),
+        _ => None,
     }
 }
 
@@ -174,9 +137,17 @@ const fn tagged(pc: u32, rm: u8, weight: u8) -> Cell {
     Cell { op, pc }
 }
 
-/// An entry cell at `pc`.
-pub const fn entry_cell(pc: u32) -> Cell {
-    tagged(pc, ENTRY, 0)
+/// An entry cell.
+const fn entry_cell(entry: Entry) -> Cell {
+    let mut cell = tagged(entry.pc, ENTRY, 0);
+    cell.op.imm = entry.index as i32;
+    [cell.op.rs1, cell.op.rs2, cell.op.rs3, _] = entry.entry.to_le_bytes();
+    cell
+}
+
+/// What an entry cell at `pc` leads to.
+pub const fn entry_of(op: &Op, pc: u32) -> Entry {
+    Entry { pc, index: op.imm as u32, entry: u32::from_le_bytes([op.rs1, op.rs2, op.rs3, 0]) }
 }
 
 pub fn is_entry(op: &Op) -> bool {
@@ -207,6 +178,29 @@ pub fn count(pc: u32, weight: u8) -> bool {
         exchange.hot += 1;
     }
     true
+}
+
+#[cfg(target_arch = "wasm32")]
+mod host {
+    #[link(wasm_import_module = "shallop")]
+    unsafe extern "C" {
+        #[link_name = "find"]
+        fn import(pc: i32) -> i64;
+    }
+
+    /// The entry at `pc`: its function's place in the table, 0 for none, and above 32 bits its number.
+    pub fn find(pc: u32) -> u64 {
+        // SAFETY: it changes tables of the host alone, and appends to this task's.
+        unsafe { import(pc as i32) as u64 }
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+mod host {
+    /// There is no translated code.
+    pub fn find(_: u32) -> u64 {
+        0
+    }
 }
 
 /// Calls a function of the table, which works on these registers; gives the address where it left the guest.

@@ -53,8 +53,8 @@ impl Known {
     /// Takes the modules that have come to the folder since the last call.
     pub fn arrived(&mut self) -> Vec<File> {
         let mut files = Vec::new();
-        while let Some((functions, file)) = self.folder.take() {
-            self.done.extend(entries(&functions));
+        while let Some((entries, file)) = self.folder.take() {
+            self.done.extend(entries);
             files.push(file);
         }
         files

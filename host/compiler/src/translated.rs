@@ -1,6 +1,6 @@
 //! The cache of translated guest code: for each region of code, by its digest, a folder of numbered modules.
 //!
-//! A module's file is its native code, its functions (`shallop_sandbox::encode_functions`), a checksum of all before it.
+//! A module's file is its native code, where its functions are entered (`shallop_sandbox::encode_functions`), a checksum of all before it.
 //! So that a region is found without reading it, `files/` has a folder for each file that regions are in, by the file's
 //! identity on this machine, and in that a file for each region, which holds the name of the region's folder.
 
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
-use shallop_sandbox::{Function, encode_functions, read_functions};
+use shallop_sandbox::{Function, encode_functions, read_entries};
 use shallop_supervisor::jobs::Variant;
 
 use crate::{is_whole, open_trusted, program_stamp};
@@ -76,13 +76,13 @@ impl Folder {
         self.path.join(format!("{number}.cwasm"))
     }
 
-    /// The next module that is there and was not taken; damaged ones are passed over.
-    pub fn take(&mut self) -> Option<(Vec<Function>, File)> {
+    /// The next module that is there and was not taken, with where it can be entered; damaged ones are passed over.
+    pub fn take(&mut self) -> Option<(Vec<u32>, File)> {
         while self.next < MAX_MODULES {
             let file = open_trusted(&self.file(self.next)).ok()??;
             self.next += 1;
-            if let Some(functions) = is_whole(&file).then(|| read_functions(&file).ok()).flatten() {
-                return Some((functions, file));
+            if let Some(entries) = is_whole(&file).then(|| read_entries(&file).ok()).flatten() {
+                return Some((entries, file));
             }
         }
         None
@@ -219,8 +219,8 @@ mod tests {
         folder.add(b"native", &functions(0)).unwrap();
         folder.add(b"native too", &functions(8)).unwrap();
         let mut again = Folder::new(dir.path(), &[b"code"], Variant::Lazy).unwrap();
-        assert_eq!(again.take().unwrap().0, functions(0));
-        assert_eq!(again.take().unwrap().0, functions(8));
+        assert_eq!(again.take().unwrap().0, [0, 4]);
+        assert_eq!(again.take().unwrap().0, [8, 12]);
         assert!(again.take().is_none());
         assert!(Folder::new(dir.path(), &[b"code"], Variant::Precise).unwrap().take().is_none());
     }
@@ -235,7 +235,7 @@ mod tests {
         folder.add(b"native", &functions(0)).unwrap();
         let found = find(dir.path(), &file, Variant::Lazy);
         assert_eq!((found.len(), found[0].offset, found[0].len, found[0].modules.len()), (1, 0x1000, 0x2000, 1));
-        assert_eq!(read_functions(&found[0].modules[0]).unwrap(), functions(0));
+        assert_eq!(read_entries(&found[0].modules[0]).unwrap(), [0, 4]);
         assert!(find(dir.path(), &file, Variant::Precise).is_empty());
         file.set_len(1).unwrap();
         assert!(find(dir.path(), &file, Variant::Lazy).is_empty());
@@ -248,6 +248,6 @@ mod tests {
         folder.add(b"native", &functions(0)).unwrap();
         folder.add(b"native", &functions(8)).unwrap();
         fs::write(folder.file(0), b"short").unwrap();
-        assert_eq!(folder.take().unwrap().0, functions(8));
+        assert_eq!(folder.take().unwrap().0, [8, 12]);
     }
 }

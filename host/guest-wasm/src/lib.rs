@@ -73,6 +73,6 @@ mod tests {
         assert_eq!(memories.len(), 2);
         assert_eq!(memories[1], 65536);
         imports.sort();
-        assert_eq!(imports, ["install", "suspend"]);
+        assert_eq!(imports, ["find", "install", "suspend"]);
     }
 }

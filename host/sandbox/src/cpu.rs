@@ -5,7 +5,6 @@ use wasmtime::{Caller, Engine, ExternType, Instance, InstancePre, Linker, Module
 
 use crate::install::{self, TaskData};
 use crate::memory::{ProcessMemories, with_process};
-use crate::regions::Install;
 use crate::task::{self, ready};
 
 /// Tasks of one process at most: the module's tables have one slot for each. The last slot is the service's.
@@ -15,8 +14,11 @@ const SERVICE_SLOT: i32 = SLOTS as i32;
 /// Import module and name of the call by which a task gives the thread back.
 const SUSPEND: (&str, &str) = (shallop_host_abi::hypercall::MODULE, "suspend");
 
-/// Import module and name of the call by which a task gets the translated code that its process has.
+/// Import module and name of the call by which a task gets the translated code of others of its process.
 const INSTALL: (&str, &str) = (shallop_host_abi::hypercall::MODULE, "install");
+
+/// Import module and name of the call by which a task looks for translated code.
+const FIND: (&str, &str) = (shallop_host_abi::hypercall::MODULE, "find");
 
 /// The processor module's table, which translated functions go into.
 pub const TABLE: &str = "__indirect_function_table";
@@ -38,7 +40,7 @@ pub struct Cpu {
 /// Offsets in engine memory.
 #[derive(Clone, Copy)]
 pub struct Exchange {
-    /// The generation of the translated code, whether to look for hot code, how much was found, and its addresses.
+    /// Whether to look for hot code, how much was found, and its addresses.
     pub words: u32,
     /// The table by which translated code finds functions.
     pub entries: u32,
@@ -141,15 +143,30 @@ fn unlinked(error: wasmtime::Error) -> anyhow::Error {
 
 fn link_task(engine: &Engine, module: &Module) -> wasmtime::Result<InstancePre<TaskData>> {
     let mut linker = Linker::new(engine);
-    linker.func_wrap_async(INSTALL.0, INSTALL.1, |caller: Caller<'_, TaskData>, (_slot,): (i32,)| {
-        Box::new(install::install(caller))
+    linker.func_wrap_async(FIND.0, FIND.1, |caller: Caller<'_, TaskData>, (pc,): (u32,)| {
+        Box::new(install::find(caller, pc))
     })?;
-    linker.func_wrap_async(SUSPEND.0, SUSPEND.1, |_, (_slot,): (i32,)| Box::new(task::Suspend::default()))?;
+    linker.func_wrap_async(INSTALL.0, INSTALL.1, |mut caller: Caller<'_, TaskData>, (_slot,): (i32,)| {
+        Box::new(async move { install::install(&mut caller).await })
+    })?;
+    linker.func_wrap_async(SUSPEND.0, SUSPEND.1, |caller: Caller<'_, TaskData>, (_slot,): (i32,)| {
+        Box::new(suspend(caller))
+    })?;
     linker.instantiate_pre(module)
+}
+
+/// Gives the thread back once. Then the task has what others of its process entered meanwhile.
+async fn suspend(mut caller: Caller<'_, TaskData>) -> wasmtime::Result<()> {
+    task::Suspend::default().await;
+    if caller.data().is_behind() {
+        install::install(&mut caller).await?;
+    }
+    Ok(())
 }
 
 fn link_service(engine: &Engine, module: &Module) -> wasmtime::Result<InstancePre<TaskData>> {
     let mut linker = Linker::new(engine);
+    linker.func_wrap(FIND.0, FIND.1, |_pc: i32| 0_i64)?;
     linker.func_wrap(INSTALL.0, INSTALL.1, |_slot: i32| {})?;
     linker.func_wrap(SUSPEND.0, SUSPEND.1, |_slot: i32| -> wasmtime::Result<()> {
         Err(wasmtime::Error::msg("a service call ran a task"))
@@ -166,8 +183,6 @@ pub struct Service {
     task_stack: TypedFunc<i32, i32>,
     flush: TypedFunc<(i64, i64), ()>,
     fixup: TypedFunc<i32, ()>,
-    /// Looked up when there is something to register.
-    register: Option<TypedFunc<(i32, i32, i32), ()>>,
 }
 
 impl Service {
@@ -181,7 +196,6 @@ impl Service {
             task_stack,
             flush: instance.get_typed_func(&mut store, "flush")?,
             fixup: instance.get_typed_func(&mut store, "fixup")?,
-            register: None,
             instance: *instance,
             store,
         })
@@ -204,28 +218,16 @@ impl Service {
         Ok(Exchange { words: address("exchange")?, entries: address("entries")? })
     }
 
-    /// Makes the entries of an installed module known.
-    pub fn register(&mut self, install: &Install) -> wasmtime::Result<()> {
-        let register = match &self.register {
-            Some(register) => register.clone(),
-            None => {
-                let register = self.instance.get_typed_func(&mut self.store, "register")?;
-                self.register.insert(register).clone()
-            }
-        };
-        for (function, index) in install.code.functions.iter().zip(install.base..) {
-            for (offset, entry) in std::iter::once(&function.start).chain(&function.resume).zip(0..) {
-                let pc = install.bias.wrapping_add(*offset);
-                register.call(&mut self.store, (pc as i32, index as i32, entry))?;
-            }
-        }
-        Ok(())
+    /// Makes known that translated code has come for these addresses.
+    pub fn announce(&mut self, pcs: &[u32]) -> wasmtime::Result<()> {
+        let announce = self.instance.get_typed_func::<i32, ()>(&mut self.store, "announce")?;
+        pcs.iter().try_for_each(|pc| announce.call(&mut self.store, *pc as i32))
     }
 
-    /// Forgets the translated functions in `len` bytes at `addr`.
-    pub fn unregister(&mut self, addr: u64, len: u64) -> wasmtime::Result<()> {
-        let unregister = self.instance.get_typed_func::<(i64, i64), ()>(&mut self.store, "unregister")?;
-        unregister.call(&mut self.store, (addr as i64, len as i64))
+    /// Forgets the translated functions in `len` bytes at `addr`, and what was decoded there.
+    pub fn forget(&mut self, addr: u64, len: u64) -> wasmtime::Result<()> {
+        let forget = self.instance.get_typed_func::<(i64, i64), ()>(&mut self.store, "forget")?;
+        forget.call(&mut self.store, (addr as i64, len as i64))
     }
 
     /// Forgets what was decoded from `len` bytes at `addr`.

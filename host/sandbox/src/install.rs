@@ -1,33 +1,66 @@
-//! The import by which a task gets the translated modules of its process: [`install`].
+//! How a task gets translated code: [`find`], the import that looks for it, and [`install`], which puts modules into its table.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use wasmtime::{Caller, Error, Extern, Global, GlobalType, Instance, Mutability, Ref, Table, Val, ValType};
 
 use crate::cpu::TABLE;
-use crate::regions::{Install, Installs};
+use crate::events::lock;
+use crate::regions::{Install, Installs, Regions};
+use crate::translation::Translation;
 
 /// What a task's Store has of its own.
 #[derive(Default)]
 pub struct TaskData {
-    /// The modules of its process.
-    pub installs: Arc<Installs>,
-    /// How many of them it looked at.
+    /// Where its code comes from; `None`: it is interpreted.
+    pub code: Option<Source>,
+    /// Places of its process's installs that it looked at.
     pub installed: usize,
     /// Where the entry table is in engine memory.
     pub entries: u32,
+}
+
+/// The translated code that a process has or may have.
+#[derive(Clone)]
+pub struct Source {
+    pub regions: Arc<Mutex<Regions>>,
+    pub installs: Arc<Installs>,
+    pub translation: Arc<Translation>,
+}
+
+impl TaskData {
+    /// Whether the process has modules that the task lacks.
+    #[inline]
+    pub fn is_behind(&self) -> bool {
+        self.code.as_ref().is_some_and(|code| code.installs.count() != self.installed)
+    }
+}
+
+/// The translated function at `pc`, which the task can call from now on: its table index, and above 32 bits the number
+/// of the entry. 0: there is none.
+///
+/// # Errors
+/// As [`install`].
+pub async fn find(mut caller: Caller<'_, TaskData>, pc: u32) -> wasmtime::Result<u64> {
+    let Some(code) = &caller.data().code else { return Ok(0) };
+    let Some((index, entry)) = lock(&code.regions).find(&code.translation, pc) else { return Ok(0) };
+    if caller.data().is_behind() {
+        install(&mut caller).await?;
+    }
+    Ok(u64::from(index) | u64::from(entry) << 32)
 }
 
 /// Instantiates the modules of the process that the calling task has not.
 ///
 /// # Errors
 /// When there is no memory for one; the task cannot go on then, since its table lacks functions.
-pub async fn install(mut caller: Caller<'_, TaskData>) -> wasmtime::Result<()> {
-    let installs = caller.data().installs.clone();
-    while let Some(place) = installs.get(caller.data().installed) {
+pub async fn install(caller: &mut Caller<'_, TaskData>) -> wasmtime::Result<()> {
+    let Some(installs) = caller.data().code.as_ref().map(|code| code.installs.clone()) else { return Ok(()) };
+    while caller.data().installed < installs.count() {
+        let place = caller.data().installed;
         caller.data_mut().installed += 1;
-        if let Some(module) = place {
-            instantiate(&mut caller, &module).await?;
+        if let Some(module) = installs.get(place) {
+            instantiate(caller, &module).await?;
         }
     }
     Ok(())
@@ -39,7 +72,7 @@ async fn instantiate(caller: &mut Caller<'_, TaskData>, install: &Install) -> wa
     };
     let (memory, guest, float) = (own("memory")?, own("guest")?, own("float")?);
     let table = own(TABLE)?.into_table().ok_or_else(|| Error::msg("the processor module's table is none"))?;
-    let end = u64::from(install.base) + install.code.functions.len() as u64;
+    let end = u64::from(install.base) + u64::from(install.functions);
     grow(caller, table, end)?;
     let entries = caller.data().entries;
     let base = constant(caller, install.base)?;
@@ -47,7 +80,7 @@ async fn instantiate(caller: &mut Caller<'_, TaskData>, install: &Install) -> wa
     let entries = constant(caller, entries)?;
     // In the order of the module's imports.
     let imports = [memory, guest, table.into(), base, bias, entries, float];
-    Instance::new_async(&mut *caller, &install.code.module, &imports).await?;
+    Instance::new_async(&mut *caller, &install.module, &imports).await?;
     Ok(())
 }
 

@@ -47,7 +47,7 @@ pub struct Host {
     pub tasks: Slab<Task>,
     pub spaces: Slab<Process>,
     pub cpu: Cpu,
-    pub translation: Option<Translation>,
+    pub translation: Option<Arc<Translation>>,
     pub memory: Option<Memory>,
     pub handles: Handles,
     pub events: Arc<Events>,
@@ -64,7 +64,7 @@ pub struct Host {
 impl Host {
     /// Notes what is translated already.
     fn prepare(&mut self, ready: Vec<Ready>) {
-        let Some(translation) = &mut self.translation else { return };
+        let Some(translation) = &self.translation else { return };
         for ready in ready {
             if let Ok((file, Stability::Immutable)) = self.handles.mappable(ready.grant) {
                 translation.prepare(file, ready);
@@ -132,7 +132,7 @@ pub fn run(artifacts: Artifacts, mut launch: Launch) -> Result<Outcome> {
     timeline.mark(CPU_LOADED);
     let wanted = launch.translation.clone().filter(|_| cpu.can_install());
     let storm = wanted.as_ref().is_some_and(|wanted| wanted.storm);
-    let translation = wanted.map(|how| Translation::start(&engine, how)).transpose()?;
+    let translation = wanted.map(|how| Translation::start(&engine, how).map(Arc::new)).transpose()?;
     let ready = std::mem::take(&mut launch.ready);
     let mut host = host(launch, (cpu, translation), interrupt.clone(), timeline);
     host.prepare(ready);
@@ -149,7 +149,7 @@ pub fn run(artifacts: Artifacts, mut launch: Launch) -> Result<Outcome> {
 
 fn host(
     launch: Launch,
-    (cpu, translation): (Cpu, Option<Translation>),
+    (cpu, translation): (Cpu, Option<Arc<Translation>>),
     interrupt: Arc<Interrupt>,
     timeline: Timeline,
 ) -> Host {

@@ -2,8 +2,9 @@
 //!
 //! `kernel` runs `kernel.wasm` and answers its `hypercalls`; `process` and `task` are what those act on; `cpu` links the
 //! processor module; `memory` and `config` decide how wasm memories lie; `limits` ends what runs too
-//! long; `translation` and `regions` have the translated code of the sandbox and of each process, `module_file` the form it comes in.
+//! long; `translation`, `code` and `regions` have the translated code of the sandbox, of one region and of each process, `module_file` the form it comes in.
 
+mod code;
 mod config;
 mod cpu;
 mod events;
@@ -31,5 +32,5 @@ pub use kernel::run;
 pub use launch::{
     Artifacts, Ask, Function, Grant, Launch, Outcome, Ready, Translated, Translating, Translator, WasiLaunch,
 };
-pub use module_file::{encode_functions, read_functions};
+pub use module_file::{encode_functions, read_entries};
 pub use wasi::run_wasi;

@@ -1,7 +1,8 @@
-//! Files of translated code: a module's native code, its functions, their length in bytes, a checksum of all before it.
+//! Files of translated code: a module's native code, where its functions are entered, their length in bytes, a checksum.
 //!
-//! The functions are little-endian 32-bit words: for each its start, the number of its other entries, and those. The
-//! checksum (CRC-32) is for whoever keeps the file; it is not read here.
+//! The middle part is little-endian 32-bit words: for each entry its offset in the region, the function's number and the
+//! entry's, sorted; then the number of functions. The checksum (CRC-32) of all before it is for whoever keeps the file;
+//! it is not read here.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -16,23 +17,55 @@ const TRAILER: u64 = 8;
 /// Bytes of the functions at most.
 const MAX_FUNCTIONS: u64 = 64 << 20;
 
+/// Words of an entry.
+const ENTRY_WORDS: usize = 3;
+
+/// A place where a translated function can be entered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Entry {
+    /// In the region.
+    pub offset: u32,
+    pub function: u32,
+    /// The function's number for it; 0 is its start.
+    pub entry: u32,
+}
+
+/// The entries of a module, sorted.
+#[derive(Debug, Default)]
+pub struct Index {
+    pub entries: Vec<Entry>,
+    pub functions: u32,
+}
+
+impl Index {
+    /// The entries from `offset` on.
+    pub fn from(&self, offset: u32) -> &[Entry] {
+        let first = self.entries.partition_point(|entry| entry.offset < offset);
+        &self.entries[first..]
+    }
+}
+
 /// What follows the native code, up to the checksum.
 pub fn encode_functions(functions: &[Function]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for function in functions {
-        let head = [function.start, function.resume.len() as u32];
-        bytes.extend(head.iter().chain(&function.resume).flat_map(|word| word.to_le_bytes()));
+    let mut entries: Vec<Entry> = Vec::new();
+    for (function, number) in functions.iter().zip(0..) {
+        let offsets = std::iter::once(&function.start).chain(&function.resume);
+        entries.extend(offsets.zip(0..).map(|(&offset, entry)| Entry { offset, function: number, entry }));
     }
+    entries.sort_unstable();
+    let words = entries.iter().flat_map(|entry| [entry.offset, entry.function, entry.entry]);
+    let words = words.chain([functions.len() as u32]);
+    let mut bytes: Vec<u8> = words.flat_map(u32::to_le_bytes).collect();
     let len = bytes.len() as u32;
     bytes.extend(len.to_le_bytes());
     bytes
 }
 
-/// The functions of a file of translated code.
+/// The entries of a file of translated code.
 ///
 /// # Errors
 /// When it is no such file, or cannot be read.
-pub fn read_functions(file: &File) -> Result<Vec<Function>> {
+pub fn read_index(file: &File) -> Result<Index> {
     let end = file.metadata()?.len().checked_sub(TRAILER).context("too short for translated code")?;
     let mut len = [0; 4];
     file.read_exact_at(&mut len, end)?;
@@ -40,14 +73,27 @@ pub fn read_functions(file: &File) -> Result<Vec<Function>> {
     ensure!(len <= MAX_FUNCTIONS && len <= end, "no list of functions");
     let mut bytes = vec![0; len as usize];
     file.read_exact_at(&mut bytes, end - len)?;
-    let mut words = bytes.as_chunks().0.iter().map(|word| u32::from_le_bytes(*word));
-    let mut functions = Vec::new();
-    while let Some(start) = words.next() {
-        let count = words.next().context("a list of functions that is cut off")? as usize;
-        ensure!(count <= words.len(), "a function with {count} entries in a list that is too short");
-        functions.push(Function { start, resume: words.by_ref().take(count).collect() });
-    }
-    Ok(functions)
+    let (words, rest) = bytes.as_chunks::<4>();
+    let (count, words) = words.split_last().context("a list of functions that is empty")?;
+    let (entries, more) = words.as_chunks::<ENTRY_WORDS>();
+    ensure!(rest.is_empty() && more.is_empty(), "a list of functions that is cut off");
+    let functions = u32::from_le_bytes(*count);
+    let entry = |words: &[[u8; 4]; ENTRY_WORDS]| {
+        let [offset, function, entry] = words.map(u32::from_le_bytes);
+        Entry { offset, function, entry }
+    };
+    let entries: Vec<Entry> = entries.iter().map(entry).collect();
+    ensure!(entries.iter().all(|entry| entry.function < functions), "an entry of a function that is not there");
+    ensure!(entries.is_sorted(), "a list of functions in disorder");
+    Ok(Index { entries, functions })
+}
+
+/// The offsets at which a file of translated code can be entered.
+///
+/// # Errors
+/// When it is no such file, or cannot be read.
+pub fn read_entries(file: &File) -> Result<Vec<u32>> {
+    Ok(read_index(file)?.entries.iter().map(|entry| entry.offset).collect())
 }
 
 #[cfg(test)]
@@ -63,20 +109,27 @@ mod tests {
     }
 
     #[test]
-    fn functions_come_back() {
-        let functions = vec![Function { start: 4, resume: vec![8, 12] }, Function { start: 16, resume: vec![] }];
+    fn entries_come_back_sorted() {
+        let functions = vec![Function { start: 16, resume: vec![] }, Function { start: 4, resume: vec![12, 8] }];
         let file = file(&[b"native code", &encode_functions(&functions), b"sum."]);
-        assert_eq!(read_functions(&file).unwrap(), functions);
+        let index = read_index(&file).unwrap();
+        let entry = |offset, function, entry| Entry { offset, function, entry };
+        assert_eq!(index.entries, [entry(4, 1, 0), entry(8, 1, 2), entry(12, 1, 1), entry(16, 0, 0)]);
+        assert_eq!(index.functions, 2);
+        assert_eq!(index.from(9), [entry(12, 1, 1), entry(16, 0, 0)]);
+        assert_eq!(read_entries(&file).unwrap(), [4, 8, 12, 16]);
     }
 
     #[test]
     fn damaged_lists_are_refused() {
         let word = |word: u32| word.to_le_bytes();
-        for words in [vec![1000], vec![4, 4], vec![8, 4, 9], vec![u32::MAX]] {
+        let lists: [&[u32]; 7] =
+            [&[1000], &[0], &[8, 4, 4], &[16, 4, 1, 0, 1], &[28, 8, 0, 0, 4, 0, 0, 1], &[3, 4], &[u32::MAX]];
+        for words in lists {
             let mut bytes: Vec<u8> = words[1..].iter().flat_map(|&value| word(value)).collect();
             bytes.extend(word(words[0]));
-            assert!(read_functions(&file(&[&bytes, b"sum."])).is_err(), "{words:?}");
+            assert!(read_index(&file(&[&bytes, b"sum."])).is_err(), "{words:?}");
         }
-        assert!(read_functions(&file(&[b"short"])).is_err());
+        assert!(read_index(&file(&[b"short"])).is_err());
     }
 }

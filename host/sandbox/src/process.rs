@@ -1,12 +1,14 @@
 //! One Linux process of the sandbox: its address space, the engine's memory for it, and slots for its tasks.
 
-use std::sync::Arc;
+use std::fs::File;
+use std::sync::{Arc, Mutex};
 
 use shallop_address_space::AddressSpace;
 use shallop_host_abi::hypercall::STATE_BYTES;
 
 use crate::cpu::{Cpu, SLOTS, Service, Slot};
-use crate::install::TaskData;
+use crate::events::lock;
+use crate::install::{Source, TaskData};
 use crate::memory::{EngineMemory, GUARD, GuestMemory, ProcessMemories, RESERVATION};
 use crate::regions::Regions;
 use crate::task::Task;
@@ -31,8 +33,10 @@ pub struct Process {
     /// A task has run, so that there may be decoded blocks.
     pub ran: bool,
     engine: Arc<EngineMemory>,
-    /// What can be translated.
-    pub regions: Regions,
+    /// What can be translated, and is.
+    regions: Arc<Mutex<Regions>>,
+    /// Of [`Translation::edition`], when the engine was last told what has come.
+    edition: u64,
     /// The engine was told to look for hot code.
     looks: bool,
     pub space: AddressSpace,
@@ -40,18 +44,19 @@ pub struct Process {
 
 impl Process {
     /// A process with an empty address space.
-    pub fn new(engine_bytes: usize) -> Result<Process, Errno> {
-        Self::with_space(AddressSpace::new().map_err(|e| e.errno())?, engine_bytes)
+    pub fn new(cpu: &Cpu) -> Result<Process, Errno> {
+        let regions = Regions::new(cpu.first_index());
+        Self::with_space(AddressSpace::new().map_err(|e| e.errno())?, cpu.engine_bytes, regions)
     }
 
     /// A process with a copy of this one's address space.
-    pub fn fork(&mut self, engine_bytes: usize) -> Result<Process, Errno> {
-        let mut child = Self::with_space(self.space.fork().map_err(|e| e.errno())?, engine_bytes)?;
-        child.regions = self.regions.fork();
-        Ok(child)
+    pub fn fork(&mut self, cpu: &Cpu) -> Result<Process, Errno> {
+        let regions = lock(&self.regions).fork(cpu.first_index());
+        let child = Self::with_space(self.space.fork().map_err(|e| e.errno())?, cpu.engine_bytes, regions)?;
+        Ok(Process { edition: self.edition, ..child })
     }
 
-    fn with_space(space: AddressSpace, engine_bytes: usize) -> Result<Process, Errno> {
+    fn with_space(space: AddressSpace, engine_bytes: usize, regions: Regions) -> Result<Process, Errno> {
         if space.reserved() < RESERVATION + GUARD {
             return Err(libc::ENOMEM);
         }
@@ -64,7 +69,8 @@ impl Process {
             tasks: 0,
             ran: false,
             engine,
-            regions: Regions::default(),
+            regions: Arc::new(Mutex::new(regions)),
+            edition: 0,
             looks: false,
             space,
         })
@@ -85,12 +91,17 @@ impl Process {
     }
 
     /// A new task of this process, which is space number `space`.
-    pub fn create_task(&mut self, cpu: &mut Cpu, space: u32) -> Result<Task, Errno> {
+    pub fn create_task(
+        &mut self,
+        cpu: &mut Cpu,
+        translation: Option<&Arc<Translation>>,
+        space: u32,
+    ) -> Result<Task, Errno> {
         let number = self.free_slots.pop().or_else(|| (self.next_slot < SLOTS).then_some(self.next_slot));
         let number = number.ok_or(libc::EAGAIN)?;
         self.next_slot = self.next_slot.max(number + 1);
         let task = self.slot(cpu, number).and_then(|slot| {
-            let (store, instance) = cpu.instantiate_task(self.memories(), self.task_data(cpu))?;
+            let (store, instance) = cpu.instantiate_task(self.memories(), self.task_data(cpu, translation))?;
             Task::new(store, instance, space, slot)
         });
         match task {
@@ -106,9 +117,21 @@ impl Process {
         }
     }
 
-    fn task_data(&self, cpu: &Cpu) -> TaskData {
+    fn task_data(&self, cpu: &Cpu, translation: Option<&Arc<Translation>>) -> TaskData {
+        let source = |translation: &Arc<Translation>| Source {
+            regions: self.regions.clone(),
+            installs: lock(&self.regions).installs.clone(),
+            translation: translation.clone(),
+        };
         let entries = cpu.exchange().map_or(0, |exchange| exchange.entries);
-        TaskData { installs: self.regions.installs.clone(), installed: 0, entries }
+        TaskData { code: translation.map(source), installed: 0, entries }
+    }
+
+    /// Notes a mapping of code that never changes.
+    pub fn add_code(&mut self, translation: &Translation, (addr, len): (u64, u64), file: &Arc<File>, offset: u64) {
+        let mut regions = lock(&self.regions);
+        let translated = translation.prepared(file, offset, len, regions.is_precise());
+        regions.add(addr, len, file, offset, translated);
     }
 
     fn slot(&mut self, cpu: &mut Cpu, number: u32) -> wasmtime::Result<Slot> {
@@ -162,7 +185,8 @@ impl Process {
 
     /// Forgets what was translated from a range, which is to change.
     pub fn cut(&mut self, cpu: &Cpu, addr: u64, len: u64) -> Result<(), Errno> {
-        for (addr, len) in self.regions.cut(addr, len) {
+        let cut = lock(&self.regions).cut(addr, len);
+        for (addr, len) in cut {
             self.forget(cpu, addr, len)?;
         }
         Ok(())
@@ -170,13 +194,13 @@ impl Process {
 
     /// Has a range interpreted and looked at for hot code again.
     fn forget(&mut self, cpu: &Cpu, addr: u64, len: u64) -> Result<(), Errno> {
-        let service = self.service(cpu).map_err(|_| libc::EIO)?;
-        service.unregister(addr, len).and_then(|()| service.flush(addr, len)).map_err(|_| libc::EIO)
+        self.service(cpu).and_then(|service| service.forget(addr, len)).map_err(|_| libc::EIO)
     }
 
     /// From now on every fault finds all registers: what was translated otherwise goes.
     pub fn turn_precise(&mut self, cpu: &Cpu) -> Result<(), Errno> {
-        if self.regions.turn_precise() {
+        let was_hot = lock(&self.regions).turn_precise();
+        if was_hot {
             self.forget(cpu, 0, 1 << 32)?;
         }
         Ok(())
@@ -187,28 +211,28 @@ impl Process {
         self.engine.at(at, EXCHANGE_BYTES).filter(|_| at.is_multiple_of(4)).map(|base| Words { base: base.cast() })
     }
 
-    /// Has its tasks look for hot code, and gives them what is translated already. To be called before they run.
+    /// Has its tasks look for hot code, and for what was translated since. To be called before they run.
+    #[inline]
     pub fn translate(&mut self, cpu: &Cpu, translation: &Translation) -> wasmtime::Result<()> {
+        if self.looks && self.edition == translation.edition() { Ok(()) } else { self.announce(cpu, translation) }
+    }
+
+    fn announce(&mut self, cpu: &Cpu, translation: &Translation) -> wasmtime::Result<()> {
         let Some(words) = self.exchange(cpu) else { return Ok(()) };
         if !std::mem::replace(&mut self.looks, true) {
             words.look(translation.how.hot);
         }
-        if self.regions.is_behind(translation) {
-            let new = self.regions.install(translation, cpu.first_index());
-            for install in &new {
-                self.service(cpu)?.register(install)?;
-            }
-            if !new.is_empty() {
-                words.raise_generation();
-            }
-        }
-        Ok(())
+        self.edition = translation.edition();
+        let news = lock(&self.regions).news(translation);
+        if news.is_empty() { Ok(()) } else { self.service(cpu)?.announce(&news) }
     }
 
     /// Asks for what has become hot. To be called after a task ran.
-    pub fn report_hot(&mut self, cpu: &Cpu, translation: &mut Translation) {
+    pub fn report_hot(&mut self, cpu: &Cpu, translation: &Translation) {
         if let Some(hot) = self.exchange(cpu).and_then(Words::take_hot) {
-            self.regions.ask(translation, &hot);
+            if lock(&self.regions).ask(translation, &hot) {
+                self.edition = 0;
+            }
             translation.wait();
         }
     }
@@ -224,12 +248,11 @@ impl Process {
     }
 }
 
-/// Words of the exchange about translated code: generation, the count at which code is hot, the number of addresses.
-const GENERATION: usize = 0;
-const LOOKS: usize = 1;
-const HOT: usize = 2;
+/// Words of the exchange about translated code: the count at which code is hot, the number of addresses.
+const LOOKS: usize = 0;
+const HOT: usize = 1;
 /// Then come the addresses of hot code.
-const HOT_LIST: usize = 3;
+const HOT_LIST: usize = 2;
 const EXCHANGE_WORDS: usize = 256;
 const EXCHANGE_BYTES: usize = 4 * EXCHANGE_WORDS;
 
@@ -251,10 +274,6 @@ impl Words {
         debug_assert!(index < EXCHANGE_WORDS);
         // SAFETY: as in `read`.
         unsafe { self.base.add(index).write(value) };
-    }
-
-    fn raise_generation(self) {
-        self.write(GENERATION, self.read(GENERATION).wrapping_add(1).max(1));
     }
 
     /// Has the engine look for code that is passed this often.
@@ -341,9 +360,9 @@ mod tests {
     #[test]
     fn a_store_to_a_watched_page_is_repaired_unseen() {
         let mut cpu = cpu();
-        let mut process = Process::new(cpu.engine_bytes).unwrap();
+        let mut process = Process::new(&cpu).unwrap();
         process.space.map_anon(AT, 0x3000, Protection::READ | Protection::WRITE).unwrap();
-        let mut task = process.create_task(&mut cpu, 0).unwrap();
+        let mut task = process.create_task(&mut cpu, None, 0).unwrap();
         process.space.track_dirty(AT, 0x3000).unwrap();
         assert!(matches!(store(&process, &mut task, AT + 0x1008), Stop::Suspended));
         assert_eq!(process.space.take_dirty(AT, 0x3000), [AT + 0x1000]);
@@ -353,13 +372,13 @@ mod tests {
     #[test]
     fn slots_run_out_and_come_back() {
         let mut cpu = cpu();
-        let mut process = Process::new(cpu.engine_bytes).unwrap();
+        let mut process = Process::new(&cpu).unwrap();
         process.next_slot = SLOTS - 1;
-        let task = process.create_task(&mut cpu, 0).unwrap();
-        assert_eq!(process.create_task(&mut cpu, 0).err(), Some(libc::EAGAIN));
+        let task = process.create_task(&mut cpu, None, 0).unwrap();
+        assert_eq!(process.create_task(&mut cpu, None, 0).err(), Some(libc::EAGAIN));
         let slot = task.slot;
         drop(task);
         process.release(slot);
-        assert!(process.create_task(&mut cpu, 0).is_ok());
+        assert!(process.create_task(&mut cpu, None, 0).is_ok());
     }
 }

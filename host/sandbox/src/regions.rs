@@ -1,10 +1,13 @@
 //! A process's executable mappings of files that never change, and the translated modules for them.
 
 use std::fs::File;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use wasmtime::Module;
+
 use crate::events::lock;
-use crate::translation::{Code, Translation};
+use crate::translation::Translation;
 
 /// Table elements of one process at most, dropped modules included.
 const MAX_FUNCTIONS: u32 = 1 << 20;
@@ -15,22 +18,58 @@ const MAX_MODULES: usize = 4096;
 /// One module as a process has it.
 #[derive(Clone)]
 pub struct Install {
-    pub code: Arc<Code>,
+    pub module: Module,
+    /// How many functions it has.
+    pub functions: u32,
     /// Guest address of the region's start.
     pub bias: u32,
     /// Table index of its first function.
     pub base: u32,
 }
 
-/// The modules of a process, for its tasks. A place stays a module's own; empty: dropped.
+/// The modules that a process has entered, for its tasks. A place stays a module's own; empty: dropped.
 #[derive(Default)]
-pub struct Installs(Mutex<Vec<Option<Install>>>);
+pub struct Installs {
+    list: Mutex<Vec<Option<Install>>>,
+    count: AtomicUsize,
+}
 
 impl Installs {
-    /// The module in place `index`; `None`: no such place.
-    pub fn get(&self, index: usize) -> Option<Option<Install>> {
-        lock(&self.0).get(index).cloned()
+    /// How many places there are.
+    #[inline]
+    pub fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
     }
+
+    /// The module in place `index`.
+    pub fn get(&self, index: usize) -> Option<Install> {
+        lock(&self.list).get(index).cloned().flatten()
+    }
+
+    /// Adds a module; gives its place, `None` when there are too many.
+    fn add(&self, install: Install) -> Option<usize> {
+        let mut list = lock(&self.list);
+        let place = list.len();
+        if place >= MAX_MODULES {
+            return None;
+        }
+        list.push(Some(install));
+        self.count.store(list.len(), Ordering::Relaxed);
+        Some(place)
+    }
+
+    fn clear(&self, place: usize) {
+        lock(&self.list)[place] = None;
+    }
+}
+
+/// A module of a region that the process has entered.
+#[derive(Debug, Clone, Copy)]
+struct Entered {
+    /// Its place among the installs.
+    place: usize,
+    /// Table index of its first function.
+    base: u32,
 }
 
 /// An executable mapping as it was made.
@@ -41,10 +80,10 @@ struct Region {
     offset: u64,
     /// Its number in [`Translation`], once some of its code was hot in this process.
     number: Option<u32>,
-    /// Modules of it that were looked at.
-    taken: usize,
-    /// Their places among the installs.
-    places: Vec<usize>,
+    /// How many of its modules the engine was told of, or came before it decoded anything.
+    announced: usize,
+    /// By module of the region.
+    entered: Vec<Option<Entered>>,
 }
 
 impl Region {
@@ -58,64 +97,67 @@ impl Region {
         let file = self.file.clone();
         let whole = (start, end) == (self.start, self.end());
         let number = self.number.filter(|_| whole);
-        (start < end).then(|| Region { start, len: end - start, file, offset, number, taken: 0, places: vec![] })
+        let announced = if whole { self.announced } else { 0 };
+        (start < end).then(|| Region { start, len: end - start, file, offset, number, announced, entered: vec![] })
+    }
+
+    /// Takes what was entered; the places among the installs.
+    fn leave(&mut self) -> impl Iterator<Item = usize> + use<> {
+        std::mem::take(&mut self.entered).into_iter().flatten().map(|entered| entered.place)
     }
 }
 
 /// What is to be translated in a process, and what is.
-#[derive(Default)]
 pub struct Regions {
     /// They do not overlap.
     list: Vec<Region>,
     pub installs: Arc<Installs>,
-    /// The next free table index, when a module was installed.
-    next: Option<u32>,
-    /// Of [`Translation::edition`], when last looked at.
-    edition: u64,
-    /// A region became hot since.
-    fresh: bool,
+    /// The next free table index.
+    next: u32,
     /// The process handles faults: they must find all registers.
     precise: bool,
 }
 
 impl Regions {
-    /// Those of a forked process: the same mappings, nothing installed.
-    pub fn fork(&self) -> Regions {
-        let list = self.list.iter().filter_map(|region| region.piece(region.start, region.end())).collect();
-        Regions { list, precise: self.precise, fresh: true, ..Regions::default() }
+    /// Those of a process without mappings. `first` is the first table index that the processor module does not use itself.
+    pub fn new(first: u32) -> Regions {
+        Regions { next: first, list: Vec::new(), installs: Arc::default(), precise: false }
     }
 
-    /// Notes a mapping, with its number in [`Translation`] if some of it is translated. What was there before must be cut
-    /// out first.
-    pub fn add(&mut self, start: u64, len: u64, file: &Arc<File>, offset: u64, number: Option<u32>) {
+    /// Those of a forked process: the same mappings, nothing entered.
+    pub fn fork(&self, first: u32) -> Regions {
+        let list = self.list.iter().filter_map(|region| region.piece(region.start, region.end())).collect();
+        Regions { list, precise: self.precise, ..Regions::new(first) }
+    }
+
+    /// Notes a mapping, which nothing is decoded of; when some of it is translated, with its number in [`Translation`] and
+    /// how many modules it has. What was there before must be cut out first.
+    pub fn add(&mut self, start: u64, len: u64, file: &Arc<File>, offset: u64, translated: Option<(u32, usize)>) {
         let in_reach = start.checked_add(len).is_some_and(|end| end <= 1 << 32) && len != 0;
         if in_reach {
-            let file = file.clone();
-            self.list.push(Region { start, len, file, offset, number, taken: 0, places: vec![] });
-            self.fresh |= number.is_some();
+            let (number, announced) = translated.map_or((None, 0), |(number, count)| (Some(number), count));
+            self.list.push(Region { start, len, file: file.clone(), offset, number, announced, entered: vec![] });
         }
     }
 
     /// Takes a range out, since its mapping or its bytes change; the rest of a region is a region of its own, with
-    /// nothing installed. Gives the ranges of guest addresses whose modules are gone.
+    /// nothing entered. Gives the ranges of guest addresses whose modules are gone.
     pub fn cut(&mut self, start: u64, len: u64) -> Vec<(u64, u64)> {
         let end = start.saturating_add(len);
         let overlaps = |region: &Region| region.start < end && start < region.end();
         if !self.list.iter().any(overlaps) {
             return Vec::new();
         }
-        let (cut, mut kept): (Vec<Region>, Vec<Region>) =
+        let (mut cut, mut kept): (Vec<Region>, Vec<Region>) =
             std::mem::take(&mut self.list).into_iter().partition(overlaps);
         for region in &cut {
             kept.extend(region.piece(region.start, start.max(region.start)));
             kept.extend(region.piece(end.min(region.end()), region.end()));
         }
         self.list = kept;
-        let translated = cut.iter().filter(|region| !region.places.is_empty());
-        let gone = translated.clone().map(|region| (region.start, region.len)).collect();
-        let mut installs = lock(&self.installs.0);
-        translated.flat_map(|region| &region.places).for_each(|&place| installs[place] = None);
-        gone
+        cut.retain(|region| !region.entered.is_empty());
+        cut.iter_mut().flat_map(Region::leave).for_each(|place| self.installs.clear(place));
+        cut.iter().map(|region| (region.start, region.len)).collect()
     }
 
     /// Whether every fault finds all registers.
@@ -123,23 +165,23 @@ impl Regions {
         self.precise
     }
 
-    /// From now on every fault finds all registers: what is installed goes. Whether some code was hot already.
+    /// From now on every fault finds all registers: what was entered goes. Whether some code was hot already.
     pub fn turn_precise(&mut self) -> bool {
         if std::mem::replace(&mut self.precise, true) {
             return false;
         }
         let mut hot = false;
-        let mut installs = lock(&self.installs.0);
         for region in &mut self.list {
             hot |= region.number.take().is_some();
-            region.taken = 0;
-            region.places.drain(..).for_each(|place| installs[place] = None);
+            region.announced = 0;
+            region.leave().for_each(|place| self.installs.clear(place));
         }
         hot
     }
 
-    /// Asks for the functions at these guest addresses, which are hot.
-    pub fn ask(&mut self, translation: &mut Translation, hot: &[u32]) {
+    /// Asks for the functions at these guest addresses, which are hot. Whether there may be [`Regions::news`].
+    pub fn ask(&mut self, translation: &Translation, hot: &[u32]) -> bool {
+        let mut fresh = false;
         for region in &mut self.list {
             let offset = |pc: &u32| u64::from(*pc).checked_sub(region.start).filter(|offset| *offset < region.len);
             let starts: Vec<u32> = hot.iter().filter_map(offset).map(|offset| offset as u32).collect();
@@ -150,42 +192,49 @@ impl Regions {
                 let len = u32::try_from(region.len).ok();
                 let precise = self.precise || translation.how.precise;
                 region.number = len.and_then(|len| translation.number(&region.file, region.offset, len, precise));
-                self.fresh = true;
+                fresh = true;
             }
             if let Some(number) = region.number {
                 translation.ask(number, &starts);
             }
         }
+        fresh
     }
 
-    /// Whether there may be modules to install.
-    #[inline]
-    pub fn is_behind(&self, translation: &Translation) -> bool {
-        self.fresh || self.edition != translation.edition
-    }
-
-    /// The modules that were not installed yet, which now are: their entries can be registered. `first` is the first
-    /// table index that the processor module does not use itself.
-    pub fn install(&mut self, translation: &Translation, first: u32) -> Vec<Install> {
-        self.edition = translation.edition;
-        self.fresh = false;
-        let mut new = Vec::new();
-        let mut installs = lock(&self.installs.0);
+    /// The addresses that can be entered now, of modules that came since the last call.
+    pub fn news(&mut self, translation: &Translation) -> Vec<u32> {
+        let mut pcs = Vec::new();
         for region in &mut self.list {
-            let code = region.number.map_or(&[][..], |number| translation.code(number));
-            for code in &code[region.taken.min(code.len())..] {
-                let base = self.next.unwrap_or(first);
-                let next = base.checked_add(code.functions.len() as u32).filter(|next| *next <= MAX_FUNCTIONS);
-                let Some(next) = next.filter(|_| installs.len() < MAX_MODULES) else { return new };
-                self.next = Some(next);
-                let install = Install { code: code.clone(), bias: region.start as u32, base };
-                region.taken += 1;
-                region.places.push(installs.len());
-                installs.push(Some(install.clone()));
-                new.push(install);
-            }
+            let Some(number) = region.number else { continue };
+            let (offsets, count) = translation.news(number, region.announced);
+            region.announced = count;
+            pcs.extend(offsets.into_iter().map(|offset| (region.start as u32).wrapping_add(offset)));
         }
-        new
+        pcs
+    }
+
+    /// The translated function that is entered at `pc`, by its table index, and the entry's number in it. Its module is
+    /// among the installs from now on.
+    pub fn find(&mut self, translation: &Translation, pc: u32) -> Option<(u32, u32)> {
+        let region = self.list.iter_mut().find(|region| (region.start..region.end()).contains(&u64::from(pc)))?;
+        let (number, offset) = (region.number?, pc.wrapping_sub(region.start as u32));
+        let hit = translation.find(number, offset)?;
+        if region.entered.len() <= hit.module {
+            region.entered.resize(hit.module + 1, None);
+        }
+        let place = &mut region.entered[hit.module];
+        let base = match place {
+            Some(entered) => entered.base,
+            None => {
+                let (module, functions) = translation.load(number, hit.module)?;
+                let next = self.next.checked_add(functions).filter(|next| *next <= MAX_FUNCTIONS)?;
+                let base = std::mem::replace(&mut self.next, next);
+                let install = Install { module, functions, bias: region.start as u32, base };
+                let entered = Entered { place: self.installs.add(install)?, base };
+                place.insert(entered).base
+            }
+        };
+        Some((base + hit.function, hit.entry))
     }
 }
 
@@ -195,7 +244,7 @@ mod tests {
 
     fn regions(ranges: &[(u64, u64)]) -> Regions {
         let file = Arc::new(tempfile::tempfile().unwrap());
-        let mut regions = Regions::default();
+        let mut regions = Regions::new(1);
         ranges.iter().for_each(|&(start, len)| regions.add(start, len, &file, 0x8000, None));
         regions
     }
@@ -215,34 +264,35 @@ mod tests {
         assert_eq!(ranges(&regions), []);
     }
 
-    #[test]
-    fn modules_of_a_cut_region_are_gone() {
+    /// One region, a module of which was entered.
+    fn entered() -> Regions {
         let mut regions = regions(&[(0x10000, 0x4000)]);
         let engine = crate::config::engine().unwrap();
-        let module = wasmtime::Module::new(&engine, [0, b'a', b's', b'm', 1, 0, 0, 0]).unwrap();
-        let code = Arc::new(Code { module, functions: vec![] });
-        *lock(&regions.installs.0) = vec![Some(Install { code, bias: 0x10000, base: 1 })];
-        regions.list[0].places = vec![0];
-        assert!(regions.fork().list[0].places.is_empty());
+        let module = Module::new(&engine, [0, b'a', b's', b'm', 1, 0, 0, 0]).unwrap();
+        let place = regions.installs.add(Install { module, functions: 0, bias: 0x10000, base: 1 }).unwrap();
+        regions.list[0].entered = vec![None, Some(Entered { place, base: 1 })];
+        regions.list[0].number = Some(0);
+        regions
+    }
+
+    #[test]
+    fn modules_of_a_cut_region_are_gone() {
+        let mut regions = entered();
+        assert!(regions.fork(1).list[0].entered.is_empty());
+        assert!(regions.installs.get(0).is_some());
         assert_eq!(regions.cut(0x13fff, 1), [(0x10000, 0x4000)]);
-        assert!(regions.installs.get(0).unwrap().is_none());
-        assert!(regions.installs.get(1).is_none());
+        assert!(regions.installs.get(0).is_none());
+        assert_eq!(regions.installs.count(), 1);
     }
 
     #[test]
     fn a_process_that_turns_precise_begins_again() {
-        let mut regions = regions(&[(0x10000, 0x4000)]);
-        let engine = crate::config::engine().unwrap();
-        let module = wasmtime::Module::new(&engine, [0, b'a', b's', b'm', 1, 0, 0, 0]).unwrap();
-        let code = Arc::new(Code { module, functions: vec![] });
-        *lock(&regions.installs.0) = vec![Some(Install { code, bias: 0x10000, base: 1 })];
-        regions.list[0].places = vec![0];
-        regions.list[0].number = Some(0);
+        let mut regions = entered();
         assert!(regions.turn_precise());
         assert!(!regions.turn_precise());
-        assert!(regions.installs.get(0).unwrap().is_none());
+        assert!(regions.installs.get(0).is_none());
         assert_eq!(regions.list[0].number, None);
-        assert!(regions.fork().precise);
-        assert_eq!(ranges(&regions.fork()), [(0x10000, 0x4000, 0x8000)]);
+        assert!(regions.fork(1).precise);
+        assert_eq!(ranges(&regions.fork(1)), [(0x10000, 0x4000, 0x8000)]);
     }
 }

@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
@@ -12,9 +12,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use wasmtime::{Engine, Module};
 
+use crate::code::{Code, Codes, Hit};
 use crate::events::lock;
-use crate::launch::{Ask, Function, Ready, Translated, Translating, Translator};
-use crate::module_file::read_functions;
+use crate::launch::{Ask, Ready, Translated, Translating, Translator};
 
 /// Jobs that wait for the translator; with more, hot code is asked for again when it has got hotter elsewhere.
 const MAX_WAITING: usize = 256;
@@ -28,12 +28,6 @@ const MAX_ASKED: usize = 1 << 16;
 /// How long a task that waits for translations does so at most.
 const MAX_WAIT: Duration = Duration::from_secs(20);
 
-/// A module of translated functions.
-pub struct Code {
-    pub module: Module,
-    pub functions: Vec<Function>,
-}
-
 /// What makes a region of code the same as another: its file's address in this process, where it begins, its length, and
 /// whether it is precise.
 type Identity = (usize, u64, u32, bool);
@@ -45,16 +39,14 @@ struct Known {
     len: u32,
     precise: bool,
     asked: HashSet<u32>,
-    code: Vec<Arc<Code>>,
-    /// Modules that are loaded when the region is mapped.
-    waiting: Vec<File>,
+    codes: Codes,
 }
 
 /// Translated code that has come, and a mark that there is some.
 #[derive(Default)]
 struct Arrivals {
     some: AtomicBool,
-    list: Mutex<Vec<(u32, Arc<Code>)>>,
+    list: Mutex<Vec<(u32, Code)>>,
     told: Mutex<Told>,
     changed: Condvar,
 }
@@ -69,17 +61,45 @@ struct Told {
 
 /// The translated code of one sandbox.
 pub struct Translation {
-    known: Vec<Known>,
-    numbers: HashMap<Identity, u32>,
+    book: Mutex<Book>,
     engine: Engine,
     jobs: SyncSender<Ask>,
     arrivals: Arc<Arrivals>,
-    /// Questions that were sent.
-    sent: u64,
     /// What was wanted of it.
     pub how: Translating,
-    /// Grows whenever code has come.
-    pub edition: u64,
+    edition: AtomicU64,
+}
+
+/// What is known of regions.
+#[derive(Default)]
+struct Book {
+    known: Vec<Known>,
+    numbers: HashMap<Identity, u32>,
+    /// Questions that were sent.
+    sent: u64,
+}
+
+impl Book {
+    fn get(&mut self, number: u32) -> Option<&mut Known> {
+        self.known.get_mut(number as usize)
+    }
+
+    /// The number of a region; `None` when too many are known.
+    fn number(&mut self, file: &Arc<File>, offset: u64, len: u32, precise: bool) -> Option<u32> {
+        let identity = (Arc::as_ptr(file).addr(), offset, len, precise);
+        if let Some(number) = self.numbers.get(&identity) {
+            return Some(*number);
+        }
+        if self.known.len() >= MAX_REGIONS {
+            return None;
+        }
+        let number = self.known.len() as u32;
+        // Held for ever, so that no other file gets its address.
+        let file = file.clone();
+        self.known.push(Known { file, offset, len, precise, asked: HashSet::new(), codes: Codes::default() });
+        self.numbers.insert(identity, number);
+        Some(number)
+    }
 }
 
 impl Translation {
@@ -95,50 +115,37 @@ impl Translation {
         spawn("hints", move || ask(asker.as_ref(), &waiting))?;
         let (loader, to) = (engine.clone(), arrivals.clone());
         spawn("translated code", move || receive(&loader, translator.as_ref(), &to))?;
-        let (known, numbers, engine) = (Vec::new(), HashMap::new(), engine.clone());
-        Ok(Translation { known, numbers, engine, jobs, arrivals, sent: 0, how, edition: 0 })
+        let (book, engine, edition) = (Mutex::default(), engine.clone(), AtomicU64::new(1));
+        Ok(Translation { book, engine, jobs, arrivals, how, edition })
     }
 
     /// The number of a region of code; `None` when too many are known.
-    pub fn number(&mut self, file: &Arc<File>, offset: u64, len: u32, precise: bool) -> Option<u32> {
-        let identity = (Arc::as_ptr(file).addr(), offset, len, precise);
-        if let Some(number) = self.numbers.get(&identity) {
-            return Some(*number);
-        }
-        if self.known.len() >= MAX_REGIONS {
-            return None;
-        }
-        let number = self.known.len() as u32;
-        // Held for ever, so that no other file gets its address.
-        let file = file.clone();
-        let asked = HashSet::new();
-        self.known.push(Known { file, offset, len, precise, asked, code: Vec::new(), waiting: Vec::new() });
-        self.numbers.insert(identity, number);
-        Some(number)
+    pub fn number(&self, file: &Arc<File>, offset: u64, len: u32, precise: bool) -> Option<u32> {
+        lock(&self.book).number(file, offset, len, precise)
     }
 
     /// Notes modules for a region that may come to be mapped.
-    pub fn prepare(&mut self, file: &Arc<File>, ready: Ready) {
-        if let Some(number) = self.number(file, ready.offset, ready.len, self.how.precise)
-            && let Some(known) = self.known.get_mut(number as usize)
+    pub fn prepare(&self, file: &Arc<File>, ready: Ready) {
+        let mut book = lock(&self.book);
+        if let Some(number) = book.number(file, ready.offset, ready.len, self.how.precise)
+            && let Some(known) = book.get(number)
         {
-            known.waiting.extend(ready.modules);
+            known.codes.add(ready.modules.into_iter().map(Code::new));
         }
     }
 
-    /// The number of a region that is mapped now, when some of it is translated already.
-    pub fn prepared(&mut self, file: &Arc<File>, offset: u64, len: u64, precise: bool) -> Option<u32> {
+    /// The number of a region that is mapped now and how many modules it has, when some of it may be translated already.
+    pub fn prepared(&self, file: &Arc<File>, offset: u64, len: u64, precise: bool) -> Option<(u32, usize)> {
         let identity = (Arc::as_ptr(file).addr(), offset, u32::try_from(len).ok()?, precise || self.how.precise);
-        let number = *self.numbers.get(&identity)?;
-        let known = self.known.get_mut(number as usize)?;
-        let loaded = known.waiting.drain(..).filter_map(|file| load(&self.engine, file));
-        known.code.extend(loaded.filter(|code| fits(&code.functions, known.len)).map(Arc::new));
-        Some(number)
+        let mut book = lock(&self.book);
+        let number = *book.numbers.get(&identity)?;
+        book.get(number).map(|known| (number, known.codes.count()))
     }
 
     /// Asks for those functions of a region that nobody asked for yet. `starts` are offsets in the region.
-    pub fn ask(&mut self, number: u32, starts: &[u32]) {
-        let Some(known) = self.known.get_mut(number as usize) else { return };
+    pub fn ask(&self, number: u32, starts: &[u32]) {
+        let mut book = lock(&self.book);
+        let Some(known) = book.get(number) else { return };
         let fresh: Vec<u32> = starts.iter().copied().filter(|start| !known.asked.contains(start)).collect();
         if fresh.is_empty() || known.asked.len() + fresh.len() > MAX_ASKED {
             return;
@@ -155,7 +162,7 @@ impl Translation {
         };
         if self.jobs.try_send(ask).is_ok() {
             known.asked.extend(fresh);
-            self.sent += 1;
+            book.sent += 1;
         }
     }
 
@@ -164,44 +171,56 @@ impl Translation {
         if !self.how.waits {
             return;
         }
-        let waits = |told: &mut Told| told.done < self.sent && !told.closed;
+        let sent = lock(&self.book).sent;
+        let waits = |told: &mut Told| told.done < sent && !told.closed;
         // A translator that takes too long costs only time.
         let _ = self.arrivals.changed.wait_timeout_while(lock(&self.arrivals.told), MAX_WAIT, waits);
     }
 
     /// Takes what has come since the last call.
     #[inline]
-    pub fn update(&mut self) {
+    pub fn update(&self) {
         if self.arrivals.some.load(Ordering::Relaxed) {
             self.take_arrivals();
         }
     }
 
-    fn take_arrivals(&mut self) {
+    fn take_arrivals(&self) {
         let arrived = {
             let mut list = lock(&self.arrivals.list);
             self.arrivals.some.store(false, Ordering::Relaxed);
             std::mem::take(&mut *list)
         };
+        let mut book = lock(&self.book);
         for (number, code) in arrived {
-            let Some(known) = self.known.get_mut(number as usize) else { continue };
-            if fits(&code.functions, known.len) {
-                known.code.push(code);
-                self.edition += 1;
-            }
+            let Some(known) = book.get(number) else { continue };
+            known.codes.add([code]);
+            self.edition.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// All translated code of a region, in the order in which it came.
-    pub fn code(&self, number: u32) -> &[Arc<Code>] {
-        self.known.get(number as usize).map_or(&[], |known| &known.code)
+    /// Grows whenever code has come.
+    #[inline]
+    pub fn edition(&self) -> u64 {
+        self.edition.load(Ordering::Relaxed)
     }
-}
 
-/// Whether every entry lies inside the region and can be an instruction's.
-fn fits(functions: &[Function], len: u32) -> bool {
-    let inside = |offset: &u32| *offset < len && offset.is_multiple_of(2);
-    functions.iter().all(|function| inside(&function.start) && function.resume.iter().all(inside))
+    /// How a region is entered at an offset.
+    pub fn find(&self, number: u32, offset: u32) -> Option<Hit> {
+        lock(&self.book).get(number)?.codes.find(offset)
+    }
+
+    /// A module of a region, and how many functions it has; `None` when it cannot be loaded.
+    pub fn load(&self, number: u32, module: usize) -> Option<(Module, u32)> {
+        lock(&self.book).get(number)?.codes.load(&self.engine, module)
+    }
+
+    /// The offsets that a region can be entered at by its modules from number `first` on, and how many modules it has.
+    pub fn news(&self, number: u32, first: usize) -> (Vec<u32>, usize) {
+        let mut book = lock(&self.book);
+        let Some(known) = book.get(number) else { return Default::default() };
+        (known.codes.offsets(first).collect(), known.codes.count())
+    }
 }
 
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<()> {
@@ -225,35 +244,12 @@ fn receive(engine: &Engine, translator: &dyn Translator, arrivals: &Arrivals) {
             arrivals.changed.notify_all();
             continue;
         }
-        let Some(code) = load(engine, code) else { continue };
-        let mut list = lock(&arrivals.list);
-        list.push((region, Arc::new(code)));
+        let mut code = Code::new(code);
+        // One that cannot be loaded is passed over when it is to be entered.
+        let _ = code.load(engine);
+        lock(&arrivals.list).push((region, code));
         arrivals.some.store(true, Ordering::Relaxed);
     }
     lock(&arrivals.told).closed = true;
     arrivals.changed.notify_all();
-}
-
-/// Loads a module. One that cannot be loaded was made by another build: what it would do faster is interpreted.
-fn load(engine: &Engine, file: File) -> Option<Code> {
-    let functions = read_functions(&file).ok()?;
-    let module = crate::kernel::load(engine, file, "translated").ok()?;
-    let fits = module.imports().len() == IMPORTS;
-    fits.then_some(Code { module, functions })
-}
-
-/// Imports of a translated module: two memories, a table, three globals and a function.
-pub const IMPORTS: usize = 7;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn entries_outside_the_region_are_refused() {
-        let function = |start, resume: &[u32]| Function { start, resume: resume.to_vec() };
-        assert!(fits(&[function(0, &[2, 98])], 100));
-        assert!(!fits(&[function(0, &[100])], 100));
-        assert!(!fits(&[function(3, &[])], 100));
-    }
 }

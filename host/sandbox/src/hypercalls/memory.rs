@@ -69,10 +69,9 @@ fn map_file(
     }
     let is_code = prot.contains(Protection::EXEC) && !prot.writable() && stability == Stability::Immutable;
     change(host, space, (addr, len), |space| space.map_file(addr, len, prot, &file, offset, sharing, stability))?;
-    if is_code && let Some(translation) = &mut host.translation {
-        let regions = &mut host.spaces.get_mut(space).ok_or(libc::EINVAL)?.regions;
-        let number = translation.prepared(&file, offset, len, regions.is_precise());
-        regions.add(addr, len, &file, offset, number);
+    if is_code && let Some(translation) = &host.translation {
+        let process = host.spaces.get_mut(space).ok_or(libc::EINVAL)?;
+        process.add_code(translation, (addr, len), &file, offset);
     }
     Ok(0)
 }

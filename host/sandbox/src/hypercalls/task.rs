@@ -32,13 +32,13 @@ pub fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
 }
 
 fn space_create(_: &mut [u8], host: &mut Host) -> Result<u64, Errno> {
-    let process = Process::new(host.cpu.engine_bytes)?;
+    let process = Process::new(&host.cpu)?;
     host.spaces.insert(process).map(u64::from).ok_or(libc::EAGAIN)
 }
 
 fn space_fork(_: &mut [u8], host: &mut Host, space: u32) -> Result<u64, Errno> {
     let parent = host.spaces.get_mut(space).ok_or(libc::EINVAL)?;
-    let child = parent.fork(host.cpu.engine_bytes)?;
+    let child = parent.fork(&host.cpu)?;
     host.spaces.insert(child).map(u64::from).ok_or(libc::EAGAIN)
 }
 
@@ -56,7 +56,7 @@ fn space_drop(_: &mut [u8], host: &mut Host, space: u32) -> Result<u64, Errno> {
 
 fn task_create(_: &mut [u8], host: &mut Host, space: u32) -> Result<u64, Errno> {
     let process = host.spaces.get_mut(space).ok_or(libc::EINVAL)?;
-    let task = process.create_task(&mut host.cpu, space)?;
+    let task = process.create_task(&mut host.cpu, host.translation.as_ref(), space)?;
     let slot = task.slot;
     match host.tasks.insert(task) {
         Some(number) => Ok(number.into()),
@@ -88,7 +88,7 @@ fn task_run(memory: &mut [u8], host: &mut Host, task: u32, state: u32, exit: u32
     // SAFETY: the block has that many bytes, and the task is suspended.
     unsafe { load_registers(block, registers) };
     process.ran = true;
-    if let Some(translation) = &mut host.translation {
+    if let Some(translation) = &host.translation {
         translation.update();
         process.translate(&host.cpu, translation).map_err(|_| libc::ENOMEM)?;
     }
@@ -96,7 +96,7 @@ fn task_run(memory: &mut [u8], host: &mut Host, task: u32, state: u32, exit: u32
     host.interrupt.enter(unsafe { PreemptWord::new(control.preempt_word()) });
     let stop = task.run();
     host.interrupt.leave();
-    if let Some(translation) = &mut host.translation {
+    if let Some(translation) = &host.translation {
         process.report_hot(&host.cpu, translation);
     }
     let record = match stop {
