@@ -38,8 +38,8 @@ fn main() -> ExitCode {
             return internal(shallop_compiler::main(path.as_ref()));
         }
         Some(shallop_supervisor::jobs::VERB) => {
-            let cache = arguments.next().unwrap_or_default();
-            return internal(shallop_compiler::translator::main(cache.as_ref()));
+            let (cache, limit) = (arguments.next().unwrap_or_default(), arguments.next().unwrap_or_default());
+            return internal(shallop_compiler::translator::main(cache.as_ref(), &limit.to_string_lossy()));
         }
         _ => {}
     }

@@ -7,6 +7,7 @@
 
 mod alone;
 mod crew;
+pub mod limit;
 mod queue;
 mod region;
 pub mod translated;
@@ -51,7 +52,12 @@ impl CodeCache {
 
     /// The compiled form, when the cache has it and it is as it was written.
     pub fn existing(&self, key: &str) -> Result<Option<File>> {
-        Ok(open_trusted(&self.path(key)?)?.filter(is_whole))
+        let path = self.path(key)?;
+        let file = open_trusted(&path)?.filter(is_whole);
+        if file.is_some() {
+            limit::mark(&path);
+        }
+        Ok(file)
     }
 
     /// The compiled form of `wasm`, from the cache or made now. `key` names the content: a digest, or the identity of an
@@ -65,6 +71,7 @@ impl CodeCache {
             eprintln!("shallop: the compiled code {} is damaged; compiling it again", path.display());
             remove(&path).with_context(|| format!("removing {}", path.display()))?;
         }
+        limit::remove_abandoned(&self.dir);
         compile_in_child(wasm, &path).with_context(|| format!("compiling module {key}"))?;
         open_trusted(&path)?.with_context(|| format!("the compiler left no {}", path.display()))
     }

@@ -5,13 +5,19 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use anyhow::{Context, Result};
-use shallop_sandbox::Function;
+use anyhow::{Context, Result, ensure};
+use shallop_sandbox::{Compiler, Function};
 use shallop_supervisor::jobs::{self, Job};
 use shallop_translate::image::{Image, data_extent};
-use shallop_translate::{Options, Region, Translated, Variant, translate};
+use shallop_translate::{Options, Refusal, Region, Translated, Variant, translate};
 
 use crate::translated::{Claim, Folder};
+
+/// Bytes of guest code of one module of a whole region.
+const WHOLE_BYTES: u32 = 1 << 20;
+
+/// So many modules of a region are no burden.
+const FEW: u32 = 4;
 
 /// What is known of a region.
 pub struct Known {
@@ -21,10 +27,14 @@ pub struct Known {
     pub folder: Folder,
     /// Offsets that a module has an entry for, or that cannot be translated.
     done: BTreeSet<u32>,
+    /// Where it can be entered besides the functions' starts that the file tells of.
+    others: BTreeSet<u32>,
     /// Starts of functions that nobody asked for.
     ahead: VecDeque<u32>,
     /// The right to translate those; `None`: it was not asked for yet.
     claim: Option<Claim>,
+    /// Whether it was to be merged.
+    tried: bool,
     /// Bytes that it takes here.
     pub size: usize,
 }
@@ -47,14 +57,15 @@ impl Known {
         let image = Image::new(&code, 0, data);
         let ahead = image.starts().collect();
         let options = options(job.variant);
-        Ok(Known { code, image, options, folder, done: BTreeSet::new(), ahead, claim: None, size })
+        let (done, others) = Default::default();
+        Ok(Known { code, image, options, folder, done, others, ahead, claim: None, tried: false, size })
     }
 
     /// Takes the modules that have come to the folder since the last call.
     pub fn arrived(&mut self) -> Vec<File> {
         let mut files = Vec::new();
         while let Some((entries, file)) = self.folder.take() {
-            self.done.extend(entries);
+            self.note(&entries);
             files.push(file);
         }
         files
@@ -73,27 +84,93 @@ impl Known {
     /// Translates functions to wasm; `None`: none can be. They count as done from now on.
     pub fn translate(&mut self, starts: &[u32]) -> Option<(Vec<u8>, Vec<Function>)> {
         self.done.extend(starts);
-        let region = Region { code: &self.code, start: 0, image: &self.image };
-        let Translated { wasm, functions, .. } = translate(&region, starts, &self.options);
-        let functions: Vec<_> = functions.into_iter().map(|f| Function { start: f.start, resume: f.resume }).collect();
-        self.done.extend(entries(&functions));
+        let (wasm, functions, _) = self.module(starts);
+        self.note(&entries(&functions));
         (!functions.is_empty()).then_some((wasm, functions))
+    }
+
+    /// Notes that a module has these entries.
+    fn note(&mut self, entries: &[u32]) {
+        self.done.extend(entries);
+        let image = &self.image;
+        let is_start = |entry: u32| image.function(entry).is_some_and(|function| function.start == entry);
+        self.others.extend(entries.iter().filter(|entry| !is_start(**entry)));
+    }
+
+    /// A module of functions, and those that had no room in it.
+    fn module(&self, starts: &[u32]) -> (Vec<u8>, Vec<Function>, Vec<u32>) {
+        let region = Region { code: &self.code, start: 0, image: &self.image };
+        let Translated { wasm, functions, skipped } = translate(&region, starts, &self.options);
+        let functions = functions.into_iter().map(|f| Function { start: f.start, resume: f.resume }).collect();
+        let full = skipped.into_iter().filter(|(_, why)| *why == Refusal::Module);
+        (wasm, functions, full.map(|(start, _)| start).collect())
+    }
+
+    /// Whether it should be merged, once, by this process: it has at most so many bytes, in more modules than it needs or
+    /// not all of them.
+    pub fn may_merge(&mut self, bytes: u32) -> bool {
+        let small = || self.image.starts().map(|start| self.bytes(start)).sum::<u32>() <= bytes;
+        let scattered = || self.folder.taken() > FEW || self.ahead.iter().any(|start| !self.done.contains(start));
+        let may = !self.tried && !self.folder.is_whole() && small() && scattered();
+        self.tried |= may;
+        may && self.has_claim()
+    }
+
+    /// Whether this process is the one that translates what nobody asked for.
+    fn has_claim(&mut self) -> bool {
+        self.claim.get_or_insert_with(|| self.folder.claim()).is_ours()
+    }
+
+    /// Compiles all of it once more into as few modules as can be, unless that was done; these take the place of what
+    /// is there. `goes_on` says whether to.
+    ///
+    /// # Errors
+    /// When they cannot be kept; what was there stays.
+    pub fn merge(&mut self, compiler: &Compiler, mut goes_on: impl FnMut() -> bool) -> Result<()> {
+        if self.folder.is_whole() {
+            self.ahead.clear();
+            return Ok(());
+        }
+        let mut fresh = self.folder.begin()?;
+        let starts: BTreeSet<u32> = self.image.starts().chain(self.others.iter().copied()).collect();
+        let mut left: VecDeque<u32> = starts.iter().copied().collect();
+        while !left.is_empty() {
+            ensure!(goes_on(), "the command has ended");
+            let part = self.part(&mut left, WHOLE_BYTES);
+            let (wasm, functions, full) = self.module(&part);
+            ensure!(full.len() < part.len(), "a function that fits no module");
+            full.into_iter().rev().for_each(|start| left.push_front(start));
+            if !functions.is_empty() {
+                fresh.add(&compiler.compile(&wasm)?, &functions)?;
+            }
+        }
+        self.folder.finish(fresh)?;
+        self.done.extend(starts);
+        self.ahead.clear();
+        Ok(())
+    }
+
+    /// Takes functions of about so many bytes.
+    fn part(&self, from: &mut VecDeque<u32>, bytes: u32) -> Vec<u32> {
+        let (mut taken, mut sum) = (Vec::new(), 0);
+        while sum < bytes
+            && let Some(start) = from.pop_front()
+        {
+            sum += if self.others.contains(&start) { 1 } else { self.bytes(start).max(1) };
+            taken.push(start);
+        }
+        taken
     }
 
     /// The next functions that nobody asked for, of about so many bytes together.
     pub fn next_ahead(&mut self, bytes: u32) -> Vec<u32> {
-        if self.ahead.is_empty() || !self.claim.get_or_insert_with(|| self.folder.claim()).is_ours() {
+        if self.ahead.is_empty() || !self.has_claim() {
             return Vec::new();
         }
-        let (mut taken, mut sum) = (Vec::new(), 0);
-        while sum < bytes
-            && let Some(start) = self.ahead.pop_front()
-        {
-            if !self.done.contains(&start) {
-                sum += self.bytes(start).max(1);
-                taken.push(start);
-            }
-        }
+        let mut ahead = std::mem::take(&mut self.ahead);
+        ahead.retain(|start| !self.done.contains(start));
+        let taken = self.part(&mut ahead, bytes);
+        self.ahead = ahead;
         taken
     }
 }
@@ -107,8 +184,11 @@ fn options(variant: jobs::Variant) -> Options {
 }
 
 /// Every offset that functions can be entered at.
-fn entries(functions: &[Function]) -> impl Iterator<Item = u32> + '_ {
-    functions.iter().flat_map(|function| std::iter::once(function.start).chain(function.resume.iter().copied()))
+fn entries(functions: &[Function]) -> Vec<u32> {
+    functions
+        .iter()
+        .flat_map(|function| std::iter::once(function.start).chain(function.resume.iter().copied()))
+        .collect()
 }
 
 /// A part of a file; zeroes past its end.

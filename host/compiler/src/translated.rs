@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use shallop_sandbox::{Function, encode_functions, read_entries};
 use shallop_supervisor::jobs::Variant;
 
+use crate::limit::mark;
 use crate::{is_whole, open_trusted, program_stamp};
 
 /// Modules of one region at most.
@@ -22,15 +23,27 @@ const MAX_MODULES: u32 = 1024;
 /// Modules of one region that a sandbox is given at its start, at most.
 const MAX_READY: usize = 192;
 
+/// Bytes of the disk that are left to others.
+const LEFT_FREE: u64 = 128 << 20;
+
 /// The folder by which regions are found.
-const FILES: &str = "files";
+pub(crate) const FILES: &str = "files";
 
 /// The file whose lock is a [`Claim`].
 const LOCK: &str = "lock";
 
+/// What follows a folder's name when all of its region is in it, in as few modules as can be.
+pub(crate) const WHOLE: &str = "-whole";
+
+/// How folders begin that are not finished.
+pub(crate) const UNFINISHED: &str = "new-";
+
 /// The modules of one region.
 #[derive(Debug)]
 pub struct Folder {
+    cache: PathBuf,
+    /// Without [`WHOLE`].
+    name: String,
     path: PathBuf,
     /// Modules up to this number were looked at.
     next: u32,
@@ -48,10 +61,49 @@ impl Folder {
             digest.update(part);
         }
         let digest: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        let path = cache.join(format!("{digest}-{}-{}", word(variant), program_stamp()?));
+        let name = format!("{digest}-{}-{}", word(variant), program_stamp()?);
+        let folder = Folder::named(cache, &name);
         // Where it cannot be made, nothing is found in it and nothing kept.
-        let _ = fs::create_dir_all(&path);
-        Ok(Folder { path, next: 0 })
+        let _ = fs::create_dir_all(&folder.path);
+        Ok(folder)
+    }
+
+    fn named(cache: &Path, name: &str) -> Folder {
+        let whole = cache.join(format!("{name}{WHOLE}"));
+        let path = if whole.is_dir() { whole } else { cache.join(name) };
+        Folder { cache: cache.to_owned(), name: name.to_owned(), path, next: 0 }
+    }
+
+    /// Whether all of the region is in it.
+    pub fn is_whole(&self) -> bool {
+        self.path.as_os_str().as_encoded_bytes().ends_with(WHOLE.as_bytes())
+    }
+
+    /// An empty folder that may take its place.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn begin(&self) -> Result<Unfinished> {
+        let dir = tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(&self.cache).context("making a folder")?;
+        let path = dir.path().to_owned();
+        let folder = Folder { cache: self.cache.clone(), name: self.name.clone(), path, next: 0 };
+        Ok(Unfinished { dir, folder })
+    }
+
+    /// Puts a folder with all of the region in its place. Who has modules of the old one open keeps them.
+    ///
+    /// # Errors
+    /// When another process did so at the same time, or it cannot be.
+    pub fn finish(&mut self, fresh: Unfinished) -> Result<()> {
+        let whole = self.cache.join(format!("{}{WHOLE}", self.name));
+        fs::rename(fresh.dir.path(), &whole).with_context(|| format!("renaming to {}", whole.display()))?;
+        // There is nothing left to be removed in its place.
+        let _ = fresh.dir.keep();
+        let old = std::mem::replace(&mut self.path, whole);
+        // What stays is removed with what is not used.
+        let _ = fs::remove_dir_all(old);
+        self.next = fresh.folder.next;
+        Ok(())
     }
 
     /// Has [`find`] find it for `len` bytes at `offset` of a file.
@@ -62,7 +114,7 @@ impl Folder {
         let folder = folder_of_file(cache, file)?;
         fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
         let entry = folder.join(format!("{offset:x}-{len:x}{}", suffix(variant)?));
-        let name = self.path.file_name().context("a folder without a name")?.as_encoded_bytes();
+        let name = self.name.as_bytes();
         if fs::read(&entry).is_ok_and(|there| there == name) {
             return Ok(());
         }
@@ -91,8 +143,10 @@ impl Folder {
     /// Adds a module.
     ///
     /// # Errors
-    /// When it cannot be written, or the folder is full.
+    /// When it cannot be written, the folder is full, or the disk nearly so.
     pub fn add(&mut self, code: &[u8], functions: &[Function]) -> Result<File> {
+        let disk = rustix::fs::statvfs(&self.path).context("looking for room on the disk")?;
+        anyhow::ensure!(disk.f_bavail.saturating_mul(disk.f_frsize) >= LEFT_FREE, "the disk is nearly full");
         let mut file = tempfile::NamedTempFile::new_in(&self.path).context("making a file for translated code")?;
         write(&mut file, code, functions)?;
         // Others may add to the folder at the same time.
@@ -106,9 +160,39 @@ impl Folder {
         anyhow::bail!("there are {MAX_MODULES} modules of this region already")
     }
 
+    /// Where it is.
+    #[cfg(test)]
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// How many modules were taken.
+    pub fn taken(&self) -> u32 {
+        self.next
+    }
+
     /// The right to translate what nobody asked for.
     pub fn claim(&self) -> Claim {
         claim(&self.path)
+    }
+}
+
+/// A folder that is being filled; it goes with the value.
+#[derive(Debug)]
+pub struct Unfinished {
+    dir: tempfile::TempDir,
+    folder: Folder,
+}
+
+impl Unfinished {
+    /// Adds a module.
+    ///
+    /// # Errors
+    /// As [`Folder::add`].
+    pub fn add(&mut self, code: &[u8], functions: &[Function]) -> Result<()> {
+        self.folder.add(code, functions)?;
+        self.folder.next += 1;
+        Ok(())
     }
 }
 
@@ -177,6 +261,8 @@ pub struct Found {
     pub offset: u64,
     pub len: u32,
     pub modules: Vec<File>,
+    /// They have all of it.
+    pub whole: bool,
 }
 
 /// What the cache has for the regions of a file. Entries that cannot be read are left out; the modules are trusted for
@@ -193,13 +279,15 @@ fn found(cache: &Path, entry: &Path, suffix: &str) -> Option<Found> {
     let folder = fs::read_to_string(entry).ok()?;
     // A name and no path, whoever wrote it.
     let name = Path::new(&folder).file_name().filter(|name| *name == folder.as_str())?;
-    let folder = Folder { path: cache.join(name), next: 0 };
+    let folder = Folder::named(cache, name.to_str()?);
+    mark(&folder.path);
     let numbers = 0..MAX_MODULES;
     let modules = numbers.map_while(|number| open_trusted(&folder.file(number)).ok()?);
     Some(Found {
         offset: u64::from_str_radix(offset, 16).ok()?,
         len: u32::from_str_radix(len, 16).ok()?,
         modules: modules.take(MAX_READY).collect(),
+        whole: folder.is_whole(),
     })
 }
 
@@ -239,6 +327,30 @@ mod tests {
         assert!(find(dir.path(), &file, Variant::Precise).is_empty());
         file.set_len(1).unwrap();
         assert!(find(dir.path(), &file, Variant::Lazy).is_empty());
+    }
+
+    #[test]
+    fn all_of_a_region_takes_the_place_of_its_parts() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = tempfile::tempfile_in(dir.path()).unwrap();
+        let new = || Folder::new(dir.path(), &[b"code"], Variant::Lazy).unwrap();
+        let mut folder = new();
+        folder.note(dir.path(), &file, (0, 0x2000), Variant::Lazy).unwrap();
+        folder.add(b"native", &functions(0)).unwrap();
+        folder.begin().unwrap().add(b"lost", &functions(4)).unwrap();
+        let (mut fresh, mut late) = (folder.begin().unwrap(), new());
+        fresh.add(b"all", &functions(8)).unwrap();
+        folder.finish(fresh).unwrap();
+        assert!(folder.is_whole() && folder.take().is_none());
+        assert_eq!(new().take().unwrap().0, [8, 12]);
+        let found = find(dir.path(), &file, Variant::Lazy);
+        assert!(found[0].whole && found[0].modules.len() == 1);
+        // Others find their folder gone, or themselves too late.
+        assert!(late.add(b"native", &functions(12)).is_err());
+        let mut second = late.begin().unwrap();
+        second.add(b"all", &functions(8)).unwrap();
+        assert!(late.finish(second).is_err());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "the folder, and where it is found");
     }
 
     #[test]

@@ -19,6 +19,7 @@ use shallop_supervisor::jobs::{self, Answer, Job};
 
 use crate::alone::Alone;
 use crate::crew::Crew;
+use crate::limit::trim;
 use crate::queue::{Queue, Wanted};
 use crate::region::Known;
 use crate::translated::loose;
@@ -42,12 +43,16 @@ const MAX_BATCH: usize = 64;
 const AHEAD_BYTES: u32 = 16 << 10;
 const ALONE_BYTES: u32 = 128 << 10;
 
-/// The translator process. Its stdin is the socket; `cache` is the folder of translated code.
+/// Bytes of guest code of a region that is translated as a whole when the worker has ended: some seconds.
+const MERGE_BYTES: u32 = 512 << 10;
+
+/// The translator process. Its stdin is the socket; `cache` is the folder of translated code, which may have `limit` bytes.
 ///
 /// # Errors
 /// When the host does not let it bound itself.
-pub fn main(cache: &Path) -> Result<()> {
+pub fn main(cache: &Path, limit: &str) -> Result<()> {
     let cache = std::path::absolute(cache).context("the cache's folder")?;
+    let cache_limit = limit.parse().context("the cache's limit")?;
     leave_the_caller()?;
     let limit = |value| Rlimit { current: Some(value), maximum: Some(value) };
     setrlimit(Resource::As, limit(MEMORY_LIMIT)).context("limiting memory")?;
@@ -56,8 +61,20 @@ pub fn main(cache: &Path) -> Result<()> {
     let worker = UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned().context("the socket")?);
     let compiler = Arc::new(Compiler::new()?);
     let crew = Crew::new(compiler.clone())?;
-    let (regions, queue, told) = (BTreeMap::new(), Queue::default(), Vec::new());
-    Translator { worker: Some(worker), alone: None, cache, compiler, crew, regions, kept: 0, queue, told }.serve()
+    let mut translator = Translator {
+        worker: Some(worker),
+        alone: None,
+        cache,
+        compiler,
+        crew,
+        regions: BTreeMap::new(),
+        kept: 0,
+        queue: Queue::default(),
+        merging: Vec::new(),
+        told: Vec::new(),
+    };
+    translator.serve()?;
+    trim(&translator.cache, cache_limit)
 }
 
 /// It may outlive the command that started it: nothing of the user's stays open, no signal of the terminal comes here, and
@@ -81,6 +98,8 @@ struct Translator {
     regions: BTreeMap<u32, Known>,
     kept: usize,
     queue: Queue,
+    /// Regions that are to be translated as a whole.
+    merging: Vec<u32>,
     /// Jobs whose worker waits until all is done.
     told: Vec<(u32, File)>,
 }
@@ -98,9 +117,9 @@ impl Translator {
                     self.translate(first.region, &starts);
                     true
                 }
-                None => self.queue.is_empty() && self.crew.is_idle() && self.translate_ahead(),
+                None => self.queue.is_empty() && self.crew.is_idle() && (self.merge()? || self.translate_ahead()),
             };
-            if self.queue.is_empty() && self.crew.is_idle() {
+            if self.queue.is_empty() && self.crew.is_idle() && self.merging.is_empty() {
                 for (region, file) in std::mem::take(&mut self.told) {
                     self.answer(Answer { region, done: true }, &file);
                 }
@@ -151,9 +170,7 @@ impl Translator {
 
     /// Whether another job waits.
     fn more(&self) -> bool {
-        let Some(worker) = &self.worker else { return false };
-        let mut watched = [PollFd::new(worker, PollFlags::IN)];
-        matches!(poll(&mut watched, Some(&Timespec::default())), Ok(1))
+        self.worker.as_ref().is_some_and(|worker| look(worker).contains(PollFlags::IN))
     }
 
     /// Notes what a job wants. One whose code cannot be read is passed over.
@@ -164,6 +181,7 @@ impl Translator {
         }
         if known {
             self.send_arrived(job.region);
+            self.merging.extend(job.whole.then_some(job.region));
         }
         let Some(known) = self.regions.get(&job.region) else { return };
         for start in job.starts {
@@ -178,6 +196,7 @@ impl Translator {
         if self.regions.len() >= MAX_REGIONS || self.kept + known.size > MAX_KEPT {
             self.regions.clear();
             self.queue.clear();
+            self.merging.clear();
             self.kept = 0;
         }
         self.kept += known.size;
@@ -238,6 +257,9 @@ impl Translator {
         if self.alone.as_ref().is_some_and(|alone| !alone.may_go_ahead()) {
             return false;
         }
+        if self.alone.is_some() && self.merge_small() {
+            return true;
+        }
         let bytes = if self.alone.is_some() { ALONE_BYTES } else { AHEAD_BYTES };
         let next = |(number, known): (&u32, &mut Known)| {
             let starts = known.next_ahead(bytes);
@@ -246,5 +268,34 @@ impl Translator {
         let Some((number, starts)) = self.regions.iter_mut().find_map(next) else { return false };
         self.translate(number, &starts);
         true
+    }
+
+    /// Translates a whole region that was asked for; false: none was.
+    fn merge(&mut self) -> Result<bool> {
+        let Some(region) = self.merging.pop() else { return Ok(false) };
+        let worker = self.worker.as_ref();
+        let goes_on = || worker.is_some_and(|worker| !look(worker).contains(PollFlags::HUP));
+        self.regions.get_mut(&region).map(|known| known.merge(&self.compiler, goes_on)).transpose()?;
+        Ok(true)
+    }
+
+    /// Merges what there is of a region that does not take long; false: there is none.
+    fn merge_small(&mut self) -> bool {
+        let small = |(region, known): (&u32, &mut Known)| known.may_merge(MERGE_BYTES).then_some(*region);
+        let Some(region) = self.regions.iter_mut().find_map(small) else { return false };
+        let Some(known) = self.regions.get_mut(&region) else { return false };
+        let alone = self.alone.as_ref();
+        // Where it cannot be kept, it stays in parts.
+        let _ = known.merge(&self.compiler, || alone.is_some_and(Alone::may_go_ahead));
+        true
+    }
+}
+
+/// What there is to be had of the worker now.
+fn look(worker: &UnixStream) -> PollFlags {
+    let mut watched = [PollFd::new(worker, PollFlags::IN)];
+    match poll(&mut watched, Some(&Timespec::default())) {
+        Ok(_) => watched[0].revents(),
+        Err(_) => PollFlags::empty(),
     }
 }

@@ -49,6 +49,8 @@ vars! {
     NO_COLOR = "Print without colours";
     /// `interpreter`, `lazy`, and for tests `precise` and `storm`.
     SHALLOP_ENGINE = "How programs of Linux images run: \"lazy\" (the default: hot code is translated), or \"interpreter\" (\"precise\" and \"storm\" are for tests: faults find all registers everywhere; tasks are preempted all the time)";
+    /// A size as `--memory` takes it.
+    SHALLOP_CACHE_LIMIT = "How much translated code is kept, for example \"500m\" (default 1g); what was not used for the longest time goes first";
     /// Tests only.
     SHALLOP_TEST_HOT = "After how many calls or jumps back code is translated at once, while its task waits";
     /// Tests only.

@@ -10,6 +10,7 @@
 //! | `run` | create, start, wait, clean up |
 //! | `build` | the builder's effects: layers from the store, steps in sandboxes |
 //! | `catalog` | base images from Debian packages |
+//! | `precompile` | all code of an image, translated ahead |
 //! | `timings` | where the time of a start went |
 #![forbid(unsafe_code)]
 
@@ -17,6 +18,7 @@ pub mod build;
 pub mod catalog;
 pub mod images;
 pub mod launch;
+pub mod precompile;
 pub mod process;
 pub mod run;
 pub mod session;

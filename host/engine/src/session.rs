@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, bail};
 use shallop_compiler::CodeCache;
-use shallop_config::{Dirs, env};
+use shallop_config::{Dirs, env, size};
 use shallop_guest_wasm::{CPU, Embedded, KERNEL};
 use shallop_layer::index::Index;
 use shallop_layer::merge::Merged;
@@ -18,6 +18,9 @@ use crate::launch::Layer;
 
 /// The count of calls and jumps back, weighed by the engine, at which code is hot.
 const HOT: u32 = 2000;
+
+/// Bytes of translated code that are kept.
+const CACHE_LIMIT: u64 = 1 << 30;
 
 /// The thread that opens the compiled kernel and engine, if the cache has them.
 type Ahead = JoinHandle<Option<(File, File)>>;
@@ -72,7 +75,7 @@ impl Session {
     /// How hot code is translated, when it is.
     ///
     /// # Errors
-    /// When [`env::SHALLOP_ENGINE`] or [`env::SHALLOP_TEST_HOT`] has a value that is none.
+    /// When [`env::SHALLOP_ENGINE`], [`env::SHALLOP_CACHE_LIMIT`] or [`env::SHALLOP_TEST_HOT`] has a value that is none.
     pub fn translations(&self) -> Result<Option<Translations>> {
         let mode = env::SHALLOP_ENGINE.get();
         let (precise, storm) = match mode.as_deref().map(|value| value.to_string_lossy()).as_deref() {
@@ -88,7 +91,9 @@ impl Session {
         let test = test.transpose().context("SHALLOP_TEST_HOT is no number")?;
         let hot = test.unwrap_or(HOT).clamp(1, HOT);
         let how = Translating { precise, storm, hot, waits: test.is_some() };
-        Ok(Some(Translations { cache: self.dirs.translations(), how }))
+        let limit = env::SHALLOP_CACHE_LIMIT.get().map(|value| size::parse(&value.to_string_lossy()));
+        let limit = limit.transpose().context("SHALLOP_CACHE_LIMIT is no size")?.unwrap_or(CACHE_LIMIT);
+        Ok(Some(Translations { cache: self.dirs.translations(), limit, how }))
     }
 
     /// A WASI module's compiled form.

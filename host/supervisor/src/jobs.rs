@@ -48,6 +48,8 @@ pub struct Job {
     pub len: u32,
     /// Offsets in the region of functions to translate.
     pub starts: Vec<u32>,
+    /// All of it is wanted, in as few modules as can be; none of them is sent.
+    pub whole: bool,
     /// Whether an answer is to tell that all is done.
     pub tell: bool,
 }
@@ -129,7 +131,15 @@ mod tests {
     use super::*;
 
     fn job() -> Job {
-        Job { region: 3, variant: Variant::Lazy, offset: 4096, len: 100, starts: vec![0, 40], tell: false }
+        Job {
+            region: 3,
+            variant: Variant::Lazy,
+            offset: 4096,
+            len: 100,
+            starts: vec![0, 40],
+            whole: false,
+            tell: false,
+        }
     }
 
     #[test]

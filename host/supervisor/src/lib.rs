@@ -4,7 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod jobs;
-mod translator;
+pub mod translator;
 pub mod wire;
 
 use std::io::{BufRead, BufReader, Write};
@@ -78,6 +78,8 @@ pub struct Request {
 #[derive(Debug, Clone)]
 pub struct Translations {
     pub cache: PathBuf,
+    /// How many bytes it may have.
+    pub limit: u64,
     pub how: Translating,
 }
 
@@ -106,7 +108,7 @@ impl Worker {
             .spawn()
             .context("starting the worker process")?;
         let (translator, jobs) = match &request.translations {
-            Some(wanted) => Some(Translator::start(&wanted.cache)?).unzip(),
+            Some(wanted) => Some(Translator::start(wanted)?).unzip(),
             None => (None, None),
         };
         let worker = Worker { child, control, translator };

@@ -4,17 +4,35 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
 use rustix::event::{PollFd, PollFlags, poll};
 
-use crate::jobs;
+use crate::{Translations, jobs};
 
 /// Times that a translator process is started for one worker; one that dies so often is given up.
 const MAX_STARTS: u32 = 4;
+
+/// Starts a translator process that takes jobs from `socket`.
+///
+/// # Errors
+/// When it cannot be started.
+pub fn spawn(wanted: &Translations, socket: OwnedFd) -> Result<Child> {
+    let program = std::env::current_exe().context("finding this program's file")?;
+    Command::new(program)
+        .arg0("shallop-translator")
+        .arg(jobs::VERB)
+        .arg(&wanted.cache)
+        .arg(wanted.limit.to_string())
+        .env_clear()
+        .stdin(Stdio::from(socket))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .context("starting the translator process")
+}
 
 /// Watches the worker's jobs, and runs the process that takes them.
 #[derive(Debug)]
@@ -31,12 +49,10 @@ struct State {
 
 impl Translator {
     /// Starts the thread that waits for the first job; gives the worker's end of the socket too.
-    ///
-    /// `cache` is the folder of the translated code.
-    pub fn start(cache: &Path) -> Result<(Translator, OwnedFd)> {
+    pub fn start(wanted: &Translations) -> Result<(Translator, OwnedFd)> {
         let (ours, theirs) = UnixStream::pair().context("making the translator's socket")?;
         let state = Arc::<Mutex<State>>::default();
-        let watched = Watched { socket: ours, cache: cache.to_owned(), state: state.clone() };
+        let watched = Watched { socket: ours, wanted: wanted.clone(), state: state.clone() };
         let run = move || watched.run();
         std::thread::Builder::new().name("translator".into()).spawn(run).context("starting a thread")?;
         Ok((Translator { state }, theirs.into()))
@@ -56,7 +72,7 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 /// What the thread holds.
 struct Watched {
     socket: UnixStream,
-    cache: PathBuf,
+    wanted: Translations,
     state: Arc<Mutex<State>>,
 }
 
@@ -83,18 +99,8 @@ impl Watched {
     fn start(&self) -> Result<()> {
         let mut state = lock(&self.state);
         anyhow::ensure!(!state.ended, "the worker has ended");
-        let program = std::env::current_exe().context("finding this program's file")?;
         let socket = self.socket.as_fd().try_clone_to_owned().context("sharing the translator's socket")?;
-        let child = Command::new(program)
-            .arg0("shallop-translator")
-            .arg(jobs::VERB)
-            .arg(&self.cache)
-            .env_clear()
-            .stdin(Stdio::from(socket))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .context("starting the translator process")?;
+        let child = spawn(&self.wanted, socket)?;
         state.child = Some(child);
         Ok(())
     }

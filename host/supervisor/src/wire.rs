@@ -234,6 +234,7 @@ mod tests {
             stdio: [null(), null(), null()],
             trace: None,
             translations: Some(Translations {
+                limit: 0,
                 cache: "/nowhere".into(),
                 how: Translating { precise: false, storm: false, hot: 2000, waits: false },
             }),

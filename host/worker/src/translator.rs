@@ -29,6 +29,7 @@ impl Translator for Translators {
                 offset: ask.offset,
                 len: ask.len,
                 starts: starts.to_vec(),
+                whole: false,
                 tell: ask.tell,
             };
             jobs::send_job(&self.0, &job, &ask.file).is_ok()

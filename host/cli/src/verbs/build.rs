@@ -11,6 +11,7 @@ use shallop_engine::build::Effects;
 use shallop_engine::images::Substitutes;
 use shallop_oci::{Platform, Reference};
 
+use super::precompile::precompile;
 use crate::output::progress::{BuildProgress, Mode};
 
 /// Build an image from a Dockerfile
@@ -50,6 +51,9 @@ pub struct Args {
     /// Accept catalog images in place of ones that cannot be had
     #[arg(long)]
     substitute: bool,
+    /// Translate all programs of the image now, not when they are run
+    #[arg(long)]
+    precompile: bool,
     /// Write the image ID to a file
     #[arg(long, value_name = "FILE")]
     iidfile: Option<PathBuf>,
@@ -100,6 +104,9 @@ impl Args {
         let substitutes = if self.substitute { Substitutes::Accept } else { Substitutes::Ask };
         let effects = Effects { session: &session, substitutes };
         let built = shallop_build::build(&request, &effects, &effects, &progress)?;
+        if self.precompile {
+            precompile(&session, &built.image, &progress)?;
+        }
         if let Some(path) = &self.iidfile {
             std::fs::write(path, built.image.to_string()).with_context(|| format!("writing {}", path.display()))?;
         }

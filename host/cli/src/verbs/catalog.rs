@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 use shallop_engine::Session;
 
+use crate::output::progress::{BuildProgress, Mode};
 use crate::output::table::Table;
 
 #[derive(Debug, Subcommand)]
@@ -19,6 +20,9 @@ pub enum Catalog {
     Build {
         #[arg(value_name = "NAME")]
         name: String,
+        /// Translate all programs of the image now, not when they are run
+        #[arg(long)]
+        precompile: bool,
         /// Say nothing but the image's ID
         #[arg(short, long)]
         quiet: bool,
@@ -31,7 +35,7 @@ pub enum Catalog {
 impl Catalog {
     pub fn run(self) -> Result<u8> {
         match self {
-            Catalog::Build { name, quiet } => build(&name, quiet),
+            Catalog::Build { name, precompile, quiet } => build(&name, precompile, quiet),
             Catalog::Ls => {
                 let mut table = Table::new(&["NAME", "DESCRIPTION"]);
                 for recipe in shallop_catalog::RECIPES {
@@ -45,7 +49,7 @@ impl Catalog {
     }
 }
 
-fn build(name: &str, quiet: bool) -> Result<u8> {
+fn build(name: &str, precompile: bool, quiet: bool) -> Result<u8> {
     let short = name.trim_start_matches("catalog.internal/").trim_start_matches("catalog/");
     let Some(recipe) = shallop_catalog::lookup(short) else {
         let names: Vec<&str> = shallop_catalog::RECIPES.iter().map(|recipe| recipe.name).collect();
@@ -73,6 +77,10 @@ fn build(name: &str, quiet: bool) -> Result<u8> {
         eprint!("\r\x1b[K");
     }
     let id = id.with_context(|| format!("building catalog/{short}"))?;
+    if precompile {
+        let progress = BuildProgress::new(if quiet { Mode::Quiet } else { Mode::Auto });
+        super::precompile::precompile(&session, &id, &progress)?;
+    }
     if quiet {
         say!("{id}");
     } else {

@@ -1,6 +1,7 @@
 //! `shallop run`: create a container from an image and run it in the foreground.
 
 use anyhow::{Context, Result, bail, ensure};
+use shallop_config::size;
 use shallop_engine::run::{self, Options};
 use shallop_engine::{Session, Volume, process::Overrides};
 
@@ -103,7 +104,7 @@ impl Args {
             hostname: self.hostname,
             platform: self.platform,
             volumes: self.volume.iter().map(|v| Volume::parse(v)).collect::<Result<_>>()?,
-            memory: parse_size(&self.memory)
+            memory: memory(&self.memory)
                 .with_context(|| format!("invalid argument \"{}\" for --memory", self.memory))?,
             wall_limit: self.timeout.map(std::time::Duration::from_secs),
             substitute: self.substitute,
@@ -115,34 +116,9 @@ impl Args {
     }
 }
 
-/// Bytes of `64m`, `1.5g`, `4096`.
-fn parse_size(text: &str) -> Result<u64> {
-    let lower = text.to_ascii_lowercase();
-    let (digits, unit) = lower.split_at(lower.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(lower.len()));
-    let shift = match unit {
-        "" | "b" => 0,
-        "k" | "kb" => 10,
-        "m" | "mb" => 20,
-        "g" | "gb" => 30,
-        _ => bail!("'{unit}' is no unit; write k, m or g"),
-    };
-    let number: f64 = digits.parse().context("a number is wanted")?;
-    let bytes = (number * f64::from(1u32 << shift)) as u64;
+/// Bytes for a container.
+fn memory(text: &str) -> Result<u64> {
+    let bytes = size::parse(text)?;
     ensure!(bytes >= 6 << 20, "the minimum is 6m");
     Ok(bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::parse_size;
-
-    #[test]
-    fn sizes() {
-        assert_eq!(parse_size("64m").unwrap(), 64 << 20);
-        assert_eq!(parse_size("1.5GB").unwrap(), 3 << 29);
-        assert!(parse_size("1k").is_err());
-        for wrong in ["x", "", "12q", "1e9", "inf", "nan", "-1g", "1.2.3g"] {
-            assert!(parse_size(wrong).is_err(), "{wrong}");
-        }
-    }
 }

@@ -87,6 +87,7 @@ fn a_full_disk_is_said_and_the_store_works_on() {
     if !able.arg(small.path()).output().is_ok_and(|out| out.status.success()) {
         return skip("crash", "a user namespace with tmpfs", "mount is not allowed");
     }
+    home::forget_translations(&shallop);
     let mut sh = inside(SCRIPT);
     sh.arg(small.path()).arg(shallop.binary()).current_dir(folder.path());
     let done = command::run(&mut sh, b"", LIMIT);

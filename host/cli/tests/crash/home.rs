@@ -4,10 +4,12 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use rustix::process::{Pid, Signal, kill_process};
 use shallop_config::Dirs;
 use shallop_store::Store;
 use shallop_test_support::Shallop;
 use shallop_test_support::oracle::skip;
+use shallop_test_support::processes::translators;
 
 const SUITE: &str = "crash";
 
@@ -53,6 +55,15 @@ pub fn has_packages(shallop: &Shallop) -> bool {
         skip(SUITE, "catalog image busybox", done.stderr.lines().last().unwrap_or("no message"));
     }
     done.code == 0
+}
+
+/// Ends the translators that still work for it, and removes what they made.
+pub fn forget_translations(shallop: &Shallop) {
+    for pid in translators(shallop.home()) {
+        // It may have ended by itself.
+        let _ = Pid::from_raw(pid as i32).map(|pid| kill_process(pid, Signal::KILL));
+    }
+    let _ = fs::remove_dir_all(Dirs::below(shallop.home()).translations());
 }
 
 /// The store answers, and an image built before runs.

@@ -100,3 +100,29 @@ fn a_translator_can_be_killed_at_any_moment() {
     home::works(&shallop);
     home::clean(&shallop);
 }
+
+#[test]
+fn an_image_is_translated_ahead() {
+    let Some(shallop) = home::new() else { return };
+    let folder = shallop_test_support::shallop::folder();
+    fs::write(folder.path().join("Dockerfile"), format!("FROM {BASE}\nRUN true\n")).unwrap();
+    let build = || shallop.run_in(folder.path(), &["build", "--precompile", "-t", "made", "."]).expect_code(0).stderr;
+    let first = build();
+    assert!(first.contains("programs and libraries"), "{first}");
+    let all = modules(&shallop);
+    let whole = |path: &PathBuf| path.parent().is_some_and(|folder| folder.to_string_lossy().ends_with("-whole"));
+    assert!(!all.is_empty() && all.iter().all(whole), "{all:?}");
+    assert!(translators(shallop.home()).is_empty());
+    let second = build();
+    assert!(second.contains("[precompile]\n#3 CACHED"), "{second}");
+    // A limit that is exceeded makes room only when there is something new.
+    let mut small = shallop.command(&["build", "--precompile", "-q", "."]);
+    small.env("SHALLOP_CACHE_LIMIT", "1k").current_dir(folder.path());
+    command::run(&mut small, b"", LIMIT).expect_code(0);
+    assert_eq!(modules(&shallop), all);
+    // The program does not tell of all its functions.
+    count(&shallop);
+    wait_for("the translator stays", || translators(shallop.home()).is_empty().then_some(()));
+    let later = modules(&shallop);
+    assert!(later.iter().all(whole) && all.iter().all(|module| later.contains(module)), "{later:?}");
+}
