@@ -13,6 +13,9 @@ const ENGINE_PAGES: u64 = 192 * 16;
 /// Pages of memory 1: all 4 GiB of the guest.
 const GUEST_PAGES: u64 = 65536;
 
+/// Pages of memory 2, for translated code: the part of memory 0 where the task's state is.
+const STATE_PAGES: u64 = 1;
+
 /// Rewrites the module that rustc made of `guest/cpu`.
 ///
 /// # Errors
@@ -92,7 +95,7 @@ impl Reencode for Rewriter {
         memories: &mut MemorySection,
         _section: wasmparser::MemorySectionReader<'_>,
     ) -> Result<(), Error<String>> {
-        for pages in [ENGINE_PAGES, GUEST_PAGES] {
+        for pages in [ENGINE_PAGES, GUEST_PAGES, STATE_PAGES] {
             let (minimum, maximum) = (pages, Some(pages));
             memories.memory(MemoryType { minimum, maximum, memory64: false, shared: false, page_size_log2: None });
         }
@@ -111,6 +114,7 @@ impl Reencode for Rewriter {
             utils::parse_export(self, exports, export)?;
         }
         exports.export("guest", ExportKind::Memory, 1);
+        exports.export("state", ExportKind::Memory, 2);
         if !has_stack_pointer {
             // wasm-ld always makes the stack pointer global 0.
             exports.export("__stack_pointer", ExportKind::Global, 0);

@@ -1,24 +1,16 @@
 //! The module's exports, and what it does when it panics.
 
 use crate::translated;
-
-#[link(wasm_import_module = "shallop")]
-unsafe extern "C" {
-    /// Gives the host the thread; returns when the task is run again.
-    fn suspend(slot: i32);
-    /// Gives this task the translated functions that other tasks of its process have.
-    fn install(slot: i32);
-}
+use crate::{host, nested};
 
 /// Runs the task of `slot` for ever; each exit fills its control block and suspends it.
 #[unsafe(no_mangle)]
 pub extern "C" fn run(slot: i32) {
-    // SAFETY: no function of the table runs.
-    unsafe { install(slot) };
+    let slot = slot as usize;
+    host::install(slot);
     loop {
-        crate::run_to_exit(slot as usize);
-        // SAFETY: the host may change the slot's data and drop cells meanwhile; no pointers to cells are kept.
-        unsafe { suspend(slot) };
+        crate::run_to_exit(slot);
+        host::suspend(slot);
     }
 }
 
@@ -81,6 +73,24 @@ pub extern "C" fn forget(address: i64, len: i64) {
 #[unsafe(no_mangle)]
 pub extern "C" fn float(state: i32, operation: i32, precision: i32, rounding: i32, a: i64, b: i64, c: i64) -> i64 {
     crate::calculate(state as *mut u64, operation, precision, rounding as u8, [a as u64, b as u64, c as u64]) as i64
+}
+
+/// See [`nested::dispatch`].
+#[unsafe(no_mangle)]
+pub extern "C" fn dispatch(state: i32, depth: i32, target: i64, back: i64) -> i64 {
+    nested::dispatch(state as *mut u64, depth as u32, target as u64, back as u64) as i64
+}
+
+/// See [`nested::step`].
+#[unsafe(no_mangle)]
+pub extern "C" fn step(state: i32, pc: i64) -> i64 {
+    nested::step(state as *mut u64, pc as u64) as i64
+}
+
+/// See [`nested::pause`].
+#[unsafe(no_mangle)]
+pub extern "C" fn pause(state: i32, _depth: i32, pc: i64) -> i64 {
+    nested::pause(state as *mut u64, pc as u64) as i64
 }
 
 #[panic_handler]

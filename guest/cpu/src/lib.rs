@@ -7,7 +7,9 @@
 mod cache;
 #[cfg(target_arch = "wasm32")]
 mod exports;
+mod host;
 mod memory;
+pub mod nested;
 mod run;
 mod shared;
 mod slots;

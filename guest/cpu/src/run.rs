@@ -3,7 +3,7 @@
 use core::ptr::{null, read_volatile, write_volatile};
 
 use shallop_machine::backend::Width;
-use shallop_machine::exit::kind;
+use shallop_machine::exit::{UNWIND, kind};
 use shallop_machine::{Access, Control, Exit};
 use shallop_riscv64::execute::execute;
 use shallop_riscv64::interpreter::{Guest, Interpreter, Leave};
@@ -15,25 +15,64 @@ use crate::translate::{cell_at, op_at};
 use crate::translated::{self, CALL, Entry, JUMP_BACK};
 use crate::{memory, slots};
 
+/// Why a task does not stay in the loop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// It has to leave the engine; its registers and control block tell how.
+    Exit,
+    /// It came to where translated code waits for it.
+    Back,
+    /// It came out of translated code that was left as a whole, and the pc is in its registers.
+    Unwind,
+}
+
+/// What the word for the current cell holds while translated code runs; no cell is there.
+const IN_TRANSLATED: usize = 1;
+
 /// The running task. All that the loop needs is behind `words`, so that the processor has registers enough for it.
-struct Running {
+pub struct Running {
     /// Its `Registers`, as words.
     words: *mut u64,
     /// The current instruction.
     cell: *const Cell,
+    /// Why it left.
+    left: Left,
 }
 
 impl Running {
     fn new(slot: usize) -> Running {
-        let running = Running { words: slots::registers(slot).cast(), cell: null() };
+        let running = Running { words: slots::registers(slot).cast(), cell: null(), left: Left::Exit };
         // SAFETY: the word is in the slot's registers.
         unsafe { running.words.add(word::CONTROL).cast::<*mut Control>().write(slots::control(slot)) };
         running
     }
 
+    /// The task with these registers, which calls the engine from translated code.
+    pub fn above(words: *mut u64) -> Running {
+        Running::new(slots::number(words))
+    }
+
+    /// Notes that it fetches the instruction at `pc`, for [`fixup`].
+    pub fn fetches(&mut self, pc: u64) {
+        self.set_word(word::PC, pc);
+        // SAFETY: the word is in the slot's registers.
+        unsafe { *self.current() = 0 };
+    }
+
+    /// Makes a cell the current one, which lives as long as it is.
+    pub fn at(&mut self, cell: &Cell) {
+        self.cell = cell;
+    }
+
+    /// Notes that translated code goes on, for [`fixup`].
+    pub fn goes_back(&mut self) {
+        // SAFETY: the word is in the slot's registers.
+        unsafe { *self.current() = IN_TRANSLATED };
+    }
+
     /// The task's control block.
     #[inline(always)]
-    fn control(&self) -> *mut Control {
+    pub fn control(&self) -> *mut Control {
         // SAFETY: `new` wrote the word, which is in the slot's registers; no op changes it.
         unsafe { self.words.add(word::CONTROL).cast::<*mut Control>().read() }
     }
@@ -47,7 +86,7 @@ impl Running {
 
     /// Whether the host wants the task to yield.
     #[inline(always)]
-    fn preempted(&self) -> bool {
+    pub fn preempted(&self) -> bool {
         // SAFETY: this is the slot's control block; the host may write the word at any time.
         unsafe { read_volatile(&raw const (*self.control()).preempt) != 0 }
     }
@@ -65,7 +104,13 @@ impl Running {
         let target = match leave {
             // SAFETY: the current cell is of the arena.
             Leave::Jump => unsafe { *cache::link_of(self.cell) },
-            Leave::To => cache::find(u32::try_from(self.word(word::PC)).ok()?)?,
+            Leave::To => {
+                let pc = self.word(word::PC);
+                if pc == self.word(word::BACK) {
+                    return None;
+                }
+                cache::find(u32::try_from(pc).ok()?)?
+            }
             _ => return None,
         };
         (!target.is_null() && !self.preempted()).then_some(target)
@@ -90,7 +135,7 @@ impl Running {
                 // SAFETY: this is the slot's control block.
                 let is_syscall = unsafe { (*self.control()).kind } == kind::SYSCALL;
                 self.set_word(word::PC, if is_syscall { self.next_pc() } else { self.pc() });
-                false
+                self.leave(Left::Exit)
             }
         }
     }
@@ -101,6 +146,9 @@ impl Running {
         self.set_word(word::PC, pc);
         // SAFETY: the word is in the slot's registers.
         unsafe { *self.current() = 0 };
+        if pc == self.word(word::BACK) {
+            return self.leave(Left::Back);
+        }
         let cell = if self.preempted() { Err(Exit::Yield) } else { cell_at(pc, weight) };
         match cell {
             Ok(cell) => {
@@ -109,9 +157,15 @@ impl Running {
             }
             Err(exit) => {
                 self.exit(exit);
-                false
+                self.leave(Left::Exit)
             }
         }
+    }
+
+    /// False: the task does not stay.
+    fn leave(&mut self, left: Left) -> bool {
+        self.left = left;
+        false
     }
 
     /// Follows the current cell's jump, and has it lead there from now on.
@@ -163,11 +217,20 @@ impl Running {
     /// Runs translated code until it leaves; then the interpreter goes on, by at least one instruction when nothing was
     /// done.
     fn run_translated(&mut self, entry: Entry) -> bool {
+        if entry.entry == 0 {
+            translated::remember(entry);
+        }
         // For a fault in translated code; see `fixup`.
         // SAFETY: the word is in the slot's registers.
-        unsafe { *self.current() = self.cell as usize };
+        unsafe { *self.current() = IN_TRANSLATED };
         // SAFETY: the host installs what it tells of in each task before that runs; the registers are the task's.
-        let pc = unsafe { translated::call(entry, self.words, self.control()) };
+        let mut pc = unsafe { translated::call(entry, self.words, self.word(word::DEPTH) as u32) };
+        if pc == UNWIND {
+            if self.word(word::DEPTH) != 0 {
+                return self.leave(Left::Unwind);
+            }
+            pc = self.word(word::PC);
+        }
         let stays = self.enter(pc, 0);
         if stays && pc == u64::from(entry.pc) {
             self.skip_tag();
@@ -268,7 +331,7 @@ impl Guest for Running {
 }
 
 /// The running task, for ops that the loop deferred.
-struct Complete<'a>(&'a mut Running);
+pub struct Complete<'a>(pub &'a mut Running);
 
 impl Guest for Complete<'_> {
     const DEFERS: bool = false;
@@ -304,21 +367,34 @@ impl Guest for Complete<'_> {
 
 /// Runs the task of `slot` until it leaves the engine; its registers and control block then tell how.
 pub fn run_to_exit(slot: usize) {
+    let pc = Running::new(slot).word(word::PC);
+    run(slot, pc, 0, (NOWHERE, 0));
+}
+
+/// No pc.
+const NOWHERE: u64 = u64::MAX;
+
+/// Runs the task of `slot` from `pc` on, which was called if `weight` is not 0, until it leaves or comes back to an address.
+/// Translated code that is entered is at a depth of calls.
+pub fn run(slot: usize, pc: u64, weight: u8, (back, depth): (u64, u32)) -> Left {
     let mut running = Running::new(slot);
     running.set_word(0, 0);
     running.set_word(word::RESERVATION_ADDRESS, NO_RESERVATION);
-    let mut stays = running.enter(running.word(word::PC), 0);
+    running.set_word(word::BACK, back);
+    running.set_word(word::DEPTH, depth.into());
+    let mut stays = running.enter(pc, weight);
     while stays {
         let leave = interpret(&mut running);
         stays = running.follow(leave);
     }
+    running.left
 }
 
 /// Interprets from the current cell on, as far as that goes without a call: so this loop keeps all it needs in the
 /// processor's registers.
 #[inline(never)]
 fn interpret(running: &mut Running) -> Leave {
-    let mut interpreter = Interpreter(Running { words: running.words, cell: running.cell });
+    let mut interpreter = Interpreter(Running { words: running.words, cell: running.cell, left: Left::Exit });
     loop {
         // SAFETY: the current cell is of the arena; what an op does neither moves nor changes it.
         let op = unsafe { &(*interpreter.0.cell).op };
@@ -344,16 +420,16 @@ pub fn fixup(slot: usize) {
     let running = Running::new(slot);
     // SAFETY: the word is in the slot's registers.
     let current = unsafe { *running.current() } as *const Cell;
-    let access = if cache::is_cell(current) {
-        // SAFETY: this was just checked.
-        let cell = unsafe { *current };
-        let op = if translated::is_entry(&cell.op) {
+    let access = if current as usize == IN_TRANSLATED || cache::is_cell(current) {
+        let op = if current as usize == IN_TRANSLATED {
             // Precise translated code stored the pc.
             op_at(running.word(word::PC) as u32)
         } else {
-            // SAFETY: the word is in the slot's registers.
-            unsafe { *running.words.add(word::PC) = u64::from(cell.pc) };
-            Some(cell.op)
+            // SAFETY: this was just checked, and the word is in the slot's registers.
+            unsafe {
+                *running.words.add(word::PC) = u64::from((*current).pc);
+                Some((*current).op)
+            }
         };
         if op.is_some_and(|op| op.kind.loads_only()) { Access::Load } else { Access::Store }
     } else {
@@ -395,7 +471,7 @@ pub fn calculate(words: *mut u64, operation: i32, precision: i32, rounding: u8, 
     const { assert!(Float::Convert as usize + 1 == OPERATIONS.len()) };
     let Some(&operation) = OPERATIONS.get(operation as usize) else { return 0 };
     let precision = if precision == Precision::Single as i32 { Precision::Single } else { Precision::Double };
-    let mut running = Running { words, cell: null() };
+    let mut running = Running { words, cell: null(), left: Left::Exit };
     // The mode is none of the reserved ones, so that there is a result.
     Interpreter(Complete(&mut running)).float(operation, precision, operands, rounding, 0).unwrap_or(0)
 }

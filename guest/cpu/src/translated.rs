@@ -7,6 +7,7 @@
 use shallop_riscv64::{Kind, Op};
 
 use crate::cache::{self, Cell};
+use crate::host;
 use crate::shared::Shared;
 
 /// `rm` of entry cells and count cells; that of plain `Link`s is 0.
@@ -22,7 +23,7 @@ const COUNTS: usize = 1 << 15;
 /// Entries of the table that translated code looks into.
 const CALLED: usize = 1 << 16;
 /// Addresses of hot code that wait for the host.
-const HOT_LIST: usize = 254;
+const HOT_LIST: usize = 252;
 /// Entries of a function at most, so that a cell can hold a number of one.
 const MAX_ENTRIES: u32 = 1 << 24;
 
@@ -31,8 +32,13 @@ const MAX_ENTRIES: u32 = 1 << 24;
 pub struct Exchange {
     /// The count at which code is hot; 0: there is no translated code.
     pub looks: u32,
-    /// Addresses of hot code, and how many there are.
+    /// How many addresses of hot code there are.
     pub hot: u32,
+    /// Changes when code that tasks may be in must not go on.
+    pub retired: u32,
+    /// Not 0: tasks leave translated code at random where they may.
+    pub storm: u32,
+    /// Addresses of hot code.
     pub list: [u32; HOT_LIST],
 }
 
@@ -53,7 +59,8 @@ pub struct Entry {
     pub entry: u32,
 }
 
-static EXCHANGE: Shared<Exchange> = Shared::new(Exchange { looks: 0, hot: 0, list: [0; HOT_LIST] });
+static EXCHANGE: Shared<Exchange> =
+    Shared::new(Exchange { looks: 0, hot: 0, retired: 0, storm: 0, list: [0; HOT_LIST] });
 static CALLED_TABLE: Shared<[Called; CALLED]> = Shared::new([Called { pc: 0, index: 0 }; CALLED]);
 static COUNTS_TABLE: Shared<[u16; COUNTS]> = Shared::new([0; COUNTS]);
 
@@ -65,6 +72,24 @@ pub fn exchange() -> *mut Exchange {
 /// The table that translated code looks into.
 pub fn called() -> *mut Called {
     CALLED_TABLE.first()
+}
+
+/// Changes when translated code that tasks are in must be left.
+pub fn retired() -> u32 {
+    // SAFETY: only the host writes it, while tasks are suspended.
+    unsafe { (*EXCHANGE.pointer()).retired }
+}
+
+/// Whether a task is to leave translated code although it need not.
+pub fn storms() -> bool {
+    // SAFETY: the host writes it before tasks run.
+    let storm = unsafe { &mut (*EXCHANGE.pointer()).storm };
+    if *storm == 0 {
+        return false;
+    }
+    // Knuth's constant for a linear congruential generator of 32 bits.
+    *storm = storm.wrapping_mul(1_664_525).wrapping_add(1_013_904_223).max(1);
+    *storm >> 31 != 0
 }
 
 /// Whether hot code is looked for.
@@ -93,10 +118,16 @@ pub fn entry(pc: u32) -> Option<Entry> {
         // Address 0 is nobody's, and must not look like one that is there.
         (*CALLED_TABLE.first()).pc |= 1;
         if entry.entry == 0 {
-            *called_at(pc) = Called { pc, index: entry.index };
+            remember(entry);
         }
     }
     Some(entry)
+}
+
+/// Has translated code find the function that begins at this entry.
+pub fn remember(entry: Entry) {
+    // SAFETY: `called_at` gives an element of its table, which only the functions here write.
+    unsafe { *called_at(entry.pc) = Called { pc: entry.pc, index: entry.index } };
 }
 
 fn called_at(pc: u32) -> *mut Called {
@@ -180,39 +211,17 @@ pub fn count(pc: u32, weight: u8) -> bool {
     true
 }
 
-#[cfg(target_arch = "wasm32")]
-mod host {
-    #[link(wasm_import_module = "shallop")]
-    unsafe extern "C" {
-        #[link_name = "find"]
-        fn import(pc: i32) -> i64;
-    }
-
-    /// The entry at `pc`: its function's place in the table, 0 for none, and above 32 bits its number.
-    pub fn find(pc: u32) -> u64 {
-        // SAFETY: it changes tables of the host alone, and appends to this task's.
-        unsafe { import(pc as i32) as u64 }
-    }
-}
-
-#[cfg(not(target_arch = "wasm32"))]
-mod host {
-    /// There is no translated code.
-    pub fn find(_: u32) -> u64 {
-        0
-    }
-}
-
-/// Calls a function of the table, which works on these registers; gives the address where it left the guest.
+/// Calls a function of the table, which works on the calling task's registers; gives the address where it left the guest,
+/// or `UNWIND`.
 ///
 /// # Safety
-/// `index` is a translated function's in the calling task's table; `state` and `control` are that task's.
+/// `index` is a translated function's in the calling task's table.
 #[cfg(target_arch = "wasm32")]
-pub unsafe fn call(entry: Entry, state: *mut u64, control: *mut shallop_machine::Control) -> u64 {
-    type Function = extern "C" fn(i32, i32, i32, i32) -> i64;
+pub unsafe fn call(entry: Entry, _: *mut u64, depth: u32) -> u64 {
+    type Function = extern "C" fn(i32, i32) -> i64;
     // SAFETY: in wasm a function pointer is an index of the table, and by the contract there is one of this type.
     let function = unsafe { core::mem::transmute::<usize, Function>(entry.index as usize) };
-    function(state as i32, control as i32, 0, entry.entry as i32) as u64
+    function(depth as i32, entry.entry as i32) as u64
 }
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -223,7 +232,6 @@ pub use native::call;
 pub mod native {
     use super::Entry;
     use crate::shared::Shared;
-    use shallop_machine::Control;
 
     /// Works on the registers from an entry on; gives the address where it left.
     pub type Function = fn(*mut u64, u32) -> u64;
@@ -233,7 +241,7 @@ pub mod native {
 
     /// # Safety
     /// `state` is a task's registers, which nobody else uses meanwhile.
-    pub unsafe fn call(entry: Entry, state: *mut u64, _: *mut Control) -> u64 {
+    pub unsafe fn call(entry: Entry, state: *mut u64, _: u32) -> u64 {
         // SAFETY: tests hold a lock while they use the statics.
         match unsafe { *FUNCTION.pointer() } {
             Some(function) => function(state, entry.entry),

@@ -50,11 +50,21 @@ impl Exit {
     }
 }
 
+/// How deep translated code may be in calls, by the weight of the functions; what is deeper begins a new stack.
+pub const MAX_DEPTH: u32 = 4000;
+
+/// What translated code returns instead of an address for the registers to be taken from the state, the pc too, on a new
+/// stack. No pc is odd.
+pub const UNWIND: u64 = u64::MAX;
+
+/// [`Control::preempt`] when set: more than any depth, and depths can be added to it.
+pub const PREEMPT: u32 = 1 << 31;
+
 /// What the engine tells the host at each exit, one for each slot.
 #[derive(Debug, Clone, Copy, Default)]
 #[repr(C)]
 pub struct Control {
-    /// Set by the host to make the task yield soon; cleared by the engine when it does.
+    /// Set by the host to [`PREEMPT`] to make the task yield soon; cleared by the engine when it does.
     pub preempt: u32,
     /// One of [`kind`].
     pub kind: u32,

@@ -1,4 +1,7 @@
-//! Calls and jumps to other guest functions: wasm calls, where the target is translated.
+//! Calls and jumps to other guest functions: wasm calls where the target is translated, else calls of the engine.
+//!
+//! Before each call all registers are in the state. What is called returns the guest address that it came to; when
+//! that is not the one expected, every function returns it in turn, to the engine, which goes on there.
 
 use shallop_riscv64::Op;
 use shallop_riscv64::decode::Kind;
@@ -7,14 +10,27 @@ use wasm_encoder::{BlockType, MemArg};
 use crate::code::ENGINE;
 use crate::function::Body;
 use crate::graph::{Next, Node};
-use crate::value::{Value, Word, parameter};
+use crate::value::{Value, Word, global, parameter};
 
-/// Index of the global with the address of the entry table.
-const ENTRIES: u32 = 2;
 /// Index of the type of translated functions.
 pub const FUNCTION_TYPE: u32 = 0;
 /// Index of the table of translated functions.
 const TABLE: u32 = 0;
+/// `ra`, where the target of a tail call is expected to return.
+const RETURN_ADDRESS: u8 = 1;
+
+/// Functions that the engine exports, by their index as imports.
+pub mod engine {
+    /// `(state, operation, precision, rounding, a, b, c) -> value`: any operation on floating-point numbers.
+    pub const FLOAT: u32 = 0;
+    /// `(state, depth, target, back) -> pc`: goes on at `target` until the guest comes to `back`.
+    pub const DISPATCH: u32 = 1;
+    /// `(state, pc) -> pc`: executes the one instruction there, system calls included.
+    pub const STEP: u32 = 2;
+    /// `(state, depth, pc) -> pc`: yields when the task is to stop; gives up when calls are too deep.
+    pub const PAUSE: u32 = 3;
+    pub const COUNT: u32 = 4;
+}
 
 impl Body<'_> {
     /// Calls, and goes on at `site` when the callee returned there.
@@ -27,12 +43,11 @@ impl Body<'_> {
                 self.code.values.sink().call(function).local_set(result);
             }
             None => {
-                self.probe(result);
+                let back = self.code.values.make(Value::Pc(pc + u32::from(op.len)));
+                self.probe(back, result);
             }
         }
-        self.code.values.sink().local_get(result);
-        self.code.push_target(pc, i64::from(op.len));
-        self.code.values.sink().i64_ne().if_(BlockType::Empty).local_get(result).return_().end();
+        self.code.expect(result, pc, i64::from(op.len));
         self.code.enter(0, 0);
         self.go(node, site);
     }
@@ -52,7 +67,8 @@ impl Body<'_> {
     /// Goes to the target, which is in no register alone, and returns what it returns.
     pub fn tail_unknown(&mut self) {
         let result = self.code.values.locals.take();
-        self.probe(result);
+        let back = self.code.get_state(usize::from(RETURN_ADDRESS) * 8);
+        self.probe(back, result);
         self.code.values.sink().local_get(result).return_();
     }
 
@@ -70,31 +86,33 @@ impl Body<'_> {
     }
 
     fn push_arguments(&mut self) {
-        let mut sink = self.code.values.sink();
-        sink.local_get(parameter::STATE).local_get(parameter::CONTROL);
-        sink.local_get(parameter::DEPTH).i32_const(1).i32_add().i32_const(0);
+        self.push_depth();
+        self.code.values.sink().i32_const(0);
     }
 
-    /// Calls what the entry table has for the target, or returns the target; sets `result`.
-    fn probe(&mut self, result: u32) {
+    /// The depth of what this function calls.
+    fn push_depth(&mut self) {
+        self.code.values.sink().local_get(parameter::DEPTH).i32_const(self.weight).i32_add();
+    }
+
+    /// Calls what the entry table has for the target, else the engine; sets `result`.
+    fn probe(&mut self, back: Word, result: u32) {
         let Some(target) = self.code.target.take() else { return };
-        let (slot, index) = (self.code.values.locals.i32(0), self.code.values.locals.i32(1));
+        let slot = self.code.values.locals.i32(0);
         self.push_slot(target);
         let mut sink = self.code.values.sink();
         sink.local_tee(slot).i64_load32_u(entry(0));
         self.code.values.push(target);
         let mut sink = self.code.values.sink();
-        sink.i64_ne().if_(BlockType::Empty);
-        self.code.values.push(target);
-        let mut sink = self.code.values.sink();
-        sink.return_().end();
-        // Indexes 0 and -1 stand for nothing.
-        sink.local_get(slot).i32_load(entry(4)).local_tee(index).i32_const(1).i32_sub();
-        sink.i32_const(-2).i32_ge_u().if_(BlockType::Empty);
-        self.code.values.push(target);
-        self.code.values.sink().return_().end();
+        sink.i64_eq().if_(BlockType::Empty);
         self.push_arguments();
-        self.code.values.sink().local_get(index).call_indirect(TABLE, FUNCTION_TYPE).local_set(result);
+        let mut sink = self.code.values.sink();
+        sink.local_get(slot).i32_load(entry(4)).call_indirect(TABLE, FUNCTION_TYPE).local_set(result).else_();
+        sink.global_get(global::STATE);
+        self.push_depth();
+        self.code.values.push(target);
+        self.code.values.push(back);
+        self.code.values.sink().call(engine::DISPATCH).local_set(result).end();
     }
 
     /// The address of the target's entry.
@@ -102,7 +120,19 @@ impl Body<'_> {
         self.code.values.push_low(target);
         let mut sink = self.code.values.sink();
         // (pc >> 1 & 0xffff) * 8
-        sink.i32_const(2).i32_shl().i32_const(0x7_fff8).i32_and().global_get(ENTRIES).i32_add();
+        sink.i32_const(2).i32_shl().i32_const(0x7_fff8).i32_and().global_get(global::ENTRIES).i32_add();
+    }
+
+    /// Has the engine execute the last instruction of a block, and goes on at `site` when that is where it led.
+    pub fn step(&mut self, node: Node, (pc, op): (u32, Op), site: Next) {
+        self.code.store_dirty();
+        let result = self.code.values.locals.take();
+        self.code.values.sink().global_get(global::STATE);
+        self.code.push_target(pc, 0);
+        self.code.values.sink().call(engine::STEP).local_set(result);
+        self.code.expect(result, pc, i64::from(op.len));
+        self.code.enter(0, 0);
+        self.go(node, site);
     }
 }
 

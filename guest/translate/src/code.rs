@@ -5,13 +5,18 @@ use shallop_riscv64::registers::{offset, word};
 use wasm_encoder::{BlockType, MemArg};
 
 use crate::Variant;
+use crate::calls::engine;
 use crate::effects::{FCSR, Slots, bit};
-use crate::value::{Value, Values, Word, parameter};
+use crate::value::{Value, Values, Word, global, parameter};
 
-/// Memory of the engine, with the registers.
-pub const ENGINE: u32 = 0;
+/// Memory that begins with the task's registers.
+pub const STATE: u32 = 0;
 /// Memory of the guest.
 pub const GUEST: u32 = 1;
+/// Memory of the engine.
+pub const ENGINE: u32 = 2;
+/// Where the preempt word is, behind the state.
+const PREEMPT: u64 = shallop_machine::isa::STATE_BYTES as u64;
 /// How far an address may have moved from one that was found to be below 2^32. Both ends of the guest's memory are
 /// without access for farther than this, so such an address faults when it is not below 2^32.
 const DRIFT: u64 = 256 << 10;
@@ -48,9 +53,9 @@ fn place(slot: u8) -> u64 {
     }
 }
 
-/// An access to the state, whose address is on the stack.
+/// An access to the state, at address 0.
 pub fn state(offset: u64) -> MemArg {
-    MemArg { offset, align: 3, memory_index: ENGINE }
+    MemArg { offset, align: 3, memory_index: STATE }
 }
 
 impl Code {
@@ -102,7 +107,7 @@ impl Code {
         for slot in (0..64).filter(|&slot| slots & !self.valid & bit(slot) != 0) {
             let local = self.values.locals.slot(slot);
             let mut sink = self.values.sink();
-            sink.local_get(parameter::STATE);
+            sink.i32_const(0);
             match slot {
                 FCSR => sink.i64_load8_u(MemArg { align: 0, ..state(place(slot)) }),
                 _ => sink.i64_load(state(place(slot))),
@@ -132,13 +137,13 @@ impl Code {
         let slots = self.dirty & self.valid;
         for slot in (0..64).filter(|&slot| slots & bit(slot) != 0) {
             let local = self.values.locals.slot(slot);
-            self.values.sink().local_get(parameter::STATE).local_get(local).i64_store(state(place(slot)));
+            self.values.sink().i32_const(0).local_get(local).i64_store(state(place(slot)));
         }
     }
 
     /// Stores a value to a word of the state.
     pub fn set_state(&mut self, offset: usize, value: Word) {
-        self.values.sink().local_get(parameter::STATE);
+        self.values.sink().i32_const(0);
         self.values.push(value);
         self.values.sink().i64_store(state(offset as u64));
     }
@@ -146,7 +151,7 @@ impl Code {
     /// The value of a word of the state.
     pub fn get_state(&mut self, offset: usize) -> Word {
         let local = self.values.locals.take();
-        self.values.sink().local_get(parameter::STATE).i64_load(state(offset as u64)).local_set(local);
+        self.values.sink().i32_const(0).i64_load(state(offset as u64)).local_set(local);
         self.values.make(Value::Local(local))
     }
 
@@ -163,6 +168,32 @@ impl Code {
         let imm = self.values.constant(imm as u64);
         let target = self.values.combine(Binary::Add, from, imm);
         self.values.push(target);
+    }
+
+    /// Returns `result` unless it is the address `imm` bytes from `from`.
+    pub fn expect(&mut self, result: u32, from: u32, imm: i64) {
+        self.values.sink().local_get(result);
+        self.push_target(from, imm);
+        self.values.sink().i64_ne().if_(BlockType::Empty).local_get(result).return_().end();
+    }
+
+    /// Leaves the preempt word on the stack, as an i32; it is not 0 when the task is to stop.
+    pub fn push_preempt(&mut self) {
+        // A load before never stands for it: the call in `pause_if`, which may change the word, lies between.
+        let preempt = MemArg { offset: PREEMPT, align: 2, memory_index: STATE };
+        self.values.sink().i32_const(0).i32_load(preempt);
+    }
+
+    /// When the i32 on the stack is not 0, has the engine yield or give up at `pc`; then what is in locals is as it was.
+    pub fn pause_if(&mut self, pc: Word) {
+        self.values.sink().if_(BlockType::Empty);
+        self.store_dirty();
+        let result = self.values.locals.take();
+        self.values.sink().global_get(global::STATE).local_get(parameter::DEPTH);
+        self.values.push(pc);
+        self.values.sink().call(engine::PAUSE).local_tee(result);
+        self.values.push(pc);
+        self.values.sink().i64_ne().if_(BlockType::Empty).local_get(result).return_().end().end();
     }
 
     /// Leaves the current instruction to the interpreter when the i32 on the stack is not 0.
@@ -221,7 +252,7 @@ impl Code {
     /// memory are without access; so the lazy variant has nothing to store.
     fn check_range(&mut self, base: Word) {
         self.values.push(base);
-        self.values.sink().i64_const(32).i64_shr_u().i32_wrap_i64().if_(BlockType::Empty);
+        self.values.sink().i64_const(0xffff_ffff).i64_gt_u().if_(BlockType::Empty);
         match self.variant {
             Variant::Lazy => {
                 self.values.sink().i32_const(0).i64_load(access(Width::Double, 0)).return_();

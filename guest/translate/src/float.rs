@@ -7,13 +7,11 @@
 use shallop_machine::backend::{Float, Precision};
 use wasm_encoder::{BlockType, MemArg};
 
+use crate::calls::engine;
 use crate::code::{Code, state};
 use crate::effects::FCSR;
-use crate::value::{Value, Word, parameter};
+use crate::value::{Value, Word, global};
 use shallop_riscv64::registers::offset;
-
-/// Index of the imported function that does any operation.
-pub const FLOAT: u32 = 0;
 
 /// The `rm` field of the dynamic mode.
 const DYNAMIC: u8 = 7;
@@ -94,7 +92,7 @@ impl Code {
 
     fn call_float(&mut self, operation: Float, precision: Precision, operands: [Word; 3], rounding: u8, result: u32) {
         let mut sink = self.values.sink();
-        sink.local_get(parameter::STATE);
+        sink.global_get(global::STATE);
         sink.i32_const(operation as i32).i32_const(precision as i32).i32_const(i32::from(rounding));
         for operand in operands {
             self.values.push(operand);
@@ -102,8 +100,8 @@ impl Code {
         let control = self.values.locals.slot(FCSR);
         let flags = MemArg { align: 0, ..state(offset::FCSR as u64) };
         let mut sink = self.values.sink();
-        sink.call(FLOAT).local_set(result);
-        sink.local_get(parameter::STATE).i64_load8_u(flags).local_set(control);
+        sink.call(engine::FLOAT).local_set(result);
+        sink.i32_const(0).i64_load8_u(flags).local_set(control);
     }
 
     /// Goes to the slow path when `fcsr` is not as the fast one wants it.

@@ -90,7 +90,7 @@ impl Forest {
 
 /// All edges of a node.
 fn successors(graph: &Graph, node: Node) -> impl Iterator<Item = Node> {
-    graph.next[node].iter().chain(&graph.loose[node]).copied()
+    graph.next[node].iter().copied()
 }
 
 /// The nodes that can be reached from the starts: `Enter` and the entries of loops.

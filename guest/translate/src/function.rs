@@ -2,21 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use shallop_machine::exit::MAX_DEPTH;
 use shallop_riscv64::execute::execute;
-use wasm_encoder::{BlockType, Function, MemArg};
+use wasm_encoder::{BlockType, Function};
 
-use crate::code::{Code, ENGINE};
+use crate::code::Code;
 use crate::effects::Slots;
 use crate::flow::{Block, Blocks, End};
 use crate::forest::{Forest, Item, LoopId};
 use crate::graph::{Graph, Kind, Next, Node};
 use crate::layout::{Label, Layout};
 use crate::places::{Places, synchronous};
-use crate::value::parameter;
-use crate::{Options, Refusal, Region, flow};
+use crate::value::{Value, parameter};
+use crate::{Entries, Options, Refusal, Region, flow};
 
-/// Calls within calls at most; deeper ones go through the dispatcher, on a new wasm stack.
-const DEPTH: i32 = 200;
+/// Blocks of a function that weigh as much as a call.
+const BLOCKS_WEIGHT: usize = 16;
 
 /// What a function is before its code is emitted.
 #[derive(Debug, Clone)]
@@ -37,13 +38,15 @@ impl Shape {
         let forest = Forest::new(&graph)?;
         let heads = (0..forest.loops.len()).map(|id| graph.kinds[forest.head(id)]);
         let heads = heads.filter_map(|kind| if let Kind::Code(block) = kind { Some(block) } else { None });
-        // The interpreter finds code hot where it is jumped back to, which may be no loop's head beside a switch.
         let mut entered: BTreeSet<usize> = heads.collect();
         if graph.switch.is_some() {
+            // The interpreter finds code hot where it is jumped back to, which may be no loop's head beside a switch.
             entered.extend(blocks.back.iter().filter(|&block| !blocks.targets.contains(block)));
         }
-        for block in entered {
-            graph.add_resume(block, blocks.blocks[block].start);
+        if options.entries == Entries::All {
+            for block in entered {
+                graph.add_resume(block, blocks.blocks[block].start);
+            }
         }
         if graph.entries.len() - 1 > options.max_resume {
             return Err(Refusal::Resume);
@@ -73,6 +76,8 @@ pub struct Body<'a> {
     pub shape: &'a Shape,
     /// Wasm function of each translated guest function.
     pub functions: &'a BTreeMap<u32, u32>,
+    /// What a call of this function adds to the depth: its native frame may be as large as it has blocks.
+    pub weight: i32,
     scopes: Vec<Scope>,
     /// What is in locals at the end of each node.
     valid: Vec<Slots>,
@@ -93,6 +98,7 @@ pub fn emit(shape: &Shape, functions: &BTreeMap<u32, u32>, options: &Options) ->
         code: Code::new(used, options.variant),
         shape,
         functions,
+        weight: (1 + shape.blocks.blocks.len() / BLOCKS_WEIGHT) as i32,
         scopes: Vec::new(),
         valid: vec![0; nodes],
         limit: options.max_body,
@@ -270,25 +276,19 @@ impl Body<'_> {
         sink.local_get(parameter::ENTRY).i32_const(least as i32).i32_sub().br_table(depths, fallback);
     }
 
-    /// Leaves when the task is to stop, at a function's start also when calls are too deep.
+    /// Yields when the task is to stop; at a function's start, leaves when calls are too deep.
     fn check(&mut self, node: Node, start: bool) {
         let offset = match self.shape.layout.graph.kinds[node] {
             Kind::Code(block) => self.shape.blocks.blocks[block].start,
             _ => self.shape.blocks.blocks[0].start,
         };
-        self.push_preempt();
+        self.code.push_preempt();
         if start {
-            let mut sink = self.code.values.sink();
-            sink.local_get(parameter::DEPTH).i32_const(DEPTH).i32_gt_u().i32_or();
+            // The word is 0, or more than any depth.
+            self.code.values.sink().local_get(parameter::DEPTH).i32_add().i32_const(MAX_DEPTH as i32).i32_gt_u();
         }
-        self.code.pc = offset;
-        self.code.leave_if();
-    }
-
-    /// Whether the task is to stop, as an i32.
-    pub fn push_preempt(&mut self) {
-        let preempt = MemArg { offset: 0, align: 2, memory_index: ENGINE };
-        self.code.values.sink().local_get(parameter::CONTROL).i32_load(preempt);
+        let pc = self.code.values.make(Value::Pc(offset));
+        self.code.pause_if(pc);
     }
 
     /// Goes to the one node that follows.
@@ -374,7 +374,13 @@ impl Body<'_> {
                 }
                 self.code.values.sink().return_();
             }
-            End::Deferred { .. } | End::Never => {
+            End::Deferred { site } => {
+                let site = graph.site[index].map(Next::Node).unwrap_or(graph.resolve(site));
+                if let Some((pc, op)) = last {
+                    self.step(node, (pc, op), site);
+                }
+            }
+            End::Never => {
                 let pc = self.code.pc;
                 self.code.leave(pc, 0);
             }

@@ -1,7 +1,7 @@
 //! The graph that a function's code follows: its blocks, and the nodes at which it is entered.
 
 use crate::flow::{Block, Blocks, End, Target};
-use crate::{Options, Refusal};
+use crate::{Entries, Options, Refusal};
 
 /// Index of a node.
 pub type Node = usize;
@@ -46,8 +46,6 @@ pub struct Graph {
     pub kinds: Vec<Kind>,
     /// Edges that code takes, without those of `Root`.
     pub next: Vec<Vec<Node>>,
-    /// Edges that only tell what belongs together: from an op that the interpreter does to where it goes on.
-    pub loose: Vec<Vec<Node>>,
     /// `entries[k]` is where entry `k` leads; the first is the start.
     pub entries: Vec<Node>,
     /// Guest offset of each entry.
@@ -58,6 +56,7 @@ pub struct Graph {
     pub site: Vec<Option<Node>>,
     /// The one switch, when there are computed jumps.
     pub switch: Option<Node>,
+    inner_entries: Entries,
 }
 
 /// The root of every graph.
@@ -75,12 +74,12 @@ impl Graph {
         let mut graph = Graph {
             kinds: vec![Kind::Root, Kind::Enter],
             next: vec![Vec::new(), Vec::new()],
-            loose: vec![Vec::new(), Vec::new()],
             entries: vec![ENTER],
             offsets: vec![blocks.blocks[0].start],
             of_block: Vec::new(),
             site: vec![None; count],
             switch: None,
+            inner_entries: options.entries,
         };
         for block in 0..count {
             let node = graph.add(Kind::Code(block));
@@ -101,7 +100,6 @@ impl Graph {
     pub fn add(&mut self, kind: Kind) -> Node {
         self.kinds.push(kind);
         self.next.push(Vec::new());
-        self.loose.push(Vec::new());
         self.kinds.len() - 1
     }
 
@@ -121,6 +119,9 @@ impl Graph {
         self.switch = Some(node);
         for &block in &blocks.targets {
             self.next[node].push(self.of_block[block]);
+            if self.inner_entries == Entries::Start {
+                continue;
+            }
             let aim = self.add(Kind::Aim(block));
             self.next[aim].push(node);
             self.entries.push(aim);
@@ -144,14 +145,9 @@ impl Graph {
                 self.edge(node, next);
                 self.edge(node, taken);
             }
-            End::Call { site, .. } => {
+            End::Call { site, .. } | End::Deferred { site } => {
                 if let Some(site) = self.add_site(at, site, blocks) {
                     self.next[node].push(site);
-                }
-            }
-            End::Deferred { site } => {
-                if let Some(site) = self.add_site(at, site, blocks) {
-                    self.loose[node].push(site);
                 }
             }
             End::Switch => self.next[node].extend(self.switch),
@@ -171,8 +167,10 @@ impl Graph {
         let Target::Block(block) = target else { return None };
         let site = self.add(Kind::Site);
         self.next[site].push(self.of_block[block]);
-        self.entries.push(site);
-        self.offsets.push(blocks[block].start);
+        if self.inner_entries == Entries::All {
+            self.entries.push(site);
+            self.offsets.push(blocks[block].start);
+        }
         self.site[at] = Some(site);
         Some(site)
     }

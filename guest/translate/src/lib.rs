@@ -45,10 +45,21 @@ pub enum Variant {
     Precise,
 }
 
+/// Where functions can be entered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Entries {
+    /// At their start alone, which is what makes good code.
+    Start,
+    /// Where calls return to and loops begin, too: for code that runs already.
+    All,
+}
+
 /// What is translated, and how. Functions above a bound are refused.
 #[derive(Debug, Clone)]
 pub struct Options {
     pub variant: Variant,
+    /// Of functions whose start is asked for.
+    pub entries: Entries,
     /// Bytes of a function's wasm body.
     pub max_body: usize,
     /// Basic blocks of a function.
@@ -83,6 +94,7 @@ impl Default for Options {
     fn default() -> Options {
         Options {
             variant: Variant::Lazy,
+            entries: Entries::Start,
             max_body: 16 << 10,
             max_blocks: 512,
             max_instructions: 4096,

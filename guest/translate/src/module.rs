@@ -3,68 +3,85 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use wasm_encoder::{
-    CodeSection, ConstExpr, ElementSection, Elements, EntityType, Function, FunctionSection, GlobalType, ImportSection,
-    MemoryType, Module, RefType, TableType, TypeSection, ValType,
+    CodeSection, ConstExpr, ElementSection, Elements, EntityType, Function, FunctionSection, GlobalSection, GlobalType,
+    ImportSection, MemoryType, Module, RefType, TableType, TypeSection, ValType,
 };
 
+use crate::calls::engine;
 use crate::function::{Shape, emit};
-use crate::{FunctionInfo, Options, Refusal, Region, Translated};
+use crate::value::global;
+use crate::{Entries, FunctionInfo, Options, Refusal, Region, Translated};
 
 /// Imported functions; translated ones are numbered after them.
-const IMPORTED: u32 = 1;
-/// Global with the first index in the table.
-const BASE: u32 = 0;
+const IMPORTED: u32 = engine::COUNT;
 /// Pages of the guest's memory.
 const GUEST_PAGES: u64 = 65_536;
 
-/// Translates the functions at `starts` into one module.
+/// A function to translate: its start, and where it can be entered. One that is entered at its start alone comes first.
+type Wanted = (u32, Entries);
+
+/// Translates the functions at `starts` into one module; where code is in the middle of a function, that function with all
+/// its entries.
 pub fn translate(region: &Region, starts: &[u32], options: &Options) -> Translated {
-    // Code in the middle of a function is entered there, where that can be.
     let (mut wanted, mut middles) = (BTreeSet::new(), BTreeMap::new());
     for &start in starts {
-        let function = region.image.function(start).map_or(start, |function| function.start);
-        wanted.insert(function);
-        if function != start {
-            middles.insert(start, function);
+        match region.image.function(start) {
+            Some(function) if function.start != start => {
+                wanted.insert((function.start, Entries::All));
+                middles.insert(start, function.start);
+            }
+            _ => {
+                wanted.insert((start, options.entries));
+            }
         }
     }
     let mut skipped = BTreeMap::new();
     loop {
         let before = (skipped.len(), middles.len());
         let shapes = shapes(region, &wanted, options, &mut skipped);
-        middles.retain(|&middle, function| {
-            let entered = shapes.get(function).is_some_and(|shape| shape.resume().contains(&middle));
+        middles.retain(|&middle, &mut function| {
+            let entered = shapes.get(&(function, Entries::All)).is_some_and(|shape| shape.resume().contains(&middle));
             if !entered {
-                wanted.insert(middle);
+                wanted.insert((middle, options.entries));
             }
             entered
         });
-        let numbers = (IMPORTED..).zip(shapes.keys()).map(|(number, &start)| (start, number)).collect();
-        let bodies = bodies(&shapes, &numbers, options, &mut skipped);
+        let bodies = bodies(&shapes, &numbers(&shapes), options, &mut skipped);
         if (skipped.len(), middles.len()) == before {
             let functions =
-                shapes.iter().map(|(&start, shape)| FunctionInfo { start, resume: shape.resume() }).collect();
-            return Translated { wasm: module(&bodies), functions, skipped: skipped.into_iter().collect() };
+                shapes.iter().map(|(&(start, _), shape)| FunctionInfo { start, resume: shape.resume() }).collect();
+            let skipped = skipped.into_iter().map(|((start, _), refusal)| (start, refusal)).collect();
+            return Translated { wasm: module(&bodies), functions, skipped };
         }
         // Without those, jumps to them and calls of them are emitted otherwise.
-        wanted.retain(|start| !skipped.contains_key(start));
+        wanted.retain(|wanted| !skipped.contains_key(wanted));
     }
+}
+
+/// The wasm function for calls of each guest function.
+fn numbers(shapes: &BTreeMap<Wanted, Shape>) -> BTreeMap<u32, u32> {
+    let mut numbers = BTreeMap::new();
+    for (number, &(start, _)) in (IMPORTED..).zip(shapes.keys()) {
+        numbers.entry(start).or_insert(number);
+    }
+    numbers
 }
 
 fn shapes(
     region: &Region,
-    wanted: &BTreeSet<u32>,
+    wanted: &BTreeSet<Wanted>,
     options: &Options,
-    skipped: &mut BTreeMap<u32, Refusal>,
-) -> BTreeMap<u32, Shape> {
+    skipped: &mut BTreeMap<Wanted, Refusal>,
+) -> BTreeMap<Wanted, Shape> {
+    let starts = wanted.iter().map(|&(start, _)| start).collect();
     let mut shapes = BTreeMap::new();
-    for &start in wanted {
-        match Shape::new(region, start, wanted, options) {
+    for &(start, entries) in wanted {
+        match Shape::new(region, start, &starts, &Options { entries, ..options.clone() }) {
             Ok(shape) => {
-                shapes.insert(start, shape);
+                shapes.insert((start, entries), shape);
             }
             Err(refusal) => {
-                skipped.insert(start, refusal);
+                skipped.insert((start, entries), refusal);
             }
         }
     }
@@ -72,13 +89,13 @@ fn shapes(
 }
 
 fn bodies(
-    shapes: &BTreeMap<u32, Shape>,
+    shapes: &BTreeMap<Wanted, Shape>,
     numbers: &BTreeMap<u32, u32>,
     options: &Options,
-    skipped: &mut BTreeMap<u32, Refusal>,
+    skipped: &mut BTreeMap<Wanted, Refusal>,
 ) -> Vec<Function> {
     let (mut bodies, mut total) = (Vec::new(), 0);
-    for (&start, shape) in shapes {
+    for (&wanted, shape) in shapes {
         let body = emit(shape, numbers, options).and_then(|body| match total + body.byte_len() > options.max_module {
             true => Err(Refusal::Module),
             false => Ok(body),
@@ -89,7 +106,7 @@ fn bodies(
                 bodies.push(body);
             }
             Err(refusal) => {
-                skipped.insert(start, refusal);
+                skipped.insert(wanted, refusal);
             }
         }
     }
@@ -107,33 +124,49 @@ fn module(bodies: &[Function]) -> Vec<u8> {
     }
     let numbers: Vec<u32> = (IMPORTED..).take(bodies.len()).collect();
     let mut elements = ElementSection::new();
-    elements.active(None, &ConstExpr::global_get(BASE), Elements::Functions(numbers.into()));
-    module.section(&functions).section(&elements).section(&code);
+    elements.active(None, &ConstExpr::global_get(global::BASE), Elements::Functions(numbers.into()));
+    module.section(&functions).section(&globals()).section(&elements).section(&code);
     module.finish()
 }
 
-/// The type of translated functions, and that of `float`.
+/// The type of translated functions, and those of the engine's.
 fn types() -> TypeSection {
     use ValType::{I32, I64};
     let mut types = TypeSection::new();
-    types.ty().function([I32; 4], [I64]);
+    types.ty().function([I32, I32], [I64]);
     types.ty().function([I32, I32, I32, I32, I64, I64, I64], [I64]);
+    types.ty().function([I32, I32, I64, I64], [I64]);
+    types.ty().function([I32, I64], [I64]);
+    types.ty().function([I32, I32, I64], [I64]);
     types
+}
+
+const GLOBAL: GlobalType = GlobalType { val_type: ValType::I32, mutable: false, shared: false };
+
+/// Copies of those imported globals that the code uses.
+fn globals() -> GlobalSection {
+    let mut globals = GlobalSection::new();
+    for imported in global::BASE + 1..global::IMPORTED {
+        globals.global(GLOBAL, &ConstExpr::global_get(imported));
+    }
+    globals
 }
 
 fn imports() -> ImportSection {
     let memory =
         |minimum, maximum| MemoryType { minimum, maximum, memory64: false, shared: false, page_size_log2: None };
     let table = TableType { element_type: RefType::FUNCREF, table64: false, minimum: 0, maximum: None, shared: false };
-    let global = GlobalType { val_type: ValType::I32, mutable: false, shared: false };
     let mut imports = ImportSection::new();
     imports
-        .import("engine", "memory", memory(1, None))
+        .import("engine", "state", memory(1, Some(1)))
         .import("guest", "memory", memory(GUEST_PAGES, Some(GUEST_PAGES)))
-        .import("engine", "table", table)
-        .import("engine", "base", global)
-        .import("engine", "bias", global)
-        .import("engine", "entries", global)
-        .import("engine", "float", EntityType::Function(1));
+        .import("engine", "memory", memory(1, None))
+        .import("engine", "table", table);
+    for name in ["base", "bias", "entries", "state address"] {
+        imports.import("engine", name, GLOBAL);
+    }
+    for (name, number) in ["float", "dispatch", "step", "pause"].into_iter().zip(1..) {
+        imports.import("engine", name, EntityType::Function(number));
+    }
     imports
 }

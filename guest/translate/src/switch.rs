@@ -109,14 +109,11 @@ impl Body<'_> {
         self.code.values.make(Value::Local(aim))
     }
 
-    /// Leaves with the aim as pc when the task is to stop.
+    /// Yields, with the aim as pc, when the task is to stop.
     fn check_switch(&mut self) {
-        self.push_preempt();
-        self.open_if();
-        self.code.store_dirty();
-        let aim = self.code.values.locals.aim();
-        self.code.values.sink().local_get(aim).return_();
-        self.close();
+        self.code.push_preempt();
+        let aim = self.aimed();
+        self.code.pause_if(aim);
     }
 
     /// How far the aim is behind the code at this offset.

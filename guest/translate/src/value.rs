@@ -7,8 +7,18 @@ use wasm_encoder::{BlockType, InstructionSink, ValType};
 
 use crate::effects::Slots;
 
-/// Index of the global with the region's load address.
-pub const BIAS: u32 = 1;
+/// Globals of a module.
+pub mod global {
+    /// Imported: the first index in the table, and what the module keeps copies of, which cost one load less.
+    pub const BASE: u32 = 0;
+    pub const IMPORTED: u32 = 4;
+    /// Where the region is loaded.
+    pub const BIAS: u32 = 4;
+    /// Where the table of function starts is in the engine's memory.
+    pub const ENTRIES: u32 = 5;
+    /// Where the task's state is in the engine's memory.
+    pub const STATE: u32 = 6;
+}
 
 /// An expression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,11 +50,11 @@ pub struct Locals {
 
 /// Parameters of a function.
 pub mod parameter {
-    pub const STATE: u32 = 0;
-    pub const CONTROL: u32 = 1;
-    pub const DEPTH: u32 = 2;
-    pub const ENTRY: u32 = 3;
-    pub const COUNT: u32 = 4;
+    /// How deep in calls the function is.
+    pub const DEPTH: u32 = 0;
+    /// Where it is entered; later the label of a jump into a loop.
+    pub const ENTRY: u32 = 1;
+    pub const COUNT: u32 = 2;
 }
 
 impl Locals {
@@ -194,7 +204,7 @@ impl Values {
                 self.sink().local_get(local);
             }
             Value::Pc(offset) => {
-                self.sink().global_get(BIAS).i32_const(offset as i32).i32_add().i64_extend_i32_u();
+                self.sink().global_get(global::BIAS).i32_const(offset as i32).i32_add().i64_extend_i32_u();
             }
             Value::Binary(operation, a, b) => self.push_binary(operation, a, b),
             Value::Select(condition, yes, no) => {
@@ -213,7 +223,7 @@ impl Values {
                 self.sink().i32_const(value as i32);
             }
             Value::Pc(offset) => {
-                self.sink().global_get(BIAS).i32_const(offset as i32).i32_add();
+                self.sink().global_get(global::BIAS).i32_const(offset as i32).i32_add();
             }
             Value::Binary(operation, a, b) if simple32(operation) => self.push_simple32(operation, a, b),
             _ => {

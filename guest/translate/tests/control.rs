@@ -6,7 +6,7 @@ mod machine;
 use machine::{Flat, Machine, Numbers, STOP, engine};
 use shallop_riscv64::{State, interpret_one};
 use shallop_translate::image::Image;
-use shallop_translate::{Options, Region, Variant, translate};
+use shallop_translate::{Entries, Options, Region, Variant, translate};
 
 const CODE: u32 = 0x10_0000;
 const START: u32 = 0x2000;
@@ -213,12 +213,17 @@ fn compare(seed: u64, variant: Variant, storm: bool) {
     let code: Vec<u8> = program.words.iter().flat_map(|word| word.to_le_bytes()).collect();
     let region = Region { code: &code, start: START, image: &Image::default() };
     let options = Options { variant, max_body: 1 << 20, ..Options::default() };
-    let translated = translate(&region, &program.functions, &options);
-    assert_eq!(translated.skipped, [], "seed {seed}");
-    wasmparser::Validator::new_with_features(wasmparser::WasmFeatures::all()).validate_all(&translated.wasm).unwrap();
     let mut machine = Machine::new(&engine());
-    machine.install(&translated, CODE - START);
-    machine.storm = storm.then(|| Numbers(seed + 77));
+    for entries in [Entries::Start, Entries::All] {
+        let translated = translate(&region, &program.functions, &Options { entries, ..options.clone() });
+        assert_eq!(translated.skipped, [], "seed {seed}");
+        let mut validator = wasmparser::Validator::new_with_features(wasmparser::WasmFeatures::all());
+        validator.validate_all(&translated.wasm).unwrap();
+        machine.install(&translated, CODE - START);
+    }
+    if storm {
+        machine.storm(Numbers(seed + 77));
+    }
     for _ in 0..4 {
         let state = begin(&mut numbers);
         let mut expected = state.clone();

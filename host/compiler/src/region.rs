@@ -76,6 +76,12 @@ impl Known {
         self.done.contains(&start)
     }
 
+    /// The start of the function that this offset is in, if nothing was done for it.
+    pub fn start_of(&self, offset: u32) -> Option<u32> {
+        let start = self.image.function(offset)?.start;
+        (start != offset && !self.is_done(start)).then_some(start)
+    }
+
     /// Bytes of the function that `start` is in; 0: unknown.
     pub fn bytes(&self, start: u32) -> u32 {
         self.image.function(start).map_or(0, |function| function.end - function.start)
@@ -183,12 +189,11 @@ fn options(variant: jobs::Variant) -> Options {
     Options { variant, ..Options::of_files() }
 }
 
-/// Every offset that functions can be entered at.
+/// Every offset that functions are good to be entered at: one that has more entries than its start is slower.
 fn entries(functions: &[Function]) -> Vec<u32> {
-    functions
-        .iter()
-        .flat_map(|function| std::iter::once(function.start).chain(function.resume.iter().copied()))
-        .collect()
+    let start = |function: &Function| function.resume.is_empty().then_some(function.start);
+    let all = |function: &Function| start(function).into_iter().chain(function.resume.clone()).collect::<Vec<_>>();
+    functions.iter().flat_map(all).collect()
 }
 
 /// A part of a file; zeroes past its end.

@@ -185,8 +185,11 @@ impl Translator {
         }
         let Some(known) = self.regions.get(&job.region) else { return };
         for start in job.starts {
-            if !known.is_done(start) {
-                self.queue.push(Wanted { region: job.region, start, bytes: known.bytes(start) });
+            // Code that runs is entered in its middle now, and by calls later.
+            for start in [start].into_iter().chain(known.start_of(start)) {
+                if !known.is_done(start) {
+                    self.queue.push(Wanted { region: job.region, start, bytes: known.bytes(start) });
+                }
             }
         }
     }

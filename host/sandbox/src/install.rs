@@ -18,6 +18,8 @@ pub struct TaskData {
     pub installed: usize,
     /// Where the entry table is in engine memory.
     pub entries: u32,
+    /// Where the task's state is there.
+    pub state: u32,
 }
 
 /// The translated code that a process has or may have.
@@ -70,16 +72,18 @@ async fn instantiate(caller: &mut Caller<'_, TaskData>, install: &Install) -> wa
     let mut own = |name: &str| {
         caller.get_export(name).ok_or_else(|| Error::msg(format!("the processor module exports no {name}")))
     };
-    let (memory, guest, float) = (own("memory")?, own("guest")?, own("float")?);
+    let memories = [own("state")?, own("guest")?, own("memory")?];
+    let functions = [own("float")?, own("dispatch")?, own("step")?, own("pause")?];
     let table = own(TABLE)?.into_table().ok_or_else(|| Error::msg("the processor module's table is none"))?;
     let end = u64::from(install.base) + u64::from(install.functions);
     grow(caller, table, end)?;
-    let entries = caller.data().entries;
-    let base = constant(caller, install.base)?;
-    let bias = constant(caller, install.bias)?;
-    let entries = constant(caller, entries)?;
-    // In the order of the module's imports.
-    let imports = [memory, guest, table.into(), base, bias, entries, float];
+    let TaskData { entries, state, .. } = *caller.data();
+    let mut imports = Vec::from(memories);
+    imports.push(table.into());
+    for value in [install.base, install.bias, entries, state] {
+        imports.push(constant(caller, value)?);
+    }
+    imports.extend(functions);
     Instance::new_async(&mut *caller, &install.module, &imports).await?;
     Ok(())
 }

@@ -42,6 +42,9 @@ impl Ending {
     }
 }
 
+/// The preempt word's value when it is set, as `shallop_machine::exit::PREEMPT`: depths of calls can be added to it.
+const PREEMPT: u32 = 1 << 31;
+
 /// The word that makes a running task yield.
 #[derive(Clone, Copy)]
 pub struct PreemptWord(*const AtomicU32);
@@ -58,7 +61,7 @@ impl PreemptWord {
 
     fn set(self) {
         // SAFETY: by `new`'s contract.
-        unsafe { &*self.0 }.store(1, Ordering::Relaxed);
+        unsafe { &*self.0 }.store(PREEMPT, Ordering::Relaxed);
     }
 }
 
@@ -274,7 +277,7 @@ mod tests {
         // SAFETY: `word` lives on past `leave`.
         interrupt.enter(unsafe { PreemptWord::new((&raw const word).cast_mut().cast()) });
         interrupt.preempt();
-        assert_eq!(word.swap(0, Ordering::Relaxed), 1);
+        assert_eq!(word.swap(0, Ordering::Relaxed), PREEMPT);
         interrupt.leave();
         interrupt.preempt();
         assert_eq!(word.load(Ordering::Relaxed), 0);

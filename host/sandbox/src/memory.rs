@@ -17,6 +17,11 @@ pub const GUARD: usize = 256 << 20;
 /// Wasm pages of the memory that is a guest's address space.
 const GUEST_PAGES: u64 = 65536;
 
+/// Wasm pages of the memory that is a part of the engine's, where a task's state begins.
+const STATE_PAGES: u64 = 1;
+
+const STATE_BYTES: usize = 65536;
+
 /// Address space of the size that compiled code counts on; its first bytes accessible, the rest not.
 pub struct Mapping {
     base: *mut u8,
@@ -28,7 +33,8 @@ unsafe impl Send for Mapping {}
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    const BYTES: usize = RESERVATION + GUARD;
+    /// Memories may begin anywhere in the first [`GUARD`] bytes.
+    const BYTES: usize = RESERVATION + 2 * GUARD;
 
     /// Reserves, with the first `accessible` bytes zero, readable and writable.
     pub fn new(accessible: usize) -> rustix::io::Result<Mapping> {
@@ -83,9 +89,19 @@ impl EngineMemory {
 #[derive(Clone)]
 pub struct ProcessMemories {
     pub engine: Arc<EngineMemory>,
+    /// Where the state memory begins in the engine's.
+    pub state: u32,
     pub guest: GuestMemory,
     /// Repairs faults in `guest`.
     pub repairer: Repairer,
+}
+
+impl ProcessMemories {
+    fn state_memory(self) -> Result<Box<dyn LinearMemory>, String> {
+        let base = self.engine.at(self.state, STATE_BYTES).filter(|_| self.state as usize <= GUARD);
+        let base = base.ok_or("a task's state is not in the engine's memory")?;
+        Ok(Box::new(State { base, _engine: self.engine }))
+    }
 }
 
 /// A guest's address space, owned by the process, which outlives its instances.
@@ -137,6 +153,7 @@ unsafe impl MemoryCreator for Creator {
         }
         match CURRENT.with(|current| current.borrow().clone()) {
             Some(process) if ty.minimum() == GUEST_PAGES => Ok(Box::new(Guest(process.guest))),
+            Some(process) if ty.minimum() == STATE_PAGES => process.state_memory(),
             Some(process) if minimum <= process.engine.bytes => Ok(Box::new(Shared(process.engine))),
             Some(_) => Err("the engine's memory is larger than its module said".into()),
             None => Ok(Box::new(Own::new(minimum, maximum).map_err(|e| e.to_string())?)),
@@ -188,6 +205,36 @@ unsafe impl LinearMemory for Shared {
 
     fn as_ptr(&self) -> *mut u8 {
         self.0.mapping.base
+    }
+}
+
+/// The part of engine memory that begins with a task's state.
+struct State {
+    base: *mut u8,
+    _engine: Arc<EngineMemory>,
+}
+
+// SAFETY: the pointer goes where the `Arc` does; the thread that runs tasks is the only one that uses it.
+unsafe impl Send for State {}
+// SAFETY: as above.
+unsafe impl Sync for State {}
+
+// SAFETY: the base never changes, and all bytes are accessible while the `Arc` lives.
+unsafe impl LinearMemory for State {
+    fn byte_size(&self) -> usize {
+        STATE_BYTES
+    }
+
+    fn byte_capacity(&self) -> usize {
+        STATE_BYTES
+    }
+
+    fn grow_to(&mut self, _: usize) -> wasmtime::Result<()> {
+        Err(wasmtime::Error::msg("a task's state does not grow"))
+    }
+
+    fn as_ptr(&self) -> *mut u8 {
+        self.base
     }
 }
 

@@ -49,8 +49,10 @@ impl Index {
 pub fn encode_functions(functions: &[Function]) -> Vec<u8> {
     let mut entries: Vec<Entry> = Vec::new();
     for (function, number) in functions.iter().zip(0..) {
-        let offsets = std::iter::once(&function.start).chain(&function.resume);
-        entries.extend(offsets.zip(0..).map(|(&offset, entry)| Entry { offset, function: number, entry }));
+        let offsets = std::iter::once(&function.start).chain(&function.resume).zip(0..);
+        // One that can be entered elsewhere is for code that runs already; calls are for the one that cannot.
+        let offsets = offsets.skip(usize::from(!function.resume.is_empty()));
+        entries.extend(offsets.map(|(&offset, entry)| Entry { offset, function: number, entry }));
     }
     entries.sort_unstable();
     let words = entries.iter().flat_map(|entry| [entry.offset, entry.function, entry.entry]);
@@ -110,14 +112,14 @@ mod tests {
 
     #[test]
     fn entries_come_back_sorted() {
-        let functions = vec![Function { start: 16, resume: vec![] }, Function { start: 4, resume: vec![12, 8] }];
+        let functions = vec![Function { start: 16, resume: vec![] }, Function { start: 2, resume: vec![12, 8] }];
         let file = file(&[b"native code", &encode_functions(&functions), b"sum."]);
         let index = read_index(&file).unwrap();
         let entry = |offset, function, entry| Entry { offset, function, entry };
-        assert_eq!(index.entries, [entry(4, 1, 0), entry(8, 1, 2), entry(12, 1, 1), entry(16, 0, 0)]);
+        assert_eq!(index.entries, [entry(8, 1, 2), entry(12, 1, 1), entry(16, 0, 0)]);
         assert_eq!(index.functions, 2);
         assert_eq!(index.from(9), [entry(12, 1, 1), entry(16, 0, 0)]);
-        assert_eq!(read_entries(&file).unwrap(), [4, 8, 12, 16]);
+        assert_eq!(read_entries(&file).unwrap(), [8, 12, 16]);
     }
 
     #[test]

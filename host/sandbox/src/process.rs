@@ -76,16 +76,17 @@ impl Process {
         })
     }
 
-    fn memories(&self) -> ProcessMemories {
+    /// The memories for an instance whose task has its state there in engine memory.
+    fn memories(&self, state: u32) -> ProcessMemories {
         // SAFETY: the whole reservation was checked for in `with_space`; `Host` drops a process after its tasks, and
         // the service is in the process, before the space.
         let guest = unsafe { GuestMemory::new(self.space.base()) };
-        ProcessMemories { engine: self.engine.clone(), guest, repairer: self.space.repairer() }
+        ProcessMemories { engine: self.engine.clone(), state, guest, repairer: self.space.repairer() }
     }
 
     fn service(&mut self, cpu: &Cpu) -> wasmtime::Result<&mut Service> {
         if self.service.is_none() {
-            self.service = Some(cpu.instantiate_service(self.memories())?);
+            self.service = Some(cpu.instantiate_service(self.memories(0))?);
         }
         self.service.as_mut().ok_or_else(|| wasmtime::Error::msg("no service"))
     }
@@ -101,7 +102,8 @@ impl Process {
         let number = number.ok_or(libc::EAGAIN)?;
         self.next_slot = self.next_slot.max(number + 1);
         let task = self.slot(cpu, number).and_then(|slot| {
-            let (store, instance) = cpu.instantiate_task(self.memories(), self.task_data(cpu, translation))?;
+            let data = self.task_data(cpu, slot, translation);
+            let (store, instance) = cpu.instantiate_task(self.memories(slot.state), data)?;
             Task::new(store, instance, space, slot)
         });
         match task {
@@ -117,14 +119,14 @@ impl Process {
         }
     }
 
-    fn task_data(&self, cpu: &Cpu, translation: Option<&Arc<Translation>>) -> TaskData {
+    fn task_data(&self, cpu: &Cpu, slot: Slot, translation: Option<&Arc<Translation>>) -> TaskData {
         let source = |translation: &Arc<Translation>| Source {
             regions: self.regions.clone(),
             installs: lock(&self.regions).installs.clone(),
             translation: translation.clone(),
         };
         let entries = cpu.exchange().map_or(0, |exchange| exchange.entries);
-        TaskData { code: translation.map(source), installed: 0, entries }
+        TaskData { code: translation.map(source), installed: 0, entries, state: slot.state }
     }
 
     /// Notes a mapping of code that never changes.
@@ -202,6 +204,9 @@ impl Process {
         let was_hot = lock(&self.regions).turn_precise();
         if was_hot {
             self.forget(cpu, 0, 1 << 32)?;
+            if let Some(words) = self.exchange(cpu) {
+                words.retire();
+            }
         }
         Ok(())
     }
@@ -221,6 +226,7 @@ impl Process {
         let Some(words) = self.exchange(cpu) else { return Ok(()) };
         if !std::mem::replace(&mut self.looks, true) {
             words.look(translation.how.hot);
+            words.write(STORM, translation.how.storm.into());
         }
         self.edition = translation.edition();
         let news = lock(&self.regions).news(translation);
@@ -251,8 +257,12 @@ impl Process {
 /// Words of the exchange about translated code: the count at which code is hot, the number of addresses.
 const LOOKS: usize = 0;
 const HOT: usize = 1;
+/// Raised when translated code that tasks are in must be left.
+const RETIRED: usize = 2;
+/// Not 0: tasks leave translated code at random where they may.
+const STORM: usize = 3;
 /// Then come the addresses of hot code.
-const HOT_LIST: usize = 2;
+const HOT_LIST: usize = 4;
 const EXCHANGE_WORDS: usize = 256;
 const EXCHANGE_BYTES: usize = 4 * EXCHANGE_WORDS;
 
@@ -274,6 +284,10 @@ impl Words {
         debug_assert!(index < EXCHANGE_WORDS);
         // SAFETY: as in `read`.
         unsafe { self.base.add(index).write(value) };
+    }
+
+    fn retire(self) {
+        self.write(RETIRED, self.read(RETIRED).wrapping_add(1));
     }
 
     /// Has the engine look for code that is passed this often.

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use shallop_machine::Exit;
 use shallop_machine::backend::{Backend, Float, Precision, Width};
+use shallop_machine::exit::{MAX_DEPTH, PREEMPT, UNWIND};
 use shallop_riscv64::interpreter::{Guest, Interpreter, Leave};
 use shallop_riscv64::registers::{offset, word};
 use shallop_riscv64::single_step::Memory as Steps;
@@ -17,9 +18,9 @@ use wasmtime::{
     RefType, Store, Table, TableType, Val, ValType,
 };
 
-/// Where the harness keeps its things in the engine's memory.
-const STATE: u32 = 0x1000;
-const CONTROL: u32 = 0x2000;
+/// Where the preempt word is in the state's memory, behind the state at 0.
+const PREEMPT_WORD: usize = shallop_machine::isa::STATE_BYTES;
+/// Where the table of function starts is in the engine's memory.
 const ENTRIES: u32 = 0x1_0000;
 /// Code that is not translated: where tests end.
 pub const STOP: u64 = 0x00f0_0000;
@@ -51,22 +52,25 @@ const FLOATS: [Float; 21] = {
     ]
 };
 
-type Entry = wasmtime::TypedFunc<(i32, i32, i32, i32), i64>;
+type Entry = wasmtime::TypedFunc<(i32, i32), i64>;
 
 pub struct Machine {
-    pub store: Store<()>,
+    pub store: Store<Storm>,
+    state_memory: Memory,
     engine_memory: Memory,
     guest: Memory,
     table: Table,
-    float: Func,
+    /// What translated code calls, in the order of its imports.
+    functions: [Func; 4],
     entries: HashMap<u64, (Entry, i32)>,
     /// Instructions that were interpreted.
     pub interpreted: u64,
     /// Calls of translated code by the dispatcher.
     pub dispatched: u64,
-    /// When set, tasks are asked to stop at random.
-    pub storm: Option<Numbers>,
 }
+
+/// When set, tasks are asked to stop at random.
+type Storm = Option<Numbers>;
 
 pub fn engine() -> Engine {
     let mut config = Config::new();
@@ -76,15 +80,16 @@ pub fn engine() -> Engine {
 
 impl Machine {
     pub fn new(engine: &Engine) -> Machine {
-        let mut store = Store::new(engine, ());
+        let mut store = Store::new(engine, None);
         store.set_epoch_deadline(1 << 40);
+        let state_memory = Memory::new(&mut store, MemoryType::new(1, Some(1))).unwrap();
         let engine_memory = Memory::new(&mut store, MemoryType::new(32, None)).unwrap();
         let guest = Memory::new(&mut store, MemoryType::new(65_536, Some(65_536))).unwrap();
         let table = Table::new(&mut store, TableType::new(RefType::FUNCREF, 1, None), Ref::Func(None)).unwrap();
         let float = Func::wrap(
             &mut store,
-            move |mut caller: Caller<'_, ()>,
-                  state: i32,
+            move |mut caller: Caller<'_, Storm>,
+                  _: i32,
                   operation: i32,
                   precision: i32,
                   rounding: i32,
@@ -92,28 +97,35 @@ impl Machine {
                   b: i64,
                   c: i64|
                   -> i64 {
-                let at = state as usize + offset::FCSR;
-                let bytes = engine_memory.data_mut(&mut caller);
-                let mut interpreter = Interpreter(Control(u64::from(bytes[at])));
+                let bytes = state_memory.data_mut(&mut caller);
+                let mut interpreter = Interpreter(Control(u64::from(bytes[offset::FCSR])));
                 let precision = if precision == 0 { Precision::Single } else { Precision::Double };
                 let operands = [a as u64, b as u64, c as u64];
                 let operation = FLOATS[operation as usize];
                 let value = interpreter.float(operation, precision, operands, rounding as u8, 0).unwrap();
-                bytes[at] = interpreter.0.0 as u8;
+                bytes[offset::FCSR] = interpreter.0.0 as u8;
                 value as i64
             },
         );
-        Machine {
-            store,
-            engine_memory,
-            guest,
-            table,
-            float,
-            entries: HashMap::new(),
-            interpreted: 0,
-            dispatched: 0,
-            storm: None,
-        }
+        // What would go on nested is left to `piece`.
+        let dispatch = Func::wrap(&mut store, |_: i32, _: i32, target: i64, _: i64| target);
+        let step = Func::wrap(&mut store, |_: i32, pc: i64| pc);
+        let pause = Func::wrap(&mut store, move |mut caller: Caller<'_, Storm>, _: i32, depth: i32, pc: i64| -> i64 {
+            let (bytes, storm) = state_memory.data_and_store_mut(&mut caller);
+            let again = storm.as_mut().is_some_and(|numbers| numbers.below(3) != 0);
+            bytes[PREEMPT_WORD + 3] = if again { 0x80 } else { 0 };
+            bytes[offset::PC..offset::PC + 8].copy_from_slice(&pc.to_le_bytes());
+            let unwinds = depth as u32 > MAX_DEPTH || storm.as_mut().is_some_and(|numbers| numbers.below(2) == 0);
+            if unwinds { UNWIND as i64 } else { pc }
+        });
+        let functions = [float, dispatch, step, pause];
+        let (entries, interpreted, dispatched) = (HashMap::new(), 0, 0);
+        Machine { store, state_memory, engine_memory, guest, table, functions, entries, interpreted, dispatched }
+    }
+
+    /// Has tasks asked to stop at random.
+    pub fn storm(&mut self, numbers: Numbers) {
+        *self.store.data_mut() = Some(numbers);
     }
 
     /// Makes a module's functions callable.
@@ -129,27 +141,23 @@ impl Machine {
             let kind = GlobalType::new(ValType::I32, Mutability::Const);
             Global::new(&mut *store, kind, Val::I32(value as i32)).unwrap().into()
         };
-        let (base_global, bias_global, entries) = (global(base), global(bias), global(ENTRIES));
-        let imports = [
-            self.engine_memory.into(),
-            self.guest.into(),
-            self.table.into(),
-            base_global,
-            bias_global,
-            entries,
-            self.float.into(),
-        ];
+        let memories = [self.state_memory, self.guest, self.engine_memory].map(Extern::from);
+        let globals = [base, bias, ENTRIES, 0].map(&mut global);
+        let functions = self.functions.map(Extern::from);
+        let imports = [&memories[..], &[self.table.into()], &globals, &functions].concat();
         Instance::new(&mut self.store, module, &imports).unwrap();
         for (k, function) in translated.functions.iter().enumerate() {
             let index = base + k as u32;
             let Ref::Func(Some(func)) = self.table.get(&mut self.store, u64::from(index)).unwrap() else { panic!() };
             let typed: Entry = func.typed(&self.store).unwrap();
             let pc = bias.wrapping_add(function.start);
-            let at = (ENTRIES + (pc >> 1 & 0xffff) * 8) as usize;
-            let bytes = self.engine_memory.data_mut(&mut self.store);
-            bytes[at..at + 4].copy_from_slice(&pc.to_le_bytes());
-            bytes[at + 4..at + 8].copy_from_slice(&index.to_le_bytes());
-            self.entries.insert(u64::from(pc), (typed.clone(), 0));
+            if let std::collections::hash_map::Entry::Vacant(place) = self.entries.entry(u64::from(pc)) {
+                let at = (ENTRIES + (pc >> 1 & 0xffff) * 8) as usize;
+                let bytes = self.engine_memory.data_mut(&mut self.store);
+                bytes[at..at + 4].copy_from_slice(&pc.to_le_bytes());
+                bytes[at + 4..at + 8].copy_from_slice(&index.to_le_bytes());
+                place.insert((typed.clone(), 0));
+            }
             for (k, resume) in function.resume.iter().enumerate() {
                 let pc = u64::from(bias.wrapping_add(*resume));
                 self.entries.entry(pc).or_insert((typed.clone(), k as i32 + 1));
@@ -161,17 +169,13 @@ impl Machine {
         self.guest.data_mut(&mut self.store)
     }
 
-    pub fn set_preempt(&mut self, value: u32) {
-        let at = CONTROL as usize;
-        self.engine_memory.data_mut(&mut self.store)[at..at + 4].copy_from_slice(&value.to_le_bytes());
-    }
-
-    pub fn preempt(&mut self) -> u32 {
-        u32::from(self.engine_memory.data(&self.store)[CONTROL as usize])
+    fn set_preempt(&mut self, value: u32) {
+        self.state_memory.data_mut(&mut self.store)[PREEMPT_WORD..PREEMPT_WORD + 4]
+            .copy_from_slice(&value.to_le_bytes());
     }
 
     pub fn state(&self) -> State {
-        let bytes = &self.engine_memory.data(&self.store)[STATE as usize..];
+        let bytes = self.state_memory.data(&self.store);
         let read = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
         State {
             x: std::array::from_fn(|i| read(offset::X + 8 * i)),
@@ -185,7 +189,7 @@ impl Machine {
     }
 
     pub fn set_state(&mut self, state: &State) {
-        let bytes = &mut self.engine_memory.data_mut(&mut self.store)[STATE as usize..];
+        let bytes = self.state_memory.data_mut(&mut self.store);
         let mut write = |at: usize, value: u64| bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
         for i in 0..32 {
             write(offset::X + 8 * i, state.x[i]);
@@ -202,15 +206,17 @@ impl Machine {
     /// Gives whether an instruction was interpreted.
     pub fn piece(&mut self, fresh: bool) -> Result<bool, Exit> {
         let mut state = self.state();
-        if let Some(numbers) = &mut self.storm {
-            let preempt = u32::from(numbers.below(3) != 0);
-            self.set_preempt(preempt);
+        if let Some(numbers) = self.store.data_mut() {
+            let preempt = numbers.below(3) != 0;
+            self.set_preempt(if preempt { PREEMPT } else { 0 });
         }
         if fresh && let Some((function, entry)) = self.entries.get(&state.pc).cloned() {
             self.dispatched += 1;
-            let pc = function.call(&mut self.store, (STATE as i32, CONTROL as i32, 0, entry)).unwrap() as u64;
-            let at = STATE as usize + offset::PC;
-            self.engine_memory.data_mut(&mut self.store)[at..at + 8].copy_from_slice(&pc.to_le_bytes());
+            let pc = function.call(&mut self.store, (0, entry)).unwrap() as u64;
+            if pc != UNWIND {
+                let bytes = self.state_memory.data_mut(&mut self.store);
+                bytes[offset::PC..offset::PC + 8].copy_from_slice(&pc.to_le_bytes());
+            }
             return Ok(false);
         }
         self.interpreted += 1;
