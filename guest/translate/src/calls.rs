@@ -5,9 +5,9 @@
 
 use shallop_riscv64::Op;
 use shallop_riscv64::decode::Kind;
-use wasm_encoder::{BlockType, MemArg};
+use wasm_encoder::{BlockType, MemArg, ValType};
 
-use crate::code::ENGINE;
+use crate::code::{ENGINE, Known};
 use crate::function::Body;
 use crate::graph::{Next, Node};
 use crate::value::{Value, Word, global, parameter};
@@ -36,19 +36,18 @@ impl Body<'_> {
     /// Calls, and goes on at `site` when the callee returned there.
     pub fn call(&mut self, node: Node, known: Option<u32>, (pc, op): (u32, Op), site: Next) {
         self.arrive((pc, op));
-        let result = self.code.values.locals.take();
         match known.and_then(|known| self.functions.get(&known)) {
             Some(&function) => {
                 self.push_arguments();
-                self.code.values.sink().call(function).local_set(result);
+                self.code.values.sink().call(function);
             }
             None => {
                 let back = self.code.values.make(Value::Pc(pc + u32::from(op.len)));
-                self.probe(back, result);
+                self.probe(back);
             }
         }
-        self.code.expect(result, pc, i64::from(op.len));
-        self.code.enter(0, 0);
+        self.code.expect(pc, i64::from(op.len));
+        self.code.enter(Known::default());
         self.go(node, site);
     }
 
@@ -58,7 +57,8 @@ impl Body<'_> {
         match known.and_then(|known| self.functions.get(&known)) {
             Some(&function) => {
                 self.push_arguments();
-                self.code.values.sink().call(function).return_();
+                self.code.values.sink().call(function);
+                self.code.exit();
             }
             None => self.tail_unknown(),
         }
@@ -66,10 +66,9 @@ impl Body<'_> {
 
     /// Goes to the target, which is in no register alone, and returns what it returns.
     pub fn tail_unknown(&mut self) {
-        let result = self.code.values.locals.take();
         let back = self.code.get_state(usize::from(RETURN_ADDRESS) * 8);
-        self.probe(back, result);
-        self.code.values.sink().local_get(result).return_();
+        self.probe(back);
+        self.code.exit();
     }
 
     /// Makes `target` the jump's, and puts all registers into the state.
@@ -95,8 +94,8 @@ impl Body<'_> {
         self.code.values.sink().local_get(parameter::DEPTH).i32_const(self.weight).i32_add();
     }
 
-    /// Calls what the entry table has for the target, else the engine; sets `result`.
-    fn probe(&mut self, back: Word, result: u32) {
+    /// Calls what the entry table has for the target, else the engine; leaves what it returned on the stack.
+    fn probe(&mut self, back: Word) {
         let Some(target) = self.code.target.take() else { return };
         let slot = self.code.values.locals.i32(0);
         self.push_slot(target);
@@ -104,15 +103,15 @@ impl Body<'_> {
         sink.local_tee(slot).i64_load32_u(entry(0));
         self.code.values.push(target);
         let mut sink = self.code.values.sink();
-        sink.i64_eq().if_(BlockType::Empty);
+        sink.i64_eq().if_(BlockType::Result(ValType::I64));
         self.push_arguments();
         let mut sink = self.code.values.sink();
-        sink.local_get(slot).i32_load(entry(4)).call_indirect(TABLE, FUNCTION_TYPE).local_set(result).else_();
+        sink.local_get(slot).i32_load(entry(4)).call_indirect(TABLE, FUNCTION_TYPE).else_();
         sink.global_get(global::STATE);
         self.push_depth();
         self.code.values.push(target);
         self.code.values.push(back);
-        self.code.values.sink().call(engine::DISPATCH).local_set(result).end();
+        self.code.values.sink().call(engine::DISPATCH).end();
     }
 
     /// The address of the target's entry.
@@ -126,12 +125,11 @@ impl Body<'_> {
     /// Has the engine execute the last instruction of a block, and goes on at `site` when that is where it led.
     pub fn step(&mut self, node: Node, (pc, op): (u32, Op), site: Next) {
         self.code.store_dirty();
-        let result = self.code.values.locals.take();
         self.code.values.sink().global_get(global::STATE);
         self.code.push_target(pc, 0);
-        self.code.values.sink().call(engine::STEP).local_set(result);
-        self.code.expect(result, pc, i64::from(op.len));
-        self.code.enter(0, 0);
+        self.code.values.sink().call(engine::STEP);
+        self.code.expect(pc, i64::from(op.len));
+        self.code.enter(Known::default());
         self.go(node, site);
     }
 }

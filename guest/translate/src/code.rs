@@ -2,7 +2,7 @@
 
 use shallop_machine::backend::{Binary, Width};
 use shallop_riscv64::registers::{offset, word};
-use wasm_encoder::{BlockType, MemArg};
+use wasm_encoder::MemArg;
 
 use crate::Variant;
 use crate::calls::engine;
@@ -21,6 +21,38 @@ const PREEMPT: u64 = shallop_machine::isa::STATE_BYTES as u64;
 /// without access for farther than this, so such an address faults when it is not below 2^32.
 const DRIFT: u64 = 256 << 10;
 
+/// How far registers may be from a value that is below 2^32, for each slot; `None`: that is not known.
+#[derive(Debug, Clone, Copy)]
+pub struct Near([Option<u64>; 64]);
+
+impl Default for Near {
+    fn default() -> Near {
+        Near([None; 64])
+    }
+}
+
+impl Near {
+    /// What holds of both.
+    pub fn farther(self, other: Near) -> Near {
+        Near(std::array::from_fn(|slot| Some(self.0[slot]?.max(other.0[slot]?))))
+    }
+
+    /// Forgets what is known of these.
+    pub fn forget(&mut self, slots: Slots) {
+        (0..64).filter(|&slot| slots & bit(slot) != 0).for_each(|slot| self.0[usize::from(slot)] = None);
+    }
+}
+
+/// What is known at a point of the code.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Known {
+    /// Registers whose locals hold their values.
+    pub valid: Slots,
+    /// Registers whose locals are newer than the state.
+    pub dirty: Slots,
+    pub near: Near,
+}
+
 /// The code of one function.
 #[derive(Debug)]
 pub struct Code {
@@ -28,10 +60,7 @@ pub struct Code {
     pub variant: Variant,
     /// Offset of the current instruction.
     pub pc: u32,
-    /// Registers whose locals hold their values.
-    pub valid: Slots,
-    /// Registers whose locals are newer than the state.
-    pub dirty: Slots,
+    known: Known,
     /// What the current instruction writes when it is done.
     pub pending: Option<(u8, Word)>,
     /// A branch's condition.
@@ -40,8 +69,6 @@ pub struct Code {
     pub target: Option<Word>,
     /// Whether the rounding mode in `fcsr` is known to be none that is reserved.
     pub rounds: bool,
-    /// Distance of each register from a value that is below 2^32.
-    near: [Option<u64>; 64],
 }
 
 /// Address of a slot's word in the state.
@@ -65,22 +92,28 @@ impl Code {
             values: Values::new(used),
             variant,
             pc: 0,
-            valid: 0,
-            dirty: 0,
+            known: Known::default(),
             pending: None,
             condition: None,
             target: None,
             rounds: false,
-            near: [None; 64],
         }
     }
 
-    /// Begins a node: what is in locals there.
-    pub fn enter(&mut self, valid: Slots, dirty: Slots) {
-        self.valid = valid;
-        self.dirty = dirty;
+    /// Begins a node with what is known there.
+    pub fn enter(&mut self, known: Known) {
+        self.known = known;
         self.rounds = false;
-        self.near = [None; 64];
+    }
+
+    /// What is known here.
+    pub fn known(&self) -> Known {
+        self.known
+    }
+
+    /// Goes back to what was known before a way out.
+    pub fn restore(&mut self, known: Known) {
+        self.known = known;
     }
 
     /// Begins an instruction.
@@ -97,14 +130,14 @@ impl Code {
         let local = self.values.locals.slot(slot);
         self.values.push(value);
         self.values.sink().local_set(local);
-        self.valid |= bit(slot);
-        self.dirty |= bit(slot);
-        self.near[usize::from(slot)] = near;
+        self.known.valid |= bit(slot);
+        self.known.dirty |= bit(slot);
+        self.known.near.0[usize::from(slot)] = near;
     }
 
     /// Loads registers into their locals.
     pub fn load_slots(&mut self, slots: Slots) {
-        for slot in (0..64).filter(|&slot| slots & !self.valid & bit(slot) != 0) {
+        for slot in (0..64).filter(|&slot| slots & !self.known.valid & bit(slot) != 0) {
             let local = self.values.locals.slot(slot);
             let mut sink = self.values.sink();
             sink.i32_const(0);
@@ -114,7 +147,8 @@ impl Code {
             };
             sink.local_set(local);
         }
-        self.valid |= slots;
+        self.known.near.forget(slots & !self.known.valid);
+        self.known.valid |= slots;
     }
 
     /// The value of a register.
@@ -134,7 +168,12 @@ impl Code {
 
     /// Stores the registers that are newer than the state; they stay so for the code that follows.
     pub fn store_dirty(&mut self) {
-        let slots = self.dirty & self.valid;
+        self.store_slots(!0);
+    }
+
+    /// As [`Code::store_dirty`], of these registers.
+    pub fn store_slots(&mut self, slots: Slots) {
+        let slots = slots & self.known.dirty & self.known.valid;
         for slot in (0..64).filter(|&slot| slots & bit(slot) != 0) {
             let local = self.values.locals.slot(slot);
             self.values.sink().i32_const(0).local_get(local).i64_store(state(place(slot)));
@@ -159,7 +198,7 @@ impl Code {
     pub fn leave(&mut self, from: u32, imm: i64) {
         self.store_dirty();
         self.push_target(from, imm);
-        self.values.sink().return_();
+        self.exit();
     }
 
     /// The address `imm` bytes from the code at `from`.
@@ -170,11 +209,18 @@ impl Code {
         self.values.push(target);
     }
 
-    /// Returns `result` unless it is the address `imm` bytes from `from`.
-    pub fn expect(&mut self, result: u32, from: u32, imm: i64) {
-        self.values.sink().local_get(result);
+    /// Returns the value on the stack.
+    pub fn exit(&mut self) {
+        let (out, exit) = (self.values.locals.out(), self.values.exit());
+        self.values.sink().local_set(out).br(exit);
+    }
+
+    /// Returns the value on the stack unless it is the address `imm` bytes from `from`.
+    pub fn expect(&mut self, from: u32, imm: i64) {
+        let (out, exit) = (self.values.locals.out(), self.values.exit());
+        self.values.sink().local_tee(out);
         self.push_target(from, imm);
-        self.values.sink().i64_ne().if_(BlockType::Empty).local_get(result).return_().end();
+        self.values.sink().i64_ne().br_if(exit);
     }
 
     /// Leaves the preempt word on the stack, as an i32; it is not 0 when the task is to stop.
@@ -186,21 +232,22 @@ impl Code {
 
     /// When the i32 on the stack is not 0, has the engine yield or give up at `pc`; then what is in locals is as it was.
     pub fn pause_if(&mut self, pc: Word) {
-        self.values.sink().if_(BlockType::Empty);
+        self.values.open_if();
         self.store_dirty();
-        let result = self.values.locals.take();
         self.values.sink().global_get(global::STATE).local_get(parameter::DEPTH);
         self.values.push(pc);
-        self.values.sink().call(engine::PAUSE).local_tee(result);
+        let (out, exit) = (self.values.locals.out(), self.values.exit());
+        self.values.sink().call(engine::PAUSE).local_tee(out);
         self.values.push(pc);
-        self.values.sink().i64_ne().if_(BlockType::Empty).local_get(result).return_().end().end();
+        self.values.sink().i64_ne().br_if(exit);
+        self.values.close();
     }
 
     /// Leaves the current instruction to the interpreter when the i32 on the stack is not 0.
     pub fn leave_if(&mut self) {
-        self.values.sink().if_(BlockType::Empty);
+        self.values.open_if();
         self.leave(self.pc, 0);
-        self.values.sink().end();
+        self.values.close();
     }
 
     /// How far a value may be from one that is below 2^32.
@@ -208,7 +255,7 @@ impl Code {
         match self.values.value(word) {
             Value::Constant(value) => (value >> 32 == 0).then_some(0),
             Value::Pc(_) => Some(0),
-            Value::Local(local) => self.near[usize::from(self.values.locals.slot_of(local)?)],
+            Value::Local(local) => self.known.near.0[usize::from(self.values.locals.slot_of(local)?)],
             Value::Binary(Binary::Add, base, moved) => {
                 let Value::Constant(moved) = self.values.value(moved) else { return None };
                 let distance = self.distance(base)?.saturating_add((moved as i64).unsigned_abs());
@@ -222,7 +269,7 @@ impl Code {
     fn before_access(&mut self) {
         if self.variant == Variant::Precise {
             self.store_dirty();
-            self.dirty = 0;
+            self.known.dirty = 0;
             let pc = self.values.make(Value::Pc(self.pc));
             self.set_state(offset::PC, pc);
         }
@@ -252,18 +299,18 @@ impl Code {
     /// memory are without access; so the lazy variant has nothing to store.
     fn check_range(&mut self, base: Word) {
         self.values.push(base);
-        self.values.sink().i64_const(0xffff_ffff).i64_gt_u().if_(BlockType::Empty);
+        self.values.sink().i64_const(0xffff_ffff).i64_gt_u();
         match self.variant {
             Variant::Lazy => {
-                self.values.sink().i32_const(0).i64_load(access(Width::Double, 0)).return_();
+                let fault = self.values.fault();
+                self.values.sink().br_if(fault);
             }
-            Variant::Precise => self.leave(self.pc, 0),
+            Variant::Precise => self.leave_if(),
         }
-        self.values.sink().end();
         if let Value::Local(local) = self.values.value(base)
             && let Some(slot) = self.values.locals.slot_of(local)
         {
-            self.near[usize::from(slot)] = Some(0);
+            self.known.near.0[usize::from(slot)] = Some(0);
         }
     }
 
@@ -274,6 +321,13 @@ impl Code {
             self.values.sink().i32_const(moved).i32_add();
         }
         moved.max(0) as u64
+    }
+
+    /// Emits what comes after the code: the two places that branches lead to from everywhere.
+    pub fn conclude(&mut self) {
+        let out = self.values.locals.out();
+        self.values.sink().unreachable().end().local_get(out).return_().end();
+        self.values.sink().i32_const(0).i64_load(access(Width::Double, 0)).end();
     }
 
     /// Loads from a checked address.

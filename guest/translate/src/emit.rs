@@ -2,7 +2,6 @@
 
 use shallop_machine::backend::{Atomic, Backend, Binary, Csr, Float, Order, Precision, Width};
 use shallop_riscv64::registers::{NO_RESERVATION, offset};
-use wasm_encoder::BlockType;
 
 use crate::code::Code;
 use crate::effects::{FCSR, f_slot};
@@ -107,13 +106,17 @@ impl Backend for Code {
         let seen = self.get_state(offset::RESERVATION_VALUE);
         self.values.push(reserved);
         self.values.push(address);
-        self.values.sink().i64_eq().if_(BlockType::Empty);
+        self.values.sink().i64_eq();
+        self.values.open_if();
         let now = self.load_at(at, width, true);
         self.values.push(now);
         self.values.push(seen);
-        self.values.sink().i64_eq().if_(BlockType::Empty);
+        self.values.sink().i64_eq();
+        self.values.open_if();
         self.store_at(at, value, width);
-        self.values.sink().i64_const(0).local_set(result).end().end();
+        self.values.sink().i64_const(0).local_set(result);
+        self.values.close();
+        self.values.close();
         self.set_state(offset::RESERVATION_ADDRESS, none);
         Ok(lost)
     }

@@ -5,7 +5,7 @@
 //! small that it could have underflowed.
 
 use shallop_machine::backend::{Float, Precision};
-use wasm_encoder::{BlockType, MemArg};
+use wasm_encoder::MemArg;
 
 use crate::calls::engine;
 use crate::code::{Code, state};
@@ -59,12 +59,13 @@ impl Code {
         let has_fast = wants != Wants::Never
             && (wants != Wants::Truncates || rounding == 1)
             && (wants != Wants::Nearest || matches!(rounding, 0 | DYNAMIC));
-        self.values.sink().block(BlockType::Empty);
+        self.values.open_block();
         if has_fast {
-            self.values.sink().block(BlockType::Empty);
+            self.values.open_block();
             self.check_control(wants, rounding, control);
             self.fast(operation, precision, operands, result);
-            self.values.sink().br(1).end();
+            self.values.sink().br(1);
+            self.values.close();
         }
         let dynamic = rounding == DYNAMIC && rounds(operation);
         if dynamic && !self.rounds {
@@ -73,7 +74,7 @@ impl Code {
             self.leave_if();
         }
         self.call_float(operation, precision, operands, rounding, result);
-        self.values.sink().end();
+        self.values.close();
         self.rounds |= dynamic;
         self.values.make(Value::Local(result))
     }

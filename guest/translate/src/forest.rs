@@ -82,15 +82,18 @@ impl Forest {
         found
     }
 
+    /// All nodes of an item.
+    pub fn nodes(&self, item: Item) -> Vec<Node> {
+        match item {
+            Item::Node(node) => vec![node],
+            Item::Loop(id) => self.loops[id].items.iter().flat_map(|&item| self.nodes(item)).collect(),
+        }
+    }
+
     /// The items of a level.
     pub fn items(&self, level: Option<LoopId>) -> &[Item] {
         level.map_or(&self.top, |id| &self.loops[id].items)
     }
-}
-
-/// All edges of a node.
-fn successors(graph: &Graph, node: Node) -> impl Iterator<Item = Node> {
-    graph.next[node].iter().copied()
 }
 
 /// The nodes that can be reached from the starts: `Enter` and the entries of loops.
@@ -104,7 +107,7 @@ fn reverse_postorder(graph: &Graph) -> Vec<Node> {
             continue;
         }
         while let Some((node, at)) = stack.pop() {
-            match successors(graph, node).nth(at) {
+            match graph.next[node].get(at).copied() {
                 Some(next) => {
                     stack.push((node, at + 1));
                     if !std::mem::replace(&mut seen[next], true) {
@@ -147,7 +150,7 @@ impl Builder<'_> {
     }
 
     fn item(&mut self, mut component: Vec<Node>, parent: Option<LoopId>, depth: usize) -> Result<Item, Refusal> {
-        let lone = component.len() == 1 && !successors(self.graph, component[0]).any(|next| next == component[0]);
+        let lone = component.len() == 1 && !self.graph.next[component[0]].contains(&component[0]);
         if lone {
             self.forest.inside[component[0]] = parent;
             return Ok(Item::Node(component[0]));
@@ -184,7 +187,7 @@ fn components(nodes: &[Node], graph: &Graph, scope: &[usize], level: usize) -> V
                 stack.push(node);
                 waiting[node] = true;
             }
-            match successors(graph, node).nth(at) {
+            match graph.next[node].get(at).copied() {
                 Some(next) if scope[next] != level => work.push((node, at + 1)),
                 Some(next) if index[next] == usize::MAX => work.extend([(node, at + 1), (next, 0)]),
                 Some(next) => {

@@ -6,13 +6,12 @@ use shallop_machine::exit::MAX_DEPTH;
 use shallop_riscv64::execute::execute;
 use wasm_encoder::{BlockType, Function};
 
-use crate::code::Code;
-use crate::effects::Slots;
+use crate::code::{Code, Known, Near};
 use crate::flow::{Block, Blocks, End};
 use crate::forest::{Forest, Item, LoopId};
 use crate::graph::{Graph, Kind, Next, Node};
 use crate::layout::{Label, Layout};
-use crate::places::{Places, synchronous};
+use crate::places::Places;
 use crate::value::{Value, parameter};
 use crate::{Entries, Options, Refusal, Region, flow};
 
@@ -79,8 +78,10 @@ pub struct Body<'a> {
     /// What a call of this function adds to the depth: its native frame may be as large as it has blocks.
     pub weight: i32,
     scopes: Vec<Scope>,
-    /// What is in locals at the end of each node.
-    valid: Vec<Slots>,
+    /// What is known at the end of each node.
+    ends: Vec<Known>,
+    /// What is known of addresses on all ways to a node that were emitted.
+    nears: Vec<Option<Near>>,
     limit: usize,
 }
 
@@ -89,22 +90,20 @@ pub struct Body<'a> {
 /// # Errors
 /// When its body is above a bound.
 pub fn emit(shape: &Shape, functions: &BTreeMap<u32, u32>, options: &Options) -> Result<Function, Refusal> {
-    let mut used = shape.places.used;
-    for node in 0..shape.layout.graph.kinds.len() {
-        used |= shape.places.needed[node];
-    }
     let nodes = shape.layout.graph.kinds.len();
     let mut body = Body {
-        code: Code::new(used, options.variant),
+        code: Code::new(shape.places.used, options.variant),
         shape,
         functions,
         weight: (1 + shape.blocks.blocks.len() / BLOCKS_WEIGHT) as i32,
         scopes: Vec::new(),
-        valid: vec![0; nodes],
+        ends: vec![Known::default(); nodes],
+        nears: vec![None; nodes],
         limit: options.max_body,
     };
+    body.code.values.sink().block(BlockType::Empty).block(BlockType::Empty);
     body.level(None)?;
-    body.code.values.sink().unreachable().end();
+    body.code.conclude();
     let Code { values, .. } = body.code;
     if values.locals.count() as usize * shape.blocks.blocks.len() > options.max_locals_blocks {
         return Err(Refusal::Locals);
@@ -126,7 +125,7 @@ impl Body<'_> {
         let targets: BTreeMap<Node, usize> =
             items.iter().enumerate().map(|(at, &item)| (layout.forest.first(item), at)).collect();
         for (at, &item) in items.iter().enumerate() {
-            for node in nodes_of(layout, item) {
+            for node in layout.forest.nodes(item) {
                 for next in &layout.hops[node] {
                     if let Some(&to) = targets.get(next)
                         && to > at
@@ -181,6 +180,7 @@ impl Body<'_> {
                 Item::Node(node) => self.node(node),
                 Item::Loop(id) => {
                     self.code.values.sink().loop_(BlockType::Empty);
+                    self.code.values.nesting += 1;
                     self.scopes.push(Scope::To(forest.head(id)));
                     self.level(Some(id))?;
                     self.close();
@@ -195,7 +195,7 @@ impl Body<'_> {
 
     /// Opens an `if`, whose condition is on the stack.
     pub fn open_if(&mut self) {
-        self.code.values.sink().if_(BlockType::Empty);
+        self.code.values.open_if();
         self.scopes.push(Scope::Other);
     }
 
@@ -205,13 +205,13 @@ impl Body<'_> {
     }
 
     fn open(&mut self, scope: Scope) {
-        self.code.values.sink().block(BlockType::Empty);
+        self.code.values.open_block();
         self.scopes.push(scope);
     }
 
     /// Ends the innermost block.
     pub fn close(&mut self) {
-        self.code.values.sink().end();
+        self.code.values.close();
         self.scopes.pop();
     }
 
@@ -223,12 +223,9 @@ impl Body<'_> {
 
     fn node(&mut self, node: Node) {
         let shape = self.shape;
-        let places = &shape.places;
-        let before = places.valid(&shape.layout, node);
-        let valid = before.unwrap_or_else(|| self.valid_before(node));
-        let kind = shape.layout.graph.kinds[node];
-        self.code.enter(valid, if synchronous(kind) { 0 } else { places.dirty[node] });
+        self.enter(node);
         self.code.values.begin();
+        let kind = shape.layout.graph.kinds[node];
         if kind == Kind::Enter || shape.layout.labels.contains_key(&node) {
             self.code.values.sink().i32_const(0).local_set(parameter::ENTRY);
         }
@@ -246,34 +243,52 @@ impl Body<'_> {
             Kind::Switch => self.switch(node),
             Kind::Code(block) => self.block(node, &shape.blocks.blocks[block], block),
         }
-        self.valid[node] = self.code.valid;
+        self.ends[node] = self.code.known();
     }
 
-    /// What is in locals after the one node that leads here.
-    fn valid_before(&self, node: Node) -> Slots {
-        let before = self.shape.layout.hops.iter().position(|hops| hops.contains(&node));
-        before.map_or(0, |before| self.valid[before])
+    /// Begins a node with what is known there.
+    fn enter(&mut self, node: Node) {
+        let place = self.shape.places.of[node];
+        let known = if place.fixed {
+            let mut near = self.nears[node].unwrap_or_default();
+            // Where a label leads into the loop, nothing is known of what comes round.
+            let entered = self.shape.layout.graph.kinds[node] == Kind::Dispatch;
+            near.forget(if entered { !0 } else { place.changes.unwrap_or(0) });
+            Known { valid: place.valid, dirty: place.dirty, near }
+        } else {
+            let before = self.shape.layout.hops.iter().position(|hops| hops.contains(&node));
+            before.map_or(Known::default(), |before| self.ends[before])
+        };
+        self.code.enter(known);
     }
 
     /// Goes on where the label says.
     fn dispatch(&mut self, node: Node) {
         let layout = &self.shape.layout;
-        let fallback = self.depth(layout.fallback(node));
         let table = layout.tables.get(&node).map_or(&[][..], Vec::as_slice);
-        let labels: BTreeMap<Label, u32> = table.iter().map(|&(label, next)| (label, self.depth(next))).collect();
-        let (Some((&least, _)), Some((&most, _))) = (labels.first_key_value(), labels.last_key_value()) else {
-            self.code.values.sink().br(fallback);
-            return;
-        };
-        let depths: Vec<u32> = (least..=most).map(|label| labels.get(&label).copied().unwrap_or(fallback)).collect();
-        let mut sink = self.code.values.sink();
-        sink.local_get(parameter::ENTRY).i32_eqz().br_if(fallback);
-        if depths.len() == 1 {
-            // A label for elsewhere cannot come here, but for the root, whose labels the caller chooses.
-            sink.local_get(parameter::ENTRY).i32_const(least as i32).i32_eq().br_if(depths[0]).br(fallback);
-            return;
+        match table {
+            [] => {}
+            &[(label, next)] => {
+                let depth = self.depth(next);
+                let mut sink = self.code.values.sink();
+                sink.local_get(parameter::ENTRY).i32_const(label as i32).i32_eq().br_if(depth);
+            }
+            _ => self.dispatch_by(table),
         }
-        sink.local_get(parameter::ENTRY).i32_const(least as i32).i32_sub().br_table(depths, fallback);
+        self.go(node, Next::Node(layout.fallback(node)));
+    }
+
+    /// Goes to the node of the label; without one, or with another, on behind this.
+    fn dispatch_by(&mut self, table: &[(Label, Node)]) {
+        self.code.values.sink().local_get(parameter::ENTRY);
+        self.open_if();
+        let labels: BTreeMap<Label, u32> = table.iter().map(|&(label, next)| (label, self.depth(next))).collect();
+        if let (Some((&least, _)), Some((&most, _))) = (labels.first_key_value(), labels.last_key_value()) {
+            let depths: Vec<u32> = (least..=most).map(|label| labels.get(&label).copied().unwrap_or(0)).collect();
+            let mut sink = self.code.values.sink();
+            sink.local_get(parameter::ENTRY).i32_const(least as i32).i32_sub().br_table(depths, 0);
+        }
+        self.close();
     }
 
     /// Yields when the task is to stop; at a function's start, leaves when calls are too deep.
@@ -297,29 +312,40 @@ impl Body<'_> {
         self.go(node, Next::Node(next));
     }
 
-    /// Goes on elsewhere, with what is wanted there in locals.
+    /// Goes on elsewhere, with registers where they are wanted there.
     pub fn go(&mut self, from: Node, next: Next) {
         let to = match next {
             Next::Outside { from, imm } => return self.code.leave(from, imm),
             Next::Node(to) => to,
         };
         let layout = &self.shape.layout;
-        let hop = layout.hop(from, to);
         let kind = layout.graph.kinds[from];
-        if let Some(label) = hop.label.filter(|_| kind != Kind::Landing) {
+        let (first, label) = match kind {
+            Kind::Landing | Kind::Root | Kind::Dispatch => (to, None),
+            _ => {
+                let hop = layout.hop(from, to);
+                (hop.first, hop.label)
+            }
+        };
+        let place = self.shape.places.of[first];
+        if let Some(label) = label {
+            // It leads to where all registers are in the state.
+            self.code.store_slots(!0);
             self.code.values.sink().i32_const(label as i32).local_set(parameter::ENTRY);
+        } else if place.fixed && kind != Kind::Landing {
+            let before = self.code.known();
+            self.code.store_slots(!place.dirty);
+            self.code.load_slots(place.valid);
+            let near = self.code.known().near;
+            self.nears[first] = Some(self.nears[first].map_or(near, |other| other.farther(near)));
+            self.code.restore(before);
         }
-        if let Some(wanted) = self.shape.places.valid(layout, hop.first) {
-            let before = self.code.valid;
-            self.code.load_slots(wanted);
-            self.code.valid = before;
-        }
-        let depth = self.depth(hop.first);
+        let depth = self.depth(first);
         self.code.values.sink().br(depth);
     }
 
     fn block(&mut self, node: Node, block: &Block, index: usize) {
-        if self.shape.places.checks[node] {
+        if self.shape.places.of[node].checks {
             self.check(node, false);
         }
         let at_end = block.ops.len() - usize::from(!matches!(block.end, End::Goto(_)));
@@ -372,7 +398,7 @@ impl Body<'_> {
                 if let Some(target) = self.code.target.take() {
                     self.code.values.push(target);
                 }
-                self.code.values.sink().return_();
+                self.code.exit();
             }
             End::Deferred { site } => {
                 let site = graph.site[index].map(Next::Node).unwrap_or(graph.resolve(site));
@@ -385,13 +411,5 @@ impl Body<'_> {
                 self.code.leave(pc, 0);
             }
         }
-    }
-}
-
-/// All nodes of an item.
-fn nodes_of(layout: &Layout, item: Item) -> Vec<Node> {
-    match item {
-        Item::Node(node) => vec![node],
-        Item::Loop(id) => layout.forest.loops[id].items.iter().flat_map(|&item| nodes_of(layout, item)).collect(),
     }
 }

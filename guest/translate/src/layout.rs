@@ -185,9 +185,8 @@ impl Layout {
             let around = self.forest.around(node);
             let Some(depth) = around.iter().position(|&other| other == id) else { continue };
             let next = around.get(depth + 1).map_or(node, |&inner| self.start_of(inner));
-            if !self.is_head(id, node) {
-                table.push((label, next));
-            }
+            // The head too: ways by a label have not brought registers to where the dispatch wants them.
+            table.push((label, next));
         }
         table.sort_unstable();
         table

@@ -1,186 +1,240 @@
-//! Where registers are: which are dirty in locals (newer than the state), and which a node needs in locals.
+//! Where registers are: at each node which are in locals (valid), and which of those are newer than the state (dirty).
+//!
+//! Where several ways meet, each way is brought to what was chosen for the node, by loads and stores on it. Before a loop
+//! those registers are loaded that it reads; those that it writes are stored after it. Elsewhere a register is valid, or
+//! dirty, when it is so on all ways.
 
 use crate::Variant;
 use crate::effects::{Effects, Slots, effects};
-use crate::flow::{Blocks, End, Target};
+use crate::flow::{Blocks, End};
 use crate::forest::Item;
 use crate::graph::{Kind, Node};
 use crate::layout::Layout;
 
-/// What is known at the start of each node.
+/// A register is in a local at the switch when one of so many targets reads it.
+const SHARE: usize = 4;
+
+/// What is known of a node.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Place {
+    /// Registers in locals at its start.
+    pub valid: Slots,
+    /// Those that may be newer than the state.
+    pub dirty: Slots,
+    /// It has its place whatever comes before it: several ways lead here, or all registers are in the state.
+    pub fixed: bool,
+    /// The code looks whether it is to stop.
+    pub checks: bool,
+    /// It begins a loop, in which these registers may change.
+    pub changes: Option<Slots>,
+}
+
+/// What is known of a function's nodes.
 #[derive(Debug, Clone)]
 pub struct Places {
-    /// Registers that may be dirty.
-    pub dirty: Vec<Slots>,
-    /// Registers whose locals the code may use before it sets them.
-    pub needed: Vec<Slots>,
-    /// Nodes that more than one leads to.
-    pub merges: Vec<bool>,
-    /// Nodes at which the code looks whether it is to stop.
-    pub checks: Vec<bool>,
+    pub of: Vec<Place>,
     /// Registers that the function names.
     pub used: Slots,
 }
 
-/// Whether all registers are in the state there.
-pub fn synchronous(kind: Kind) -> bool {
+/// Whether all registers are in the state there, and none in locals.
+pub fn synchronous(layout: &Layout, node: Node) -> bool {
+    let kind = layout.graph.kinds[node];
     matches!(kind, Kind::Root | Kind::Enter | Kind::Site | Kind::Resume(_) | Kind::Aim(_) | Kind::Landing)
+        || layout.labels.contains_key(&node)
 }
 
 impl Places {
     /// Finds the places of a function's registers.
     pub fn new(blocks: &Blocks, layout: &Layout, variant: Variant) -> Places {
         let count = layout.graph.kinds.len();
+        let effects: Vec<Vec<Effects>> =
+            blocks.blocks.iter().map(|block| block.ops.iter().map(|(_, op)| effects(op)).collect()).collect();
+        let calls = blocks.blocks.iter().map(|block| matches!(block.end, End::Call { .. } | End::Deferred { .. }));
+        let used = effects.iter().flatten().fold(0, |used, effects| used | effects.reads | effects.writes);
         let mut solver = Solver {
             layout,
-            effects: blocks.blocks.iter().map(|block| block.ops.iter().map(|(_, op)| effects(op)).collect()).collect(),
-            leaves: blocks.blocks.iter().map(|block| leaves(block.end)).collect(),
+            calls: calls.collect(),
+            after: edges(layout),
+            before: vec![Vec::new(); count],
+            live: vec![0; count],
+            places: Places { of: vec![Place::default(); count], used },
+            effects,
             variant,
-            places: Places {
-                dirty: vec![0; count],
-                needed: vec![0; count],
-                merges: merges(layout),
-                checks: checks(layout),
-                used: 0,
-            },
         };
-        for effects in solver.effects.iter().flatten() {
-            solver.places.used |= effects.reads | effects.writes;
-        }
-        solver.solve_dirty();
-        solver.solve_needed();
+        solver.find_places();
         solver.places
     }
+}
 
-    /// The registers that are in locals at the start of a merge.
-    pub fn valid(&self, layout: &Layout, node: Node) -> Option<Slots> {
-        let kind = layout.graph.kinds[node];
-        if synchronous(kind) {
-            return Some(0);
+/// The ways from node to node, but for those by a label: these lead to nodes where all registers are in the state.
+fn edges(layout: &Layout) -> Vec<Vec<Node>> {
+    let edges = |node: Node| -> Vec<Node> {
+        match layout.graph.kinds[node] {
+            Kind::Root | Kind::Landing => Vec::new(),
+            Kind::Dispatch => vec![layout.fallback(node)],
+            _ => {
+                let hops = layout.graph.next[node].iter().map(|&next| layout.hop(node, next));
+                hops.filter(|hop| hop.label.is_none()).map(|hop| hop.first).collect()
+            }
         }
-        (self.merges[node] || kind == Kind::Dispatch).then(|| self.needed[node])
-    }
-}
-
-/// Whether all dirty registers are stored at this end, for some way that it goes.
-fn leaves(end: End) -> bool {
-    let outside = |target: Target| matches!(target, Target::Outside { .. });
-    match end {
-        End::Goto(target) => outside(target),
-        End::Branch { taken, next } => outside(taken) || outside(next),
-        End::Switch => false,
-        End::Call { .. } | End::Tail { .. } | End::Return | End::Deferred { .. } | End::Never => true,
-    }
-}
-
-fn merges(layout: &Layout) -> Vec<bool> {
-    let mut before = vec![0; layout.hops.len()];
-    layout.hops.iter().flatten().for_each(|&next| before[next] += 1);
-    before.into_iter().map(|before| before > 1).collect()
-}
-
-fn checks(layout: &Layout) -> Vec<bool> {
-    let mut checks = vec![false; layout.hops.len()];
-    for nest in &layout.forest.loops {
-        let head = nest.items.iter().find_map(|&item| match item {
-            Item::Node(node) if layout.graph.kinds[node] != Kind::Dispatch => Some(node),
-            _ => None,
-        });
-        if let Some(head) = head {
-            checks[head] = true;
-        }
-    }
-    checks
+    };
+    (0..layout.graph.kinds.len()).map(edges).collect()
 }
 
 struct Solver<'a> {
     layout: &'a Layout,
     effects: Vec<Vec<Effects>>,
-    leaves: Vec<bool>,
-    variant: Variant,
+    /// Blocks that end in a call, after which no register is valid.
+    calls: Vec<bool>,
+    after: Vec<Vec<Node>>,
+    /// From where a node is reached, and whether that is inside the loop that it begins.
+    before: Vec<Vec<(Node, bool)>>,
+    /// Registers that are read later, before they are written and before the next call.
+    live: Vec<Slots>,
     places: Places,
+    variant: Variant,
 }
 
 impl Solver<'_> {
-    fn flushes(&self, effects: &Effects) -> bool {
-        effects.memory && self.variant == Variant::Precise
-    }
-
-    /// Dirty registers before each op of a block, and at its end.
-    fn dirty_in(&self, block: usize, mut dirty: Slots) -> Vec<Slots> {
-        let mut found = Vec::with_capacity(self.effects[block].len() + 1);
-        for effects in &self.effects[block] {
-            found.push(dirty);
-            if self.flushes(effects) {
-                dirty = 0;
+    fn find_places(&mut self) {
+        self.connect();
+        self.note_loops();
+        for node in 0..self.after.len() {
+            let synchronous = synchronous(self.layout, node);
+            let merges = self.before[node].len() != 1 || self.layout.graph.kinds[node] == Kind::Dispatch;
+            let place = &mut self.places.of[node];
+            place.fixed = merges || synchronous;
+            if !synchronous {
+                (place.valid, place.dirty) = (!0, !0);
             }
-            dirty |= effects.writes;
         }
-        found.push(dirty);
-        found
+        self.solve(true, Solver::live, |solver, node| &mut solver.live[node]);
+        self.solve(false, Solver::valid, |solver, node| &mut solver.places.of[node].valid);
+        self.solve(false, Solver::dirty, |solver, node| &mut solver.places.of[node].dirty);
     }
 
-    fn dirty_after(&self, node: Node) -> Slots {
-        match self.layout.graph.kinds[node] {
-            Kind::Code(block) => {
-                let dirty = self.dirty_in(block, self.places.dirty[node]);
-                dirty.last().copied().unwrap_or(0)
+    fn connect(&mut self) {
+        let forest = &self.layout.forest;
+        for (node, after) in self.after.iter().enumerate() {
+            for &next in after {
+                let inside = forest.inside[next];
+                let back = inside.is_some_and(|id| forest.head(id) == next && forest.around(node).contains(&id));
+                self.before[next].push((node, back));
             }
-            Kind::Dispatch | Kind::Switch => self.places.dirty[node],
+        }
+    }
+
+    fn note_loops(&mut self) {
+        let forest = &self.layout.forest;
+        for (id, nest) in forest.loops.iter().enumerate() {
+            let head = nest.items.iter().find_map(|&item| match item {
+                Item::Node(node) if self.layout.graph.kinds[node] != Kind::Dispatch => Some(node),
+                _ => None,
+            });
+            if let Some(head) = head {
+                self.places.of[head].checks = true;
+            }
+            let changes = forest.nodes(Item::Loop(id)).into_iter().fold(0, |all, node| all | self.changes(node));
+            self.places.of[forest.head(id)].changes = Some(changes);
+        }
+    }
+
+    /// Registers that a node may change.
+    fn changes(&self, node: Node) -> Slots {
+        match self.layout.graph.kinds[node] {
+            Kind::Code(block) if self.calls[block] => !0,
+            Kind::Code(block) => self.effects[block].iter().fold(0, |all, effects| all | effects.writes),
             _ => 0,
         }
     }
 
-    fn solve_dirty(&mut self) {
+    /// Calculates a value for all nodes until nothing changes.
+    fn solve(
+        &mut self,
+        backward: bool,
+        value: impl Fn(&Self, Node) -> Slots,
+        place: impl Fn(&mut Self, Node) -> &mut Slots,
+    ) {
+        let layout = self.layout;
+        let mut order = layout.order.clone();
+        if backward {
+            order.reverse();
+        }
         let mut changed = true;
         while changed {
             changed = false;
-            for &node in &self.layout.order {
-                let dirty = self.dirty_after(node);
-                for &next in &self.layout.hops[node] {
-                    if !synchronous(self.layout.graph.kinds[next]) && dirty & !self.places.dirty[next] != 0 {
-                        self.places.dirty[next] |= dirty;
-                        changed = true;
-                    }
-                }
+            for &node in &order {
+                let new = if synchronous(layout, node) { 0 } else { value(self, node) };
+                changed |= std::mem::replace(place(self, node), new) != new;
             }
         }
     }
 
-    fn solve_needed(&mut self) {
-        let mut changed = true;
-        while changed {
-            changed = false;
-            for &node in self.layout.order.iter().rev() {
-                let needed = self.needed_in(node);
-                if needed != self.places.needed[node] {
-                    self.places.needed[node] = needed;
-                    changed = true;
-                }
+    fn live(&self, node: Node) -> Slots {
+        let after = self.after[node].iter().fold(0, |all, &next| all | self.live[next]);
+        match self.layout.graph.kinds[node] {
+            Kind::Code(block) => {
+                let after = if self.calls[block] { 0 } else { after };
+                self.effects[block].iter().rev().fold(after, |live, effects| live & !effects.writes | effects.reads)
             }
+            Kind::Switch => self.live_in_many(&self.after[node]),
+            _ => after,
         }
     }
 
-    fn needed_in(&self, node: Node) -> Slots {
-        let kind = self.layout.graph.kinds[node];
-        if synchronous(kind) {
+    /// Registers that are live at one of [`SHARE`] nodes.
+    fn live_in_many(&self, nodes: &[Node]) -> Slots {
+        let count = |slot: u32| nodes.iter().filter(|&&node| self.live[node] >> slot & 1 != 0).count();
+        (0..Slots::BITS).filter(|&slot| count(slot) * SHARE >= nodes.len().max(1)).fold(0, |all, slot| all | 1 << slot)
+    }
+
+    fn valid(&self, node: Node) -> Slots {
+        if self.layout.graph.kinds[node] == Kind::Switch {
+            return self.live[node];
+        }
+        let all = |back: bool| {
+            let those = self.before[node].iter().filter(|(_, is_back)| *is_back == back);
+            those.fold(!0, |all, &(before, _)| all & self.valid_after(before))
+        };
+        match self.places.of[node].changes {
+            _ if self.before[node].is_empty() => 0,
+            Some(_) => all(true) & (self.live[node] | all(false)),
+            None => all(false),
+        }
+    }
+
+    fn valid_after(&self, node: Node) -> Slots {
+        let valid = self.places.of[node].valid;
+        match self.layout.graph.kinds[node] {
+            Kind::Code(block) if self.calls[block] => 0,
+            Kind::Code(block) => {
+                self.effects[block].iter().fold(valid, |valid, effects| valid | effects.reads | effects.writes)
+            }
+            _ => valid,
+        }
+    }
+
+    fn dirty(&self, node: Node) -> Slots {
+        let place = self.places.of[node];
+        let before = || self.before[node].iter().map(|&(before, back)| (self.dirty_after(before), back));
+        let dirty = match place.changes {
+            _ if self.layout.graph.kinds[node] == Kind::Switch => before().fold(0, |all, (dirty, _)| all | dirty),
+            Some(changes) => before().filter(|(_, back)| *back).fold(0, |all, (dirty, _)| all | dirty) & changes,
+            None => before().fold(!0, |all, (dirty, _)| all & dirty),
+        };
+        dirty & place.valid
+    }
+
+    fn dirty_after(&self, node: Node) -> Slots {
+        let dirty = self.places.of[node].dirty;
+        let Kind::Code(block) = self.layout.graph.kinds[node] else { return dirty };
+        if self.calls[block] {
             return 0;
         }
-        let after = self.layout.hops[node].iter().fold(0, |all, &next| all | self.places.needed[next]);
-        let block = match kind {
-            Kind::Code(block) => block,
-            Kind::Switch => return after | self.places.dirty[node],
-            _ => return after,
-        };
-        let dirty = self.dirty_in(block, self.places.dirty[node]);
-        let at_end = if self.leaves[block] { dirty.last().copied().unwrap_or(0) } else { 0 };
-        let mut needed = after | at_end;
-        for (effects, dirty) in self.effects[block].iter().zip(&dirty).rev() {
-            needed = needed & !effects.writes | effects.reads;
-            if effects.exits || self.flushes(effects) {
-                needed |= dirty;
-            }
-        }
-        if self.places.checks[node] { needed | self.places.dirty[node] } else { needed }
+        let flushes = |effects: &Effects| effects.memory && self.variant == Variant::Precise;
+        self.effects[block]
+            .iter()
+            .fold(dirty, |dirty, effects| if flushes(effects) { 0 } else { dirty } | effects.writes)
     }
 }

@@ -79,7 +79,7 @@ impl Body<'_> {
         let least = targets.first().map_or(0, |block| block.start);
         let keys: Vec<u32> = targets.iter().map(|block| block.start - least).collect();
         let hash = Hash::new(&keys);
-        if self.shape.places.checks[node] {
+        if self.shape.places.of[node].checks {
             self.check_switch();
         }
         let distance = self.distance(least);

@@ -98,11 +98,16 @@ impl Locals {
         self.i32(4)
     }
 
+    /// The i64 that the function returns where it does so from a block.
+    pub fn out(&self) -> u32 {
+        self.aim() + 1
+    }
+
     /// A temporary of type i64, until [`Locals::release`].
     pub fn take(&mut self) -> u32 {
         self.taken += 1;
         self.temporaries = self.temporaries.max(self.taken);
-        self.aim() + self.taken
+        self.out() + self.taken
     }
 
     /// Frees all temporaries.
@@ -112,7 +117,7 @@ impl Locals {
 
     /// All of them.
     pub fn count(&self) -> u32 {
-        self.registers + 5 + self.temporaries
+        self.registers + 6 + self.temporaries
     }
 
     /// Their declaration.
@@ -122,7 +127,7 @@ impl Locals {
             (2, ValType::I32),
             (1, ValType::F64),
             (1, ValType::F32),
-            (1 + self.temporaries, ValType::I64),
+            (2 + self.temporaries, ValType::I64),
         ]
     }
 }
@@ -132,19 +137,49 @@ impl Locals {
 pub struct Values {
     pub bytes: Vec<u8>,
     pub locals: Locals,
+    /// Blocks that are open inside the two around the whole function: see [`Values::exit`].
+    pub nesting: u32,
     values: Vec<Value>,
 }
 
 impl Values {
     /// No code yet.
     pub fn new(used: Slots) -> Values {
-        Values { bytes: Vec::new(), locals: Locals::new(used), values: Vec::new() }
+        Values { bytes: Vec::new(), locals: Locals::new(used), nesting: 0, values: Vec::new() }
     }
 
     /// Forgets the expressions of the instruction before.
     pub fn begin(&mut self) {
         self.values.clear();
         self.locals.release();
+    }
+
+    /// Opens an `if`, whose condition is on the stack.
+    pub fn open_if(&mut self) {
+        self.sink().if_(BlockType::Empty);
+        self.nesting += 1;
+    }
+
+    /// Opens a block.
+    pub fn open_block(&mut self) {
+        self.sink().block(BlockType::Empty);
+        self.nesting += 1;
+    }
+
+    /// Closes what was opened last.
+    pub fn close(&mut self) {
+        self.sink().end();
+        self.nesting -= 1;
+    }
+
+    /// The branch that returns `out`. One place for all makes less code than a return at each.
+    pub fn exit(&self) -> u32 {
+        self.nesting
+    }
+
+    /// The branch to an access that faults.
+    pub fn fault(&self) -> u32 {
+        self.nesting + 1
     }
 
     /// The code's end.
@@ -175,6 +210,10 @@ impl Values {
             (Binary::Add | Binary::Or | Binary::Xor | Binary::Sub, _, Value::Constant(0)) => a,
             (Binary::Add | Binary::Or | Binary::Xor, Value::Constant(0), _) => b,
             (Binary::And, _, Value::Constant(u64::MAX)) => a,
+            // The last MiB of memory holds no code.
+            (Binary::Add, Value::Pc(offset), Value::Constant(near)) if near <= 8 => {
+                self.make(Value::Pc(offset.wrapping_add(near as u32)))
+            }
             // Code is at even addresses.
             (Binary::And, Value::Pc(_), Value::Constant(mask)) if mask == !1 => a,
             _ => self.make(Value::Binary(operation, a, b)),
