@@ -74,14 +74,15 @@ type Storm = Option<Numbers>;
 
 pub fn engine() -> Engine {
     let mut config = Config::new();
-    config.wasm_multi_memory(true).epoch_interruption(true).memory_reservation(4 << 30).max_wasm_stack(1 << 20);
+    // As in a sandbox, where it makes a difference.
+    config.wasm_multi_memory(true).memory_reservation(4 << 30).memory_guard_size(256 << 20).memory_may_move(false);
+    config.max_wasm_stack(1 << 20).native_unwind_info(false);
     Engine::new(&config).unwrap()
 }
 
 impl Machine {
     pub fn new(engine: &Engine) -> Machine {
         let mut store = Store::new(engine, None);
-        store.set_epoch_deadline(1 << 40);
         let state_memory = Memory::new(&mut store, MemoryType::new(1, Some(1))).unwrap();
         let engine_memory = Memory::new(&mut store, MemoryType::new(32, None)).unwrap();
         let guest = Memory::new(&mut store, MemoryType::new(65_536, Some(65_536))).unwrap();
