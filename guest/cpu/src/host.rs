@@ -17,7 +17,6 @@ mod imports {
 #[cfg(not(target_arch = "wasm32"))]
 mod imports {
     pub unsafe fn suspend(_: i32) {}
-    pub unsafe fn install(_: i32) {}
     pub unsafe fn find(_: i32) -> i64 {
         0
     }
@@ -30,6 +29,7 @@ pub fn suspend(slot: usize) {
 }
 
 /// Gives the task of `slot` the translated functions that other tasks of its process have.
+#[cfg(target_arch = "wasm32")]
 pub fn install(slot: usize) {
     // SAFETY: it appends to this task's table.
     unsafe { imports::install(slot as i32) }
