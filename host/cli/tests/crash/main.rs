@@ -4,5 +4,6 @@
 #[cfg(target_os = "linux")]
 mod disk;
 mod home;
+mod hostile;
 mod killed;
 mod translator;

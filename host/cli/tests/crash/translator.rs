@@ -111,7 +111,7 @@ fn an_image_is_translated_ahead() {
     assert!(first.contains("programs and libraries"), "{first}");
     let all = modules(&shallop);
     let whole = |path: &PathBuf| path.parent().is_some_and(|folder| folder.to_string_lossy().ends_with("-whole"));
-    assert!(!all.is_empty() && all.iter().all(whole), "{all:?}");
+    assert!(!all.is_empty() && all.iter().all(whole), "{all:?}\n{first}");
     assert!(translators(shallop.home()).is_empty());
     let second = build();
     assert!(second.contains("[precompile]\n#3 CACHED"), "{second}");
