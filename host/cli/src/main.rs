@@ -38,8 +38,9 @@ fn main() -> ExitCode {
             return internal(shallop_compiler::main(path.as_ref()));
         }
         Some(shallop_supervisor::jobs::VERB) => {
-            let (cache, limit) = (arguments.next().unwrap_or_default(), arguments.next().unwrap_or_default());
-            return internal(shallop_compiler::translator::main(cache.as_ref(), &limit.to_string_lossy()));
+            let cache = arguments.next().unwrap_or_default();
+            let numbers = [(); 2].map(|()| arguments.next().unwrap_or_default().to_string_lossy().parse());
+            return internal(shallop_compiler::translator::main(cache.as_ref(), numbers));
         }
         _ => {}
     }

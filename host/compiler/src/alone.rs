@@ -9,8 +9,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::translated::{Claim, claim};
 
-/// CPU time that it may use from then on, and how long it may take.
-const CPU_SECONDS: u64 = 60;
+/// How long it may take.
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// How much less important than other processes it is.
@@ -18,28 +17,37 @@ const NICENESS: i32 = 19;
 
 /// From a worker's end on.
 pub struct Alone {
+    /// Seconds of CPU time of this process until which it goes ahead.
+    last: u64,
     end: Instant,
     /// One process at a time translates what nobody asked for.
     claim: Claim,
 }
 
 impl Alone {
-    /// Steps back behind everything, and has the host end this process when it uses too much.
+    /// Steps back behind everything, and has the host end this process when it uses more than so many seconds of CPU time.
     ///
     /// # Errors
     /// When that cannot be had.
-    pub fn begin(cache: &Path) -> Result<Alone> {
-        let used = u64::try_from(clock_gettime(ClockId::ProcessCPUTime).tv_sec).unwrap_or(0);
-        let limit = Some(used + CPU_SECONDS);
+    pub fn begin(cache: &Path, seconds: u64) -> Result<Alone> {
+        let used = used();
+        let limit = Some(used.saturating_add(seconds));
         setrlimit(Resource::Cpu, Rlimit { current: limit, maximum: limit }).context("limiting CPU time")?;
         step_back()?;
-        Ok(Alone { end: Instant::now() + PATIENCE, claim: claim(cache) })
+        // It begins nothing more when a quarter is left, to come to its end by itself.
+        let last = used.saturating_add(seconds - seconds / 4);
+        Ok(Alone { last, end: Instant::now() + PATIENCE, claim: claim(cache) })
     }
 
     /// Whether it may translate what nobody asked for.
     pub fn may_go_ahead(&self) -> bool {
-        self.claim.is_ours() && Instant::now() < self.end
+        self.claim.is_ours() && Instant::now() < self.end && used() < self.last
     }
+}
+
+/// Seconds of CPU time that this process has used.
+fn used() -> u64 {
+    u64::try_from(clock_gettime(ClockId::ProcessCPUTime).tv_sec).unwrap_or(0)
 }
 
 /// Niceness belongs to threads, and those that compile are there already.

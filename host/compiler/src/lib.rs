@@ -10,6 +10,7 @@ mod crew;
 pub mod limit;
 mod queue;
 mod region;
+mod sweep;
 pub mod translated;
 pub mod translator;
 

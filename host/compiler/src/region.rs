@@ -11,6 +11,7 @@ use shallop_supervisor::jobs::{self, Job};
 use shallop_translate::image::{Image, data_extent};
 use shallop_translate::{Options, Refusal, Region, Translated, Variant, translate};
 
+use crate::sweep::called;
 use crate::translated::{Claim, Folder};
 
 /// Bytes of guest code of one module of a whole region.
@@ -23,6 +24,8 @@ const FEW: u32 = 4;
 pub struct Known {
     code: Vec<u8>,
     image: Image,
+    /// Functions' starts, in order: those that the file tells of, or that it calls.
+    starts: Vec<u32>,
     options: Options,
     pub folder: Folder,
     /// Offsets that a module has an entry for, or that cannot be translated.
@@ -55,10 +58,14 @@ impl Known {
         let _ = folder.note(cache, file, (job.offset, job.len), job.variant);
         let size = code.len() + data.len();
         let image = Image::new(&code, 0, data);
-        let ahead = image.starts().collect();
+        let mut starts: Vec<u32> = image.starts().collect();
+        if starts.is_empty() {
+            starts.extend(called(&code));
+        }
+        let ahead = starts.iter().copied().collect();
         let options = options(job.variant);
         let (done, others) = Default::default();
-        Ok(Known { code, image, options, folder, done, others, ahead, claim: None, tried: false, size })
+        Ok(Known { code, image, starts, options, folder, done, others, ahead, claim: None, tried: false, size })
     }
 
     /// Takes the modules that have come to the folder since the last call.
@@ -82,9 +89,11 @@ impl Known {
         (start != offset && !self.is_done(start)).then_some(start)
     }
 
-    /// Bytes of the function that `start` is in; 0: unknown.
+    /// Bytes of the function that `start` is in; where the file does not tell, up to the next one.
     pub fn bytes(&self, start: u32) -> u32 {
-        self.image.function(start).map_or(0, |function| function.end - function.start)
+        let next = || self.starts.get(self.starts.partition_point(|&other| other <= start));
+        let known = self.image.function(start).map(|function| function.end - function.start);
+        known.or_else(|| Some(*next()? - start)).unwrap_or(0)
     }
 
     /// Translates functions to wasm; `None`: none can be. They count as done from now on.
@@ -98,9 +107,10 @@ impl Known {
     /// Notes that a module has these entries.
     fn note(&mut self, entries: &[u32]) {
         self.done.extend(entries);
-        let image = &self.image;
-        let is_start = |entry: u32| image.function(entry).is_some_and(|function| function.start == entry);
-        self.others.extend(entries.iter().filter(|entry| !is_start(**entry)));
+        // In the middle of a function it is entered by code that runs already, and by no program that starts.
+        let (starts, image) = (&self.starts, &self.image);
+        let other = |entry: u32| image.function(entry).is_none() && starts.binary_search(&entry).is_err();
+        self.others.extend(entries.iter().filter(|entry| other(**entry)));
     }
 
     /// A module of functions, and those that had no room in it.
@@ -115,7 +125,7 @@ impl Known {
     /// Whether it should be merged, once, by this process: it has at most so many bytes, in more modules than it needs or
     /// not all of them.
     pub fn may_merge(&mut self, bytes: u32) -> bool {
-        let small = || self.image.starts().map(|start| self.bytes(start)).sum::<u32>() <= bytes;
+        let small = || self.starts.iter().map(|&start| self.bytes(start)).sum::<u32>() <= bytes;
         let scattered = || self.folder.taken() > FEW || self.ahead.iter().any(|start| !self.done.contains(start));
         let may = !self.tried && !self.folder.is_whole() && small() && scattered();
         self.tried |= may;
@@ -137,8 +147,9 @@ impl Known {
             self.ahead.clear();
             return Ok(());
         }
+        let starts: BTreeSet<u32> = self.starts.iter().chain(&self.others).copied().collect();
+        ensure!(!starts.is_empty(), "no function is known");
         let mut fresh = self.folder.begin()?;
-        let starts: BTreeSet<u32> = self.image.starts().chain(self.others.iter().copied()).collect();
         let mut left: VecDeque<u32> = starts.iter().copied().collect();
         while !left.is_empty() {
             ensure!(goes_on(), "the command has ended");

@@ -93,10 +93,14 @@ impl Folder {
     /// Puts a folder with all of the region in its place. Who has modules of the old one open keeps them.
     ///
     /// # Errors
-    /// When another process did so at the same time, or it cannot be.
+    /// When it cannot be. What another process put there at the same time is as good.
     pub fn finish(&mut self, fresh: Unfinished) -> Result<()> {
         let whole = self.cache.join(format!("{}{WHOLE}", self.name));
-        fs::rename(fresh.dir.path(), &whole).with_context(|| format!("renaming to {}", whole.display()))?;
+        if let Err(error) = fs::rename(fresh.dir.path(), &whole) {
+            *self = Folder::named(&self.cache, &self.name);
+            anyhow::ensure!(self.is_whole(), "renaming to {}: {error}", whole.display());
+            return Ok(());
+        }
         // There is nothing left to be removed in its place.
         let _ = fresh.dir.keep();
         let old = std::mem::replace(&mut self.path, whole);
@@ -349,7 +353,8 @@ mod tests {
         assert!(late.add(b"native", &functions(12)).is_err());
         let mut second = late.begin().unwrap();
         second.add(b"all", &functions(8)).unwrap();
-        assert!(late.finish(second).is_err());
+        late.finish(second).unwrap();
+        assert_eq!(late.take().unwrap().0, [12]);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "the folder, and where it is found");
     }
 

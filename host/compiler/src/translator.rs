@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::num::ParseIntError;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -46,13 +47,15 @@ const ALONE_BYTES: u32 = 128 << 10;
 /// Bytes of guest code of a region that is translated as a whole when the worker has ended: some seconds.
 const MERGE_BYTES: u32 = 512 << 10;
 
-/// The translator process. Its stdin is the socket; `cache` is the folder of translated code, which may have `limit` bytes.
+/// The translator process. Its stdin is the socket; `cache` is the folder of translated code. The numbers
+/// are how many bytes that may have, and for how many seconds of CPU time to go on after the worker's end.
 ///
 /// # Errors
 /// When the host does not let it bound itself.
-pub fn main(cache: &Path, limit: &str) -> Result<()> {
+pub fn main(cache: &Path, numbers: [Result<u64, ParseIntError>; 2]) -> Result<()> {
     let cache = std::path::absolute(cache).context("the cache's folder")?;
-    let cache_limit = limit.parse().context("the cache's limit")?;
+    let [cache_limit, linger] = numbers;
+    let (cache_limit, linger) = (cache_limit.context("the cache's limit")?, linger.context("the time")?);
     leave_the_caller()?;
     let limit = |value| Rlimit { current: Some(value), maximum: Some(value) };
     setrlimit(Resource::As, limit(MEMORY_LIMIT)).context("limiting memory")?;
@@ -65,6 +68,8 @@ pub fn main(cache: &Path, limit: &str) -> Result<()> {
         worker: Some(worker),
         alone: None,
         cache,
+        cache_limit,
+        linger,
         compiler,
         crew,
         regions: BTreeMap::new(),
@@ -92,6 +97,10 @@ struct Translator {
     /// Once it has.
     alone: Option<Alone>,
     cache: PathBuf,
+    /// Bytes that it may have.
+    cache_limit: u64,
+    /// Seconds of CPU time after the worker's end.
+    linger: u64,
     compiler: Arc<Compiler>,
     crew: Crew,
     /// By the worker's numbers.
@@ -158,7 +167,8 @@ impl Translator {
                 // Killed in the middle of a message, it has ended too; and one that talks nonsense is not listened to.
                 Ok(None) | Err(_) => {
                     self.worker = None;
-                    self.alone = Some(Alone::begin(&self.cache)?);
+                    self.alone = Some(Alone::begin(&self.cache, self.linger)?);
+                    trim(&self.cache, self.cache_limit)?;
                 }
             }
             if !self.more() {
@@ -176,6 +186,10 @@ impl Translator {
     /// Notes what a job wants. One whose code cannot be read is passed over.
     fn take(&mut self, job: Job, file: File) {
         let known = self.regions.contains_key(&job.region) || self.know(&job, &file).is_ok();
+        // Told of what was not done, the command would take it for done.
+        if job.whole && !known {
+            return self.worker = None;
+        }
         if job.tell {
             self.told.push((job.region, file));
         }

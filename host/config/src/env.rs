@@ -54,6 +54,8 @@ vars! {
     /// Tests only.
     SHALLOP_TEST_HOT = "After how many calls or jumps back code is translated at once, while its task waits";
     /// Tests only.
+    SHALLOP_TEST_LINGER = "How many seconds of CPU time a translator goes on for after its worker's end";
+    /// Tests only.
     SHALLOP_TEST_REQUIRE_ORACLES = "Tests fail, instead of skipping, where a program they compare with is missing";
     /// Tests only.
     SHALLOP_TEST_SKIPS = "File to which tests append what they skipped";

@@ -22,6 +22,9 @@ const HOT: u32 = 2000;
 /// Bytes of translated code that are kept.
 const CACHE_LIMIT: u64 = 1 << 30;
 
+/// Seconds of CPU time for which a translator goes on after its worker's end.
+const LINGER: u64 = 60;
+
 /// The thread that opens the compiled kernel and engine, if the cache has them.
 type Ahead = JoinHandle<Option<(File, File)>>;
 
@@ -75,7 +78,7 @@ impl Session {
     /// How hot code is translated, when it is.
     ///
     /// # Errors
-    /// When [`env::SHALLOP_ENGINE`], [`env::SHALLOP_CACHE_LIMIT`] or [`env::SHALLOP_TEST_HOT`] has a value that is none.
+    /// When an environment variable has a value that is none.
     pub fn translations(&self) -> Result<Option<Translations>> {
         let mode = env::SHALLOP_ENGINE.get();
         let (precise, storm) = match mode.as_deref().map(|value| value.to_string_lossy()).as_deref() {
@@ -93,7 +96,9 @@ impl Session {
         let how = Translating { precise, storm, hot, waits: test.is_some() };
         let limit = env::SHALLOP_CACHE_LIMIT.get().map(|value| size::parse(&value.to_string_lossy()));
         let limit = limit.transpose().context("SHALLOP_CACHE_LIMIT is no size")?.unwrap_or(CACHE_LIMIT);
-        Ok(Some(Translations { cache: self.dirs.translations(), limit, how }))
+        let linger = env::SHALLOP_TEST_LINGER.get().map(|value| value.to_string_lossy().parse());
+        let linger = linger.transpose().context("SHALLOP_TEST_LINGER is no number")?.unwrap_or(LINGER);
+        Ok(Some(Translations { cache: self.dirs.translations(), limit, linger, how }))
     }
 
     /// A WASI module's compiled form.

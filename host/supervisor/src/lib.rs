@@ -80,6 +80,8 @@ pub struct Translations {
     pub cache: PathBuf,
     /// How many bytes it may have.
     pub limit: u64,
+    /// Seconds of CPU time for which a translator goes on after its worker's end.
+    pub linger: u64,
     pub how: Translating,
 }
 

@@ -25,7 +25,7 @@ pub fn spawn(wanted: &Translations, socket: OwnedFd) -> Result<Child> {
         .arg0("shallop-translator")
         .arg(jobs::VERB)
         .arg(&wanted.cache)
-        .arg(wanted.limit.to_string())
+        .args([wanted.limit, wanted.linger].map(|number| number.to_string()))
         .env_clear()
         .stdin(Stdio::from(socket))
         .stdout(Stdio::null())

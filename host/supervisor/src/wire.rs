@@ -235,6 +235,7 @@ mod tests {
             trace: None,
             translations: Some(Translations {
                 limit: 0,
+                linger: 0,
                 cache: "/nowhere".into(),
                 how: Translating { precise: false, storm: false, hot: 2000, waits: false },
             }),

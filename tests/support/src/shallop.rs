@@ -86,6 +86,8 @@ impl Shallop {
     /// Give any command (a wrapper such as `strace`) this home.
     pub fn set_environment(&self, command: &mut Command) {
         command.env(env::SHALLOP_HOME.name, &self.home).env(env::NO_COLOR.name, "1");
+        // What is left behind is to leave the machine to the next test.
+        command.env(env::SHALLOP_TEST_LINGER.name, "2");
     }
 
     /// Run with an empty stdin.

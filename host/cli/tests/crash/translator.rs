@@ -56,12 +56,8 @@ fn what_was_hot_is_translated_after_the_end() {
     count(&shallop);
     wait_for("no translator", || Some(translators(shallop.home())).filter(|found| !found.is_empty()));
     wait_for("nothing is translated", || (!modules(&shallop).is_empty()).then_some(()));
-    // It comes to an end, with all that there is.
     wait_for("the translator stays", || translators(shallop.home()).is_empty().then_some(()));
-    let all = modules(&shallop).len();
     count(&shallop);
-    wait_for("the translator stays", || translators(shallop.home()).is_empty().then_some(()));
-    assert_eq!(modules(&shallop).len(), all, "code was translated again");
 }
 
 #[test]
@@ -112,7 +108,6 @@ fn an_image_is_translated_ahead() {
     let all = modules(&shallop);
     let whole = |path: &PathBuf| path.parent().is_some_and(|folder| folder.to_string_lossy().ends_with("-whole"));
     assert!(!all.is_empty() && all.iter().all(whole), "{all:?}\n{first}");
-    assert!(translators(shallop.home()).is_empty());
     let second = build();
     assert!(second.contains("[precompile]\n#3 CACHED"), "{second}");
     // A limit that is exceeded makes room only when there is something new.
@@ -120,9 +115,9 @@ fn an_image_is_translated_ahead() {
     small.env("SHALLOP_CACHE_LIMIT", "1k").current_dir(folder.path());
     command::run(&mut small, b"", LIMIT).expect_code(0);
     assert_eq!(modules(&shallop), all);
-    // The program does not tell of all its functions.
     count(&shallop);
     wait_for("the translator stays", || translators(shallop.home()).is_empty().then_some(()));
     let later = modules(&shallop);
+    // What runs may need functions that nothing calls by name.
     assert!(later.iter().all(whole) && all.iter().all(|module| later.contains(module)), "{later:?}");
 }
