@@ -1,12 +1,14 @@
 //! The code of a function as it is emitted: registers in locals, accesses to memory, ways out.
 
 use shallop_machine::backend::{Binary, Width};
+use shallop_riscv64::Op;
+use shallop_riscv64::decode::Kind;
 use shallop_riscv64::registers::{offset, word};
 use wasm_encoder::MemArg;
 
 use crate::Variant;
 use crate::calls::engine;
-use crate::effects::{FCSR, Slots, bit};
+use crate::effects::{FCSR, Slots, bit, is_float};
 use crate::value::{Value, Values, Word, global, parameter};
 
 /// Memory that begins with the task's registers.
@@ -69,6 +71,8 @@ pub struct Code {
     pub target: Option<Word>,
     /// Whether the rounding mode in `fcsr` is known to be none that is reserved.
     pub rounds: bool,
+    /// Whether the current instruction loads a floating-point register.
+    loads_double: bool,
 }
 
 /// Address of a slot's word in the state.
@@ -97,6 +101,7 @@ impl Code {
             condition: None,
             target: None,
             rounds: false,
+            loads_double: false,
         }
     }
 
@@ -117,8 +122,9 @@ impl Code {
     }
 
     /// Begins an instruction.
-    pub fn begin(&mut self, pc: u32) {
+    pub fn begin(&mut self, pc: u32, op: &Op) {
         self.pc = pc;
+        self.loads_double = op.kind == Kind::Fld;
         self.values.begin();
         self.pending = None;
     }
@@ -128,7 +134,11 @@ impl Code {
         let Some((slot, value)) = self.pending.take() else { return };
         let near = self.distance(value);
         let local = self.values.locals.slot(slot);
-        self.values.push(value);
+        if is_float(slot) {
+            self.values.push_double(value);
+        } else {
+            self.values.push(value);
+        }
         self.values.sink().local_set(local);
         self.known.valid |= bit(slot);
         self.known.dirty |= bit(slot);
@@ -143,6 +153,7 @@ impl Code {
             sink.i32_const(0);
             match slot {
                 FCSR => sink.i64_load8_u(MemArg { align: 0, ..state(place(slot)) }),
+                _ if is_float(slot) => sink.f64_load(state(place(slot))),
                 _ => sink.i64_load(state(place(slot))),
             };
             sink.local_set(local);
@@ -155,7 +166,7 @@ impl Code {
     pub fn slot(&mut self, slot: u8) -> Word {
         self.load_slots(bit(slot));
         let local = self.values.locals.slot(slot);
-        self.values.make(Value::Local(local))
+        self.values.make(if is_float(slot) { Value::Float(local) } else { Value::Local(local) })
     }
 
     /// A copy of a value, which later writes do not change.
@@ -176,7 +187,12 @@ impl Code {
         let slots = slots & self.known.dirty & self.known.valid;
         for slot in (0..64).filter(|&slot| slots & bit(slot) != 0) {
             let local = self.values.locals.slot(slot);
-            self.values.sink().i32_const(0).local_get(local).i64_store(state(place(slot)));
+            let mut sink = self.values.sink();
+            sink.i32_const(0).local_get(local);
+            match is_float(slot) {
+                true => sink.f64_store(state(place(slot))),
+                false => sink.i64_store(state(place(slot))),
+            };
         }
     }
 
@@ -332,6 +348,9 @@ impl Code {
 
     /// Loads from a checked address.
     pub fn load_at(&mut self, address: (Word, i32), width: Width, signed: bool) -> Word {
+        if self.loads_double {
+            return self.load_double(address);
+        }
         let local = self.values.locals.take();
         let offset = self.push_address(address);
         let at = access(width, offset);
@@ -349,11 +368,22 @@ impl Code {
         self.values.make(Value::Local(local))
     }
 
+    fn load_double(&mut self, address: (Word, i32)) -> Word {
+        let offset = self.push_address(address);
+        let result = self.values.locals.float_result();
+        self.values.sink().f64_load(access(Width::Double, offset)).local_set(result);
+        self.values.make(Value::Float(result))
+    }
+
     /// Stores to a checked address.
     pub fn store_at(&mut self, address: (Word, i32), value: Word, width: Width) {
         let offset = self.push_address(address);
-        self.values.push(value);
         let at = access(width, offset);
+        if let (Width::Double, Value::Float(local)) = (width, self.values.value(value)) {
+            self.values.sink().local_get(local).f64_store(at);
+            return;
+        }
+        self.values.push(value);
         let mut sink = self.values.sink();
         match width {
             Width::Byte => sink.i64_store8(at),

@@ -15,6 +15,11 @@ pub const fn f_slot(register: u8) -> u8 {
     32 + register
 }
 
+/// Whether a slot is of a floating-point register.
+pub const fn is_float(slot: u8) -> bool {
+    slot >= 32
+}
+
 /// The set of one slot.
 pub const fn bit(slot: u8) -> Slots {
     1 << (slot & 63)

@@ -54,7 +54,7 @@ impl Code {
     pub fn calculate(&mut self, operation: Float, precision: Precision, operands: [Word; 3], rounding: u8) -> Word {
         let control = self.slot(FCSR);
         let operands = self.settle_all(operands);
-        let result = self.values.locals.take();
+        let result = self.result(operation, precision);
         let wants = wants(operation, precision);
         let has_fast = wants != Wants::Never
             && (wants != Wants::Truncates || rounding == 1)
@@ -76,7 +76,31 @@ impl Code {
         self.call_float(operation, precision, operands, rounding, result);
         self.values.close();
         self.rounds |= dynamic;
-        self.values.make(Value::Local(result))
+        result
+    }
+
+    /// Where the result of an operation goes.
+    fn result(&mut self, operation: Float, precision: Precision) -> Word {
+        let double = match operation {
+            Float::Convert => precision == Precision::Single,
+            Float::Equal | Float::Less | Float::LessEqual | Float::Classify => false,
+            Float::ToI32 | Float::ToU32 | Float::ToI64 | Float::ToU64 => false,
+            _ => precision == Precision::Double,
+        };
+        let value = match double {
+            true => Value::Float(self.values.locals.float_result()),
+            false => Value::Local(self.values.locals.take()),
+        };
+        self.values.make(value)
+    }
+
+    /// Sets `result` to the i64 on the stack.
+    fn set_bits(&mut self, result: Word) {
+        match self.values.value(result) {
+            Value::Float(local) => self.values.sink().f64_reinterpret_i64().local_set(local),
+            Value::Local(local) => self.values.sink().local_set(local),
+            _ => self.values.sink().drop(),
+        };
     }
 
     /// Settles operands, equal ones once.
@@ -91,7 +115,7 @@ impl Code {
         [first, second, third]
     }
 
-    fn call_float(&mut self, operation: Float, precision: Precision, operands: [Word; 3], rounding: u8, result: u32) {
+    fn call_float(&mut self, operation: Float, precision: Precision, operands: [Word; 3], rounding: u8, result: Word) {
         let mut sink = self.values.sink();
         sink.global_get(global::STATE);
         sink.i32_const(operation as i32).i32_const(precision as i32).i32_const(i32::from(rounding));
@@ -100,9 +124,9 @@ impl Code {
         }
         let control = self.values.locals.slot(FCSR);
         let flags = MemArg { align: 0, ..state(offset::FCSR as u64) };
-        let mut sink = self.values.sink();
-        sink.call(engine::FLOAT).local_set(result);
-        sink.i32_const(0).i64_load8_u(flags).local_set(control);
+        self.values.sink().call(engine::FLOAT);
+        self.set_bits(result);
+        self.values.sink().i32_const(0).i64_load8_u(flags).local_set(control);
     }
 
     /// Goes to the slow path when `fcsr` is not as the fast one wants it.
@@ -118,7 +142,7 @@ impl Code {
     }
 
     /// The fast path: sets `result`, or goes to the slow path.
-    fn fast(&mut self, operation: Float, precision: Precision, operands: [Word; 3], result: u32) {
+    fn fast(&mut self, operation: Float, precision: Precision, operands: [Word; 3], result: Word) {
         match operation {
             Float::Equal | Float::Less | Float::LessEqual => self.compare(operation, precision, operands, result),
             Float::Min | Float::Max => {
@@ -138,10 +162,7 @@ impl Code {
 
     fn push_float(&mut self, word: Word, precision: Precision) {
         match precision {
-            Precision::Double => {
-                self.values.push(word);
-                self.values.sink().f64_reinterpret_i64();
-            }
+            Precision::Double => self.values.push_double(word),
             Precision::Single => {
                 self.values.push_low(word);
                 self.values.sink().f32_reinterpret_i32();
@@ -149,17 +170,21 @@ impl Code {
         }
     }
 
-    /// Sets `result` to the bits of the value on the stack.
-    fn set_result(&mut self, precision: Precision, result: u32) {
+    /// Sets `result` to the value on the stack.
+    fn set_result(&mut self, precision: Precision, result: Word) {
+        if let (Precision::Double, Value::Float(local)) = (precision, self.values.value(result)) {
+            self.values.sink().local_set(local);
+            return;
+        }
         let mut sink = self.values.sink();
         match precision {
             Precision::Double => sink.i64_reinterpret_f64(),
             Precision::Single => sink.i32_reinterpret_f32().i64_extend_i32_u(),
         };
-        sink.local_set(result);
+        self.set_bits(result);
     }
 
-    fn arithmetic(&mut self, operation: Float, precision: Precision, [a, b, _]: [Word; 3], result: u32) {
+    fn arithmetic(&mut self, operation: Float, precision: Precision, [a, b, _]: [Word; 3], result: Word) {
         self.push_float(a, precision);
         if operation != Float::Sqrt {
             self.push_float(b, precision);
@@ -184,20 +209,21 @@ impl Code {
     }
 
     /// Goes to the slow path unless the exponent field is at least `least` and the value finite.
-    fn check_exponent(&mut self, precision: Precision, result: u32, least: i64) {
+    fn check_exponent(&mut self, precision: Precision, result: Word, least: i64) {
         let (shift, most) = match precision {
             Precision::Double => (52, 0x7ff),
             Precision::Single => (23, 0xff),
         };
+        self.values.push(result);
         let mut sink = self.values.sink();
-        sink.local_get(result).i64_const(shift).i64_shr_u().i64_const(most).i64_and();
+        sink.i64_const(shift).i64_shr_u().i64_const(most).i64_and();
         if least != 0 {
             sink.i64_const(least).i64_sub();
         }
         sink.i64_const(most - least).i64_ge_u().br_if(0);
     }
 
-    fn compare(&mut self, operation: Float, precision: Precision, [a, b, _]: [Word; 3], result: u32) {
+    fn compare(&mut self, operation: Float, precision: Precision, [a, b, _]: [Word; 3], result: Word) {
         for operand in [a, b] {
             self.push_float(operand, precision);
             self.push_float(operand, precision);
@@ -219,10 +245,11 @@ impl Code {
             (Float::Less, Precision::Single) => sink.f32_lt(),
             (_, Precision::Single) => sink.f32_le(),
         };
-        sink.i64_extend_i32_u().local_set(result);
+        sink.i64_extend_i32_u();
+        self.set_bits(result);
     }
 
-    fn least_or_greatest(&mut self, least: bool, precision: Precision, [a, b, _]: [Word; 3], result: u32) {
+    fn least_or_greatest(&mut self, least: bool, precision: Precision, [a, b, _]: [Word; 3], result: Word) {
         self.push_float(a, precision);
         self.push_float(b, precision);
         let (double, single) = (self.values.locals.f64(), self.values.locals.f32());
@@ -238,7 +265,7 @@ impl Code {
     }
 
     /// Truncates a value that is well inside the range.
-    fn truncate(&mut self, operation: Float, precision: Precision, operand: Word, result: u32) {
+    fn truncate(&mut self, operation: Float, precision: Precision, operand: Word, result: Word) {
         let limit: f64 = match operation {
             Float::ToI32 => 2_147_483_648.0,
             Float::ToU32 => 4_294_967_296.0,
@@ -259,7 +286,7 @@ impl Code {
         if operation == Float::ToU32 {
             sink.i64_extend32_s();
         }
-        sink.local_set(result);
+        self.set_bits(result);
     }
 
     fn convert_integer(&mut self, operation: Float, precision: Precision, operand: Word) {
@@ -281,7 +308,7 @@ impl Code {
     }
 
     /// To the other format.
-    fn convert(&mut self, from: Precision, operand: Word, result: u32) {
+    fn convert(&mut self, from: Precision, operand: Word, result: Word) {
         self.push_float(operand, from);
         let mut sink = self.values.sink();
         let to = match from {

@@ -350,12 +350,12 @@ impl Body<'_> {
         }
         let at_end = block.ops.len() - usize::from(!matches!(block.end, End::Goto(_)));
         for (pc, op) in &block.ops[..at_end] {
-            self.code.begin(*pc);
+            self.code.begin(*pc, op);
             let _ = execute(&mut self.code, op);
             self.code.finish();
         }
         if let Some((pc, op)) = block.ops.get(at_end) {
-            self.code.begin(*pc);
+            self.code.begin(*pc, op);
             if !matches!(block.end, End::Deferred { .. } | End::Never) {
                 let _ = execute(&mut self.code, op);
             }

@@ -5,7 +5,7 @@ use shallop_machine::backend::Binary;
 use shallop_riscv64::interpreter::binary;
 use wasm_encoder::{BlockType, InstructionSink, ValType};
 
-use crate::effects::Slots;
+use crate::effects::{Slots, is_float};
 
 /// Globals of a module.
 pub mod global {
@@ -26,6 +26,8 @@ pub enum Value {
     Constant(u64),
     /// A wasm local of type i64.
     Local(u32),
+    /// The bits of a wasm local of type f64.
+    Float(u32),
     /// The address of the code at this offset.
     Pc(u32),
     Binary(Binary, Word, Word),
@@ -36,12 +38,15 @@ pub enum Value {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Word(u32);
 
-/// Wasm locals of a function besides its parameters: registers, then one or two of each other type, then `i64`s.
+/// Wasm locals of a function besides its parameters: integer registers, floating-point registers as `f64`, one or two of
+/// each other type, then `i64`s.
 #[derive(Debug, Clone)]
 pub struct Locals {
     /// Number of the local of each slot; 0 for none.
     slots: [u32; 64],
     registers: u32,
+    /// How many of them are `f64`.
+    floats: u32,
     /// `i64` temporaries that were needed.
     temporaries: u32,
     /// Those that the current instruction uses.
@@ -60,10 +65,11 @@ pub mod parameter {
 impl Locals {
     /// Locals for these registers.
     pub fn new(used: Slots) -> Locals {
-        let mut locals = Locals { slots: [0; 64], registers: 0, temporaries: 0, taken: 0 };
+        let mut locals = Locals { slots: [0; 64], registers: 0, floats: 0, temporaries: 0, taken: 0 };
         for slot in (0..64).filter(|slot| used >> slot & 1 != 0) {
             locals.slots[slot] = parameter::COUNT + locals.registers;
             locals.registers += 1;
+            locals.floats += u32::from(is_float(slot as u8));
         }
         locals
     }
@@ -88,14 +94,19 @@ impl Locals {
         self.i32(2)
     }
 
+    /// The f64 that is an instruction's result.
+    pub fn float_result(&self) -> u32 {
+        self.i32(3)
+    }
+
     /// The one of type f32.
     pub fn f32(&self) -> u32 {
-        self.i32(3)
+        self.i32(4)
     }
 
     /// The i64 that says where a computed jump goes.
     pub fn aim(&self) -> u32 {
-        self.i32(4)
+        self.i32(5)
     }
 
     /// The i64 that the function returns where it does so from a block.
@@ -117,15 +128,16 @@ impl Locals {
 
     /// All of them.
     pub fn count(&self) -> u32 {
-        self.registers + 6 + self.temporaries
+        self.registers + 7 + self.temporaries
     }
 
     /// Their declaration.
     pub fn declaration(&self) -> Vec<(u32, ValType)> {
         vec![
-            (self.registers, ValType::I64),
+            (self.registers - self.floats, ValType::I64),
+            (self.floats, ValType::F64),
             (2, ValType::I32),
-            (1, ValType::F64),
+            (2, ValType::F64),
             (1, ValType::F32),
             (2 + self.temporaries, ValType::I64),
         ]
@@ -223,7 +235,7 @@ impl Values {
     /// A word for the value of `word` that costs nothing to use again.
     pub fn settle(&mut self, word: Word) -> Word {
         match self.value(word) {
-            Value::Constant(_) | Value::Local(_) => word,
+            Value::Constant(_) | Value::Local(_) | Value::Float(_) => word,
             _ => {
                 let local = self.locals.take();
                 self.push(word);
@@ -242,6 +254,9 @@ impl Values {
             Value::Local(local) => {
                 self.sink().local_get(local);
             }
+            Value::Float(local) => {
+                self.sink().local_get(local).i64_reinterpret_f64();
+            }
             Value::Pc(offset) => {
                 self.sink().global_get(global::BIAS).i32_const(offset as i32).i32_add().i64_extend_i32_u();
             }
@@ -251,6 +266,19 @@ impl Values {
                 self.push(no);
                 self.push_condition(condition);
                 self.sink().select();
+            }
+        }
+    }
+
+    /// The value's bits as an f64.
+    pub fn push_double(&mut self, word: Word) {
+        match self.value(word) {
+            Value::Float(local) => {
+                self.sink().local_get(local);
+            }
+            _ => {
+                self.push(word);
+                self.sink().f64_reinterpret_i64();
             }
         }
     }
