@@ -56,10 +56,10 @@ pub extern "C" fn entries() -> i32 {
     translated::called() as i32
 }
 
-/// Makes known that translated code has come for `pc`.
+/// Makes known that translated code has come for the first `count` addresses of the exchange's list.
 #[unsafe(no_mangle)]
-pub extern "C" fn announce(pc: i32) {
-    crate::announce(pc as u32);
+pub extern "C" fn announce(count: i32) {
+    translated::announce(count as usize);
 }
 
 /// Forgets the entries in `len` bytes at `address`, and what was decoded there.

@@ -38,7 +38,7 @@ pub struct Exchange {
     pub retired: u32,
     /// Not 0: tasks leave translated code at random where they may.
     pub storm: u32,
-    /// Addresses of hot code.
+    /// Addresses of hot code, or what the host tells.
     pub list: [u32; HOT_LIST],
 }
 
@@ -132,6 +132,13 @@ pub fn remember(entry: Entry) {
 
 fn called_at(pc: u32) -> *mut Called {
     CALLED_TABLE.element((pc >> 1) as usize % CALLED)
+}
+
+/// Has jumps to the first `count` addresses of the exchange's list find the translated code that has come for them.
+pub fn announce(count: usize) {
+    // SAFETY: the host has filled the list, and tasks are suspended.
+    let list = unsafe { (*EXCHANGE.pointer()).list };
+    list.iter().take(count).for_each(|pc| cache::announce(*pc));
 }
 
 /// Forgets the translated functions in `len` bytes at `address`, and what was decoded there.

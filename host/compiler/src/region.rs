@@ -38,6 +38,8 @@ pub struct Known {
     claim: Option<Claim>,
     /// Whether it was to be merged.
     tried: bool,
+    /// How many of the folder's modules the worker has from its start.
+    given: u32,
     /// Bytes that it takes here.
     pub size: usize,
 }
@@ -65,15 +67,18 @@ impl Known {
         let ahead = starts.iter().copied().collect();
         let options = options(job.variant);
         let (done, others) = Default::default();
-        Ok(Known { code, image, starts, options, folder, done, others, ahead, claim: None, tried: false, size })
+        let (claim, tried, given) = (None, false, job.given);
+        Ok(Known { code, image, starts, options, folder, done, others, ahead, claim, tried, given, size })
     }
 
-    /// Takes the modules that have come to the folder since the last call.
+    /// Takes the modules that have come to the folder since the last call, but for those that the worker has.
     pub fn arrived(&mut self) -> Vec<File> {
         let mut files = Vec::new();
-        while let Some((entries, file)) = self.folder.take() {
+        while let Some((number, entries, file)) = self.folder.take() {
             self.note(&entries);
-            files.push(file);
+            if number >= self.given {
+                files.push(file);
+            }
         }
         files
     }

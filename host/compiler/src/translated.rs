@@ -132,13 +132,14 @@ impl Folder {
         self.path.join(format!("{number}.cwasm"))
     }
 
-    /// The next module that is there and was not taken, with where it can be entered; damaged ones are passed over.
-    pub fn take(&mut self) -> Option<(Vec<u32>, File)> {
+    /// The next module that is there and was not taken: its number, where it can be entered, and its file. Damaged ones are
+    /// passed over.
+    pub fn take(&mut self) -> Option<(u32, Vec<u32>, File)> {
         while self.next < MAX_MODULES {
             let file = open_trusted(&self.file(self.next)).ok()??;
             self.next += 1;
             if let Some(entries) = is_whole(&file).then(|| read_entries(&file).ok()).flatten() {
-                return Some((entries, file));
+                return Some((self.next - 1, entries, file));
             }
         }
         None
@@ -311,8 +312,8 @@ mod tests {
         folder.add(b"native", &functions(0)).unwrap();
         folder.add(b"native too", &functions(8)).unwrap();
         let mut again = Folder::new(dir.path(), &[b"code"], Variant::Lazy).unwrap();
-        assert_eq!(again.take().unwrap().0, [4]);
-        assert_eq!(again.take().unwrap().0, [12]);
+        assert_eq!(again.take().unwrap().1, [4]);
+        assert_eq!(again.take().unwrap().1, [12]);
         assert!(again.take().is_none());
         assert!(Folder::new(dir.path(), &[b"code"], Variant::Precise).unwrap().take().is_none());
     }
@@ -346,7 +347,7 @@ mod tests {
         fresh.add(b"all", &functions(8)).unwrap();
         folder.finish(fresh).unwrap();
         assert!(folder.is_whole() && folder.take().is_none());
-        assert_eq!(new().take().unwrap().0, [12]);
+        assert_eq!(new().take().unwrap().1, [12]);
         let found = find(dir.path(), &file, Variant::Lazy);
         assert!(found[0].whole && found[0].modules.len() == 1);
         // Others find their folder gone, or themselves too late.
@@ -365,6 +366,6 @@ mod tests {
         folder.add(b"native", &functions(0)).unwrap();
         folder.add(b"native", &functions(8)).unwrap();
         fs::write(folder.file(0), b"short").unwrap();
-        assert_eq!(folder.take().unwrap().0, [12]);
+        assert_eq!(folder.take().unwrap().1, [12]);
     }
 }

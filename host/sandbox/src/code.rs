@@ -120,7 +120,11 @@ impl Codes {
 fn entries_of_page(modules: &mut [Code], start: u32) -> Page {
     let mut hits = Vec::new();
     for (module, code) in modules.iter_mut().enumerate() {
-        let entries = code.index().from(start);
+        let index = code.index();
+        if !index.reaches(start, PAGE) {
+            continue;
+        }
+        let entries = index.from(start);
         let inside = entries.iter().take_while(|entry| entry.offset - start < PAGE);
         hits.extend(inside.map(|&Entry { offset, function, entry }| (offset, Hit { module, function, entry })));
     }

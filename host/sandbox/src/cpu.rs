@@ -218,10 +218,10 @@ impl Service {
         Ok(Exchange { words: address("exchange")?, entries: address("entries")? })
     }
 
-    /// Makes known that translated code has come for these addresses.
-    pub fn announce(&mut self, pcs: &[u32]) -> wasmtime::Result<()> {
+    /// Makes known that translated code has come for the first `count` addresses of the exchange's list.
+    pub fn announce(&mut self, count: usize) -> wasmtime::Result<()> {
         let announce = self.instance.get_typed_func::<i32, ()>(&mut self.store, "announce")?;
-        pcs.iter().try_for_each(|pc| announce.call(&mut self.store, *pc as i32))
+        announce.call(&mut self.store, count as i32)
     }
 
     /// Forgets the translated functions in `len` bytes at `addr`, and what was decoded there.

@@ -98,6 +98,8 @@ pub struct Ask {
     pub precise: bool,
     /// Whether an answer is to tell that all is done.
     pub tell: bool,
+    /// How many modules of the region it was given at its start ([`Ready`]).
+    pub given: usize,
 }
 
 /// A translated function: offsets in its region.

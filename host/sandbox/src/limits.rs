@@ -4,7 +4,6 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -139,17 +138,13 @@ pub struct Limits {
 /// The running thread; dropping it stops the thread.
 pub struct Ticker {
     interrupt: Arc<Interrupt>,
-    thread: Option<JoinHandle<()>>,
 }
 
 impl Drop for Ticker {
     fn drop(&mut self) {
         lock(&self.interrupt.state).stop = true;
+        // The thread ends by itself soon; nobody waits for it.
         self.interrupt.changed.notify_one();
-        if let Some(thread) = self.thread.take() {
-            // A panic there has nothing to tell here: limits were on a thread of their own.
-            let _ = thread.join();
-        }
     }
 }
 
@@ -160,8 +155,8 @@ pub fn start(interrupt: Arc<Interrupt>, events: Arc<Events>, limits: Limits) -> 
     let shared = interrupt.clone();
     let storm = limits.storm;
     let run = move || tick(&shared, &events, deadline, (&meter, storm));
-    let thread = std::thread::Builder::new().name("limits".into()).spawn(run).context("starting the limits thread")?;
-    Ok(Ticker { interrupt, thread: Some(thread) })
+    std::thread::Builder::new().name("limits".into()).spawn(run).context("starting the limits thread")?;
+    Ok(Ticker { interrupt })
 }
 
 fn tick(interrupt: &Interrupt, events: &Events, deadline: Option<Instant>, (meter, storm): (&Meter, bool)) {

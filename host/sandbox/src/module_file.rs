@@ -35,9 +35,17 @@ pub struct Entry {
 pub struct Index {
     pub entries: Vec<Entry>,
     pub functions: u32,
+    /// The first and the last offset.
+    span: (u32, u32),
 }
 
 impl Index {
+    /// Whether there may be entries in `len` bytes from `start` on.
+    pub fn reaches(&self, start: u32, len: u32) -> bool {
+        let (first, last) = self.span;
+        start <= last && first.saturating_sub(start) < len
+    }
+
     /// The entries from `offset` on.
     pub fn from(&self, offset: u32) -> &[Entry] {
         let first = self.entries.partition_point(|entry| entry.offset < offset);
@@ -87,7 +95,8 @@ pub fn read_index(file: &File) -> Result<Index> {
     let entries: Vec<Entry> = entries.iter().map(entry).collect();
     ensure!(entries.iter().all(|entry| entry.function < functions), "an entry of a function that is not there");
     ensure!(entries.is_sorted(), "a list of functions in disorder");
-    Ok(Index { entries, functions })
+    let span = entries.first().zip(entries.last()).map_or((u32::MAX, 0), |(first, last)| (first.offset, last.offset));
+    Ok(Index { entries, functions, span })
 }
 
 /// The offsets at which a file of translated code can be entered.
@@ -118,6 +127,7 @@ mod tests {
         let entry = |offset, function, entry| Entry { offset, function, entry };
         assert_eq!(index.entries, [entry(8, 1, 2), entry(12, 1, 1), entry(16, 0, 0)]);
         assert_eq!(index.functions, 2);
+        assert_eq!([0, 1, 16, 17].map(|start| index.reaches(start, 4)), [false, true, true, false]);
         assert_eq!(index.from(9), [entry(12, 1, 1), entry(16, 0, 0)]);
         assert_eq!(read_entries(&file).unwrap(), [8, 12, 16]);
     }

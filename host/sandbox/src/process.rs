@@ -230,7 +230,10 @@ impl Process {
         }
         self.edition = translation.edition();
         let news = lock(&self.regions).news(translation);
-        if news.is_empty() { Ok(()) } else { self.service(cpu)?.announce(&news) }
+        news.chunks(HOT_WORDS).try_for_each(|pcs| {
+            words.put(pcs);
+            self.service(cpu)?.announce(pcs.len())
+        })
     }
 
     /// Asks for what has become hot. To be called after a task ran.
@@ -264,6 +267,7 @@ const STORM: usize = 3;
 /// Then come the addresses of hot code.
 const HOT_LIST: usize = 4;
 const EXCHANGE_WORDS: usize = 256;
+const HOT_WORDS: usize = EXCHANGE_WORDS - HOT_LIST;
 const EXCHANGE_BYTES: usize = 4 * EXCHANGE_WORDS;
 
 /// The words in engine memory by which a process and its engine exchange what concerns translated code.
@@ -295,13 +299,18 @@ impl Words {
         self.write(LOOKS, hot);
     }
 
+    /// Puts addresses in the place of hot ones, which were taken; no more than there is room for.
+    fn put(self, pcs: &[u32]) {
+        pcs.iter().zip(HOT_LIST..).for_each(|(pc, index)| self.write(index, *pc));
+    }
+
     /// Takes the addresses of code that became hot.
     #[inline]
     fn take_hot(self) -> Option<Vec<u32>> {
         match self.read(HOT) {
             0 => None,
             count => {
-                let count = (count as usize).min(EXCHANGE_WORDS - HOT_LIST);
+                let count = (count as usize).min(HOT_WORDS);
                 let hot = (HOT_LIST..HOT_LIST + count).map(|index| self.read(index)).collect();
                 self.write(HOT, 0);
                 Some(hot)

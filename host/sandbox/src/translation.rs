@@ -40,6 +40,8 @@ struct Known {
     precise: bool,
     asked: HashSet<u32>,
     codes: Codes,
+    /// How many modules were given at the start.
+    given: usize,
 }
 
 /// Translated code that has come, and a mark that there is some.
@@ -96,7 +98,7 @@ impl Book {
         let number = self.known.len() as u32;
         // Held for ever, so that no other file gets its address.
         let file = file.clone();
-        self.known.push(Known { file, offset, len, precise, asked: HashSet::new(), codes: Codes::default() });
+        self.known.push(Known { file, offset, len, precise, asked: HashSet::new(), codes: Codes::default(), given: 0 });
         self.numbers.insert(identity, number);
         Some(number)
     }
@@ -130,6 +132,7 @@ impl Translation {
         if let Some(number) = book.number(file, ready.offset, ready.len, self.how.precise)
             && let Some(known) = book.get(number)
         {
+            known.given = ready.modules.len();
             known.codes.add(ready.modules.into_iter().map(Code::new));
         }
     }
@@ -150,7 +153,7 @@ impl Translation {
         if fresh.is_empty() || known.asked.len() + fresh.len() > MAX_ASKED {
             return;
         }
-        let Known { file, offset, len, precise, .. } = known;
+        let Known { file, offset, len, precise, given, .. } = known;
         let ask = Ask {
             region: number,
             file: file.clone(),
@@ -159,6 +162,7 @@ impl Translation {
             starts: fresh.clone(),
             precise: *precise,
             tell: self.how.waits,
+            given: *given,
         };
         if self.jobs.try_send(ask).is_ok() {
             known.asked.extend(fresh);

@@ -52,6 +52,8 @@ pub struct Job {
     pub whole: bool,
     /// Whether an answer is to tell that all is done.
     pub tell: bool,
+    /// How many modules of the region, from the first, the worker has from its start.
+    pub given: u32,
 }
 
 /// A module of translated functions. Its file comes with it.
@@ -139,6 +141,7 @@ mod tests {
             starts: vec![0, 40],
             whole: false,
             tell: false,
+            given: 0,
         }
     }
 

@@ -31,6 +31,7 @@ impl Translator for Translators {
                 starts: starts.to_vec(),
                 whole: false,
                 tell: ask.tell,
+                given: ask.given as u32,
             };
             jobs::send_job(&self.0, &job, &ask.file).is_ok()
         })
