@@ -196,17 +196,28 @@ pub fn announce(pc: u32) {
 
 /// Drops everything.
 pub fn reset() {
+    let used = front().used;
+    let mut header = 1;
+    while header < used {
+        // SAFETY: `element` checks the indexes.
+        unsafe {
+            let Cell { op, pc: page } = *CELLS_OF_CODE.element(header);
+            let hash = hash((*CELLS_OF_CODE.element(header + 1)).pc);
+            *HASHED.element(hash) = null();
+            *HASHED.element(hash ^ 1) = null();
+            *PAGE_LINES.element(page as usize) = 0;
+            *PAGE_LINES.element((page as usize + 1) % PAGES) = 0;
+            header += 1 + usize::from(op.rd);
+        }
+    }
     let front = front();
-    front.generation = front.generation.wrapping_add(1);
-    if front.used == 0 {
-        return;
-    }
     front.used = 0;
-    // SAFETY: zero bytes are null pointers and empty pages; nothing else uses the tables meanwhile.
-    unsafe {
-        HASHED.pointer().write_bytes(0, 1);
-        PAGE_LINES.pointer().write_bytes(0, 1);
-    }
+    front.generation = front.generation.wrapping_add(1);
+}
+
+/// Where the number of used cells is.
+pub fn used_cells() -> *const usize {
+    &raw const front().used
 }
 
 /// Drops what was decoded from the `len` bytes at `address`, by whole pages.

@@ -7,6 +7,7 @@ use crate::{host, nested};
 #[unsafe(no_mangle)]
 pub extern "C" fn run(slot: i32) {
     let slot = slot as usize;
+    translated::begin();
     host::install(slot);
     loop {
         crate::run_to_exit(slot);
@@ -48,6 +49,12 @@ pub extern "C" fn fixup(slot: i32) {
 #[unsafe(no_mangle)]
 pub extern "C" fn exchange() -> i32 {
     translated::exchange() as i32
+}
+
+/// Where the number of cells with decoded code is.
+#[unsafe(no_mangle)]
+pub extern "C" fn used_cells() -> i32 {
+    crate::used_cells() as i32
 }
 
 /// The table by which translated code finds functions: 65536 of an address and an index.

@@ -18,6 +18,6 @@ mod tests;
 mod translate;
 pub mod translated;
 
-pub use cache::flush;
+pub use cache::{flush, used_cells};
 pub use run::{calculate, fixup, run_to_exit};
 pub use slots::{control, registers, stack_top};

@@ -22,8 +22,10 @@ pub const JUMP_BACK: u8 = 1;
 const COUNTS: usize = 1 << 15;
 /// Entries of the table that translated code looks into.
 const CALLED: usize = 1 << 16;
+/// Used entries of that table that are remembered.
+const MAX_USED: usize = 1 << 12;
 /// Addresses of hot code that wait for the host.
-const HOT_LIST: usize = 252;
+const HOT_LIST: usize = 251;
 /// Entries of a function at most, so that a cell can hold a number of one.
 const MAX_ENTRIES: u32 = 1 << 24;
 
@@ -38,6 +40,8 @@ pub struct Exchange {
     pub retired: u32,
     /// Not 0: tasks leave translated code at random where they may.
     pub storm: u32,
+    /// Not 0: all this memory was another process's.
+    pub used_before: u32,
     /// Addresses of hot code, or what the host tells.
     pub list: [u32; HOT_LIST],
 }
@@ -60,8 +64,11 @@ pub struct Entry {
 }
 
 static EXCHANGE: Shared<Exchange> =
-    Shared::new(Exchange { looks: 0, hot: 0, retired: 0, storm: 0, list: [0; HOT_LIST] });
+    Shared::new(Exchange { looks: 0, hot: 0, retired: 0, storm: 0, used_before: 0, list: [0; HOT_LIST] });
 static CALLED_TABLE: Shared<[Called; CALLED]> = Shared::new([Called { pc: 0, index: 0 }; CALLED]);
+/// The first elements of `CALLED_TABLE` that were used, and how many.
+static USED: Shared<[u16; MAX_USED]> = Shared::new([0; MAX_USED]);
+static USED_COUNT: Shared<usize> = Shared::new(0);
 static COUNTS_TABLE: Shared<[u16; COUNTS]> = Shared::new([0; COUNTS]);
 
 /// The words that engine and host exchange.
@@ -126,8 +133,39 @@ pub fn entry(pc: u32) -> Option<Entry> {
 
 /// Has translated code find the function that begins at this entry.
 pub fn remember(entry: Entry) {
-    // SAFETY: `called_at` gives an element of its table, which only the functions here write.
-    unsafe { *called_at(entry.pc) = Called { pc: entry.pc, index: entry.index } };
+    // SAFETY: elements of tables that only the functions here write.
+    unsafe {
+        let called = called_at(entry.pc);
+        if (*called).index == 0 {
+            let count = USED_COUNT.pointer();
+            if *count < MAX_USED {
+                *USED.element(*count) = ((entry.pc >> 1) as usize % CALLED) as u16;
+            }
+            *count = (*count + 1).min(MAX_USED + 1);
+        }
+        *called = Called { pc: entry.pc, index: entry.index };
+    }
+}
+
+/// Makes this memory as good as new, if it was another process's.
+pub fn begin() {
+    // SAFETY: the task is the first of its process, and nothing else uses the tables.
+    unsafe {
+        if core::mem::take(&mut (*EXCHANGE.pointer()).used_before) == 0 {
+            return;
+        }
+        match core::mem::take(&mut *USED_COUNT.pointer()) {
+            count @ ..=MAX_USED => {
+                (0..count).for_each(|at| {
+                    CALLED_TABLE.element(usize::from(*USED.element(at))).write(Called { pc: 0, index: 0 });
+                });
+                CALLED_TABLE.first().write(Called { pc: 0, index: 0 });
+            }
+            _ => CALLED_TABLE.pointer().write_bytes(0, 1),
+        }
+        COUNTS_TABLE.pointer().write_bytes(0, 1);
+    }
+    cache::reset();
 }
 
 fn called_at(pc: u32) -> *mut Called {

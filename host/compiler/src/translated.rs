@@ -355,7 +355,7 @@ mod tests {
         let mut second = late.begin().unwrap();
         second.add(b"all", &functions(8)).unwrap();
         late.finish(second).unwrap();
-        assert_eq!(late.take().unwrap().0, [12]);
+        assert_eq!(late.take().unwrap().1, [12]);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "the folder, and where it is found");
     }
 

@@ -3,13 +3,18 @@
 use anyhow::{Context, Result, anyhow};
 use wasmtime::{Caller, Engine, ExternType, Instance, InstancePre, Linker, Module, Store, TypedFunc};
 
+use crate::exchange::Words;
 use crate::install::{self, TaskData};
-use crate::memory::{ProcessMemories, with_process};
+use crate::memory::{EngineMemory, ProcessMemories, with_process};
 use crate::task::{self, ready};
 
 /// Tasks of one process at most: the module's tables have one slot for each. The last slot is the service's.
 pub const SLOTS: u32 = 4095;
 const SERVICE_SLOT: i32 = SLOTS as i32;
+
+/// Memories that are kept for further processes, and cells that each may have used: 16 bytes and a link for each.
+const MAX_SPARE: usize = 4;
+const MAX_SPARE_CELLS: u32 = 1 << 16;
 
 /// Import module and name of the call by which a task gives the thread back.
 const SUSPEND: (&str, &str) = (shallop_host_abi::hypercall::MODULE, "suspend");
@@ -35,6 +40,8 @@ pub struct Cpu {
     first_index: Option<u32>,
     /// Where it exchanges with the host what concerns translated code, when a service was asked.
     exchange: Option<Exchange>,
+    /// Memories of processes that are gone.
+    spare: Vec<EngineMemory>,
 }
 
 /// Offsets in engine memory.
@@ -44,6 +51,8 @@ pub struct Exchange {
     pub words: u32,
     /// The table by which translated code finds functions.
     pub entries: u32,
+    /// How many cells have decoded code.
+    cells: u32,
 }
 
 /// Offsets in engine memory of one slot's data.
@@ -70,7 +79,23 @@ impl Cpu {
             slots: vec![None; SLOTS as usize],
             first_index: first_index(module),
             exchange: None,
+            spare: Vec::new(),
         })
+    }
+
+    /// Memory 0 for a process.
+    ///
+    /// # Errors
+    /// The system's, when it has no more.
+    pub fn engine_memory(&mut self) -> rustix::io::Result<EngineMemory> {
+        self.spare.pop().map_or_else(|| EngineMemory::new(self.engine_bytes), Ok)
+    }
+
+    /// Takes back the memory of a process that is gone: to map and fault in a new one costs more than to clear it.
+    pub fn reuse(&mut self, memory: EngineMemory) {
+        if self.spare.len() < MAX_SPARE && self.exchange.is_some_and(|at| mark_used(&memory, at).is_some()) {
+            self.spare.push(memory);
+        }
     }
 
     /// Whether translated code can be installed beside it.
@@ -123,6 +148,18 @@ impl Cpu {
     pub fn known_slot(&self, number: u32) -> Option<Slot> {
         *self.slots.get(number as usize)?
     }
+}
+
+/// Has the engine clear a memory before it uses it again; `None` when so much of it was used that it is no gain.
+fn mark_used(memory: &EngineMemory, at: Exchange) -> Option<()> {
+    let words = Words::new(memory, at.words)?;
+    let cells = memory.at(at.cells, 4)?;
+    // SAFETY: inside the memory, which no process has any more.
+    if unsafe { cells.cast::<u32>().read_unaligned() } > MAX_SPARE_CELLS {
+        return None;
+    }
+    words.mark_used();
+    Some(())
 }
 
 /// The size of the module's table, when it is exported and can grow.
@@ -215,7 +252,7 @@ impl Service {
             let function = self.instance.get_typed_func::<(), i32>(&mut self.store, name)?;
             Ok(function.call(&mut self.store, ())? as u32)
         };
-        Ok(Exchange { words: address("exchange")?, entries: address("entries")? })
+        Ok(Exchange { words: address("exchange")?, entries: address("entries")?, cells: address("used_cells")? })
     }
 
     /// Makes known that translated code has come for the first `count` addresses of the exchange's list.

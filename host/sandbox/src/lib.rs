@@ -8,6 +8,7 @@ mod code;
 mod config;
 mod cpu;
 mod events;
+mod exchange;
 mod handles;
 mod hypercalls;
 mod inherited;

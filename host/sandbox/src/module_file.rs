@@ -127,7 +127,7 @@ mod tests {
         let entry = |offset, function, entry| Entry { offset, function, entry };
         assert_eq!(index.entries, [entry(8, 1, 2), entry(12, 1, 1), entry(16, 0, 0)]);
         assert_eq!(index.functions, 2);
-        assert_eq!([0, 1, 16, 17].map(|start| index.reaches(start, 4)), [false, true, true, false]);
+        assert_eq!([4, 5, 16, 17].map(|start| index.reaches(start, 4)), [false, true, true, false]);
         assert_eq!(index.from(9), [entry(12, 1, 1), entry(16, 0, 0)]);
         assert_eq!(read_entries(&file).unwrap(), [8, 12, 16]);
     }

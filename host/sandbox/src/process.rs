@@ -8,6 +8,7 @@ use shallop_host_abi::hypercall::STATE_BYTES;
 
 use crate::cpu::{Cpu, SLOTS, Service, Slot};
 use crate::events::lock;
+use crate::exchange::{HOT_WORDS, Words};
 use crate::install::{Source, TaskData};
 use crate::memory::{EngineMemory, GUARD, GuestMemory, ProcessMemories, RESERVATION};
 use crate::regions::Regions;
@@ -44,24 +45,23 @@ pub struct Process {
 
 impl Process {
     /// A process with an empty address space.
-    pub fn new(cpu: &Cpu) -> Result<Process, Errno> {
+    pub fn new(cpu: &mut Cpu) -> Result<Process, Errno> {
         let regions = Regions::new(cpu.first_index());
-        Self::with_space(AddressSpace::new().map_err(|e| e.errno())?, cpu.engine_bytes, regions)
+        Self::with_space(AddressSpace::new().map_err(|e| e.errno())?, cpu, regions)
     }
 
     /// A process with a copy of this one's address space.
-    pub fn fork(&mut self, cpu: &Cpu) -> Result<Process, Errno> {
+    pub fn fork(&mut self, cpu: &mut Cpu) -> Result<Process, Errno> {
         let regions = lock(&self.regions).fork(cpu.first_index());
-        let child = Self::with_space(self.space.fork().map_err(|e| e.errno())?, cpu.engine_bytes, regions)?;
+        let child = Self::with_space(self.space.fork().map_err(|e| e.errno())?, cpu, regions)?;
         Ok(Process { edition: self.edition, ..child })
     }
 
-    fn with_space(space: AddressSpace, engine_bytes: usize, regions: Regions) -> Result<Process, Errno> {
+    fn with_space(space: AddressSpace, cpu: &mut Cpu, regions: Regions) -> Result<Process, Errno> {
         if space.reserved() < RESERVATION + GUARD {
             return Err(libc::ENOMEM);
         }
-        let engine = EngineMemory::new(engine_bytes).map_err(|e| e.raw_os_error())?;
-        let engine = Arc::new(engine);
+        let engine = Arc::new(cpu.engine_memory().map_err(|e| e.raw_os_error())?);
         Ok(Process {
             service: None,
             free_slots: Vec::new(),
@@ -74,6 +74,14 @@ impl Process {
             looks: false,
             space,
         })
+    }
+
+    /// Ends it; gives the engine's memory when nobody else has it.
+    pub fn end(self) -> Option<EngineMemory> {
+        let Process { service, engine, space, .. } = self;
+        drop(service);
+        drop(space);
+        Arc::into_inner(engine)
     }
 
     /// The memories for an instance whose task has its state there in engine memory.
@@ -212,8 +220,7 @@ impl Process {
     }
 
     fn exchange(&self, cpu: &Cpu) -> Option<Words> {
-        let at = cpu.exchange()?.words;
-        self.engine.at(at, EXCHANGE_BYTES).filter(|_| at.is_multiple_of(4)).map(|base| Words { base: base.cast() })
+        Words::new(&self.engine, cpu.exchange()?.words)
     }
 
     /// Has its tasks look for hot code, and for what was translated since. To be called before they run.
@@ -226,7 +233,9 @@ impl Process {
         let Some(words) = self.exchange(cpu) else { return Ok(()) };
         if !std::mem::replace(&mut self.looks, true) {
             words.look(translation.how.hot);
-            words.write(STORM, translation.how.storm.into());
+            if translation.how.storm {
+                words.storm();
+            }
         }
         self.edition = translation.edition();
         let news = lock(&self.regions).news(translation);
@@ -254,68 +263,6 @@ impl Process {
     /// Completes a slot's registers and control block after a trapped guest access.
     pub fn fixup(&mut self, cpu: &Cpu, slot: Slot) -> wasmtime::Result<()> {
         self.service(cpu)?.fixup(slot.number)
-    }
-}
-
-/// Words of the exchange about translated code: the count at which code is hot, the number of addresses.
-const LOOKS: usize = 0;
-const HOT: usize = 1;
-/// Raised when translated code that tasks are in must be left.
-const RETIRED: usize = 2;
-/// Not 0: tasks leave translated code at random where they may.
-const STORM: usize = 3;
-/// Then come the addresses of hot code.
-const HOT_LIST: usize = 4;
-const EXCHANGE_WORDS: usize = 256;
-const HOT_WORDS: usize = EXCHANGE_WORDS - HOT_LIST;
-const EXCHANGE_BYTES: usize = 4 * EXCHANGE_WORDS;
-
-/// The words in engine memory by which a process and its engine exchange what concerns translated code.
-#[derive(Clone, Copy)]
-struct Words {
-    base: *mut u32,
-}
-
-impl Words {
-    #[inline]
-    fn read(self, index: usize) -> u32 {
-        debug_assert!(index < EXCHANGE_WORDS);
-        // SAFETY: inside the exchange, which is aligned; the tasks that write it are suspended on this thread.
-        unsafe { self.base.add(index).read() }
-    }
-
-    fn write(self, index: usize, value: u32) {
-        debug_assert!(index < EXCHANGE_WORDS);
-        // SAFETY: as in `read`.
-        unsafe { self.base.add(index).write(value) };
-    }
-
-    fn retire(self) {
-        self.write(RETIRED, self.read(RETIRED).wrapping_add(1));
-    }
-
-    /// Has the engine look for code that is passed this often.
-    fn look(self, hot: u32) {
-        self.write(LOOKS, hot);
-    }
-
-    /// Puts addresses in the place of hot ones, which were taken; no more than there is room for.
-    fn put(self, pcs: &[u32]) {
-        pcs.iter().zip(HOT_LIST..).for_each(|(pc, index)| self.write(index, *pc));
-    }
-
-    /// Takes the addresses of code that became hot.
-    #[inline]
-    fn take_hot(self) -> Option<Vec<u32>> {
-        match self.read(HOT) {
-            0 => None,
-            count => {
-                let count = (count as usize).min(HOT_WORDS);
-                let hot = (HOT_LIST..HOT_LIST + count).map(|index| self.read(index)).collect();
-                self.write(HOT, 0);
-                Some(hot)
-            }
-        }
     }
 }
 
@@ -383,7 +330,7 @@ mod tests {
     #[test]
     fn a_store_to_a_watched_page_is_repaired_unseen() {
         let mut cpu = cpu();
-        let mut process = Process::new(&cpu).unwrap();
+        let mut process = Process::new(&mut cpu).unwrap();
         process.space.map_anon(AT, 0x3000, Protection::READ | Protection::WRITE).unwrap();
         let mut task = process.create_task(&mut cpu, None, 0).unwrap();
         process.space.track_dirty(AT, 0x3000).unwrap();
@@ -395,7 +342,7 @@ mod tests {
     #[test]
     fn slots_run_out_and_come_back() {
         let mut cpu = cpu();
-        let mut process = Process::new(&cpu).unwrap();
+        let mut process = Process::new(&mut cpu).unwrap();
         process.next_slot = SLOTS - 1;
         let task = process.create_task(&mut cpu, None, 0).unwrap();
         assert_eq!(process.create_task(&mut cpu, None, 0).err(), Some(libc::EAGAIN));

@@ -32,13 +32,13 @@ pub fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
 }
 
 fn space_create(_: &mut [u8], host: &mut Host) -> Result<u64, Errno> {
-    let process = Process::new(&host.cpu)?;
+    let process = Process::new(&mut host.cpu)?;
     host.spaces.insert(process).map(u64::from).ok_or(libc::EAGAIN)
 }
 
 fn space_fork(_: &mut [u8], host: &mut Host, space: u32) -> Result<u64, Errno> {
     let parent = host.spaces.get_mut(space).ok_or(libc::EINVAL)?;
-    let child = parent.fork(&host.cpu)?;
+    let child = parent.fork(&mut host.cpu)?;
     host.spaces.insert(child).map(u64::from).ok_or(libc::EAGAIN)
 }
 
@@ -50,7 +50,9 @@ fn space_drop(_: &mut [u8], host: &mut Host, space: u32) -> Result<u64, Errno> {
     if host.spaces.get(space).ok_or(libc::EINVAL)?.tasks != 0 {
         return Err(libc::EBUSY);
     }
-    host.spaces.remove(space);
+    if let Some(memory) = host.spaces.remove(space).and_then(Process::end) {
+        host.cpu.reuse(memory);
+    }
     Ok(0)
 }
 
