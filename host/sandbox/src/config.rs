@@ -8,10 +8,10 @@ use wasmtime::{Config, Engine, OptLevel, WasmBacktraceDetails};
 use crate::memory::{Creator, GUARD, RESERVATION};
 
 /// Native stack of one task's fiber. Only touched pages are backed.
-const FIBER_STACK: usize = 6 << 20;
+const FIBER_STACK: usize = 9 << 20;
 
 /// The part of a stack that wasm may use; the rest is for hypercalls made from it.
-const WASM_STACK: usize = 5 << 20;
+const WASM_STACK: usize = 8 << 20;
 
 /// Compiles modules one after another, as [`compile`] does.
 pub struct Compiler(Engine);
