@@ -138,7 +138,7 @@ pub struct FunctionInfo {
 /// What came of a translation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Translated {
-    /// The module; function `k` of `functions` is at index `base + k` of the table.
+    /// The module; function `k` of `functions` is its export of that number.
     pub wasm: Vec<u8>,
     pub functions: Vec<FunctionInfo>,
     /// The starts that are not translated.

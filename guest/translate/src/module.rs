@@ -1,10 +1,10 @@
-//! A module of translated functions: its imports, and one element segment for the table.
+//! A module of translated functions: its imports, and the functions as exports named by their numbers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use wasm_encoder::{
-    CodeSection, ConstExpr, ElementSection, Elements, EntityType, Function, FunctionSection, GlobalSection, GlobalType,
-    ImportSection, MemoryType, Module, RefType, TableType, TypeSection, ValType,
+    CodeSection, ConstExpr, EntityType, ExportKind, ExportSection, Function, FunctionSection, GlobalSection,
+    GlobalType, ImportSection, MemoryType, Module, RefType, TableType, TypeSection, ValType,
 };
 
 use crate::calls::engine;
@@ -122,10 +122,11 @@ fn module(bodies: &[Function]) -> Vec<u8> {
         functions.function(crate::calls::FUNCTION_TYPE);
         code.function(body);
     }
-    let numbers: Vec<u32> = (IMPORTED..).take(bodies.len()).collect();
-    let mut elements = ElementSection::new();
-    elements.active(None, &ConstExpr::global_get(global::BASE), Elements::Functions(numbers.into()));
-    module.section(&functions).section(&globals()).section(&elements).section(&code);
+    let mut exports = ExportSection::new();
+    for number in 0..bodies.len() as u32 {
+        exports.export(&number.to_string(), ExportKind::Func, IMPORTED + number);
+    }
+    module.section(&functions).section(&globals()).section(&exports).section(&code);
     module.finish()
 }
 
@@ -146,7 +147,7 @@ const GLOBAL: GlobalType = GlobalType { val_type: ValType::I32, mutable: false, 
 /// Copies of those imported globals that the code uses.
 fn globals() -> GlobalSection {
     let mut globals = GlobalSection::new();
-    for imported in global::BASE + 1..global::IMPORTED {
+    for imported in 0..global::IMPORTED {
         globals.global(GLOBAL, &ConstExpr::global_get(imported));
     }
     globals
@@ -162,7 +163,7 @@ fn imports() -> ImportSection {
         .import("guest", "memory", memory(GUEST_PAGES, Some(GUEST_PAGES)))
         .import("engine", "memory", memory(1, None))
         .import("engine", "table", table);
-    for name in ["base", "bias", "entries", "state address"] {
+    for name in ["bias", "entries", "state address"] {
         imports.import("engine", name, GLOBAL);
     }
     for (name, number) in ["float", "dispatch", "step", "pause"].into_iter().zip(1..) {

@@ -9,15 +9,14 @@ use crate::effects::{Slots, is_float};
 
 /// Globals of a module.
 pub mod global {
-    /// Imported: the first index in the table, and what the module keeps copies of, which cost one load less.
-    pub const BASE: u32 = 0;
-    pub const IMPORTED: u32 = 4;
+    /// Imported; the module keeps copies of them, which cost one load less.
+    pub const IMPORTED: u32 = 3;
     /// Where the region is loaded.
-    pub const BIAS: u32 = 4;
+    pub const BIAS: u32 = 3;
     /// Where the table of function starts is in the engine's memory.
-    pub const ENTRIES: u32 = 5;
+    pub const ENTRIES: u32 = 4;
     /// Where the task's state is in the engine's memory.
-    pub const STATE: u32 = 6;
+    pub const STATE: u32 = 5;
 }
 
 /// An expression.

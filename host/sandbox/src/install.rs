@@ -6,7 +6,7 @@ use wasmtime::{Caller, Error, Extern, Global, GlobalType, Instance, Mutability, 
 
 use crate::cpu::TABLE;
 use crate::events::lock;
-use crate::regions::{Install, Installs, Regions};
+use crate::regions::{Install, Installs, Placed, Regions};
 use crate::translation::Translation;
 
 /// What a task's Store has of its own.
@@ -14,8 +14,10 @@ use crate::translation::Translation;
 pub struct TaskData {
     /// Where its code comes from; `None`: it is interpreted.
     pub code: Option<Source>,
-    /// Places of its process's installs that it looked at.
+    /// Functions of its process's installs that it looked at.
     pub installed: usize,
+    /// Its instances, by the modules' places there.
+    pub instances: Vec<Option<Instance>>,
     /// Where the entry table is in engine memory.
     pub entries: u32,
     /// Where the task's state is there.
@@ -31,7 +33,7 @@ pub struct Source {
 }
 
 impl TaskData {
-    /// Whether the process has modules that the task lacks.
+    /// Whether the process has functions that the task lacks.
     #[inline]
     pub fn is_behind(&self) -> bool {
         self.code.as_ref().is_some_and(|code| code.installs.count() != self.installed)
@@ -52,46 +54,69 @@ pub async fn find(mut caller: Caller<'_, TaskData>, pc: u32) -> wasmtime::Result
     Ok(u64::from(index) | u64::from(entry) << 32)
 }
 
-/// Instantiates the modules of the process that the calling task has not.
+/// Puts those functions of the process into the calling task's table that it has not. Their modules are instantiated when
+/// they come to be needed.
 ///
 /// # Errors
 /// When there is no memory for one; the task cannot go on then, since its table lacks functions.
 pub async fn install(caller: &mut Caller<'_, TaskData>) -> wasmtime::Result<()> {
     let Some(installs) = caller.data().code.as_ref().map(|code| code.installs.clone()) else { return Ok(()) };
-    while caller.data().installed < installs.count() {
-        let place = caller.data().installed;
+    while let Some(placed) = installs.function(caller.data().installed) {
         caller.data_mut().installed += 1;
-        if let Some(module) = installs.get(place) {
-            instantiate(caller, &module).await?;
-        }
+        place(caller, &installs, placed).await?;
     }
     Ok(())
 }
 
-async fn instantiate(caller: &mut Caller<'_, TaskData>, install: &Install) -> wasmtime::Result<()> {
+async fn place(caller: &mut Caller<'_, TaskData>, installs: &Installs, placed: Placed) -> wasmtime::Result<()> {
+    let Placed { place, function, index } = placed;
+    let instance = match caller.data().instances.get(place) {
+        Some(Some(instance)) => *instance,
+        _ => {
+            // One that was dropped meanwhile is not called any more.
+            let Some(module) = installs.module(place) else { return Ok(()) };
+            let instance = instantiate(caller, &module).await?;
+            let instances = &mut caller.data_mut().instances;
+            instances.resize(instances.len().max(place + 1), None);
+            *instances[place].insert(instance)
+        }
+    };
+    let function = instance.get_func(&mut *caller, &function.to_string());
+    let function = function.ok_or_else(|| Error::msg("a translated module lacks a function"))?;
+    let table = table(caller)?;
+    grow(caller, table, u64::from(index) + 1)?;
+    table.set(&mut *caller, u64::from(index), Ref::Func(Some(function)))
+}
+
+fn table(caller: &mut Caller<'_, TaskData>) -> wasmtime::Result<Table> {
+    let table = caller.get_export(TABLE).and_then(Extern::into_table);
+    table.ok_or_else(|| Error::msg("the processor module exports no table"))
+}
+
+async fn instantiate(caller: &mut Caller<'_, TaskData>, install: &Install) -> wasmtime::Result<Instance> {
     let mut own = |name: &str| {
         caller.get_export(name).ok_or_else(|| Error::msg(format!("the processor module exports no {name}")))
     };
     let memories = [own("state")?, own("guest")?, own("memory")?];
     let functions = [own("float")?, own("dispatch")?, own("step")?, own("pause")?];
-    let table = own(TABLE)?.into_table().ok_or_else(|| Error::msg("the processor module's table is none"))?;
-    let end = u64::from(install.base) + u64::from(install.functions);
-    grow(caller, table, end)?;
-    let TaskData { entries, state, .. } = *caller.data();
+    let table = own(TABLE)?;
+    let &TaskData { entries, state, .. } = caller.data();
     let mut imports = Vec::from(memories);
-    imports.push(table.into());
-    for value in [install.base, install.bias, entries, state] {
+    imports.push(table);
+    for value in [install.bias, entries, state] {
         imports.push(constant(caller, value)?);
     }
     imports.extend(functions);
-    Instance::new_async(&mut *caller, &install.module, &imports).await?;
-    Ok(())
+    Instance::new_async(&mut *caller, &install.module, &imports).await
 }
+
+/// Elements that a table grows by.
+const GROWTH: u64 = 256;
 
 fn grow(caller: &mut Caller<'_, TaskData>, table: Table, size: u64) -> wasmtime::Result<()> {
     let missing = size.saturating_sub(table.size(&*caller));
     if missing > 0 {
-        table.grow(&mut *caller, missing, Ref::Func(None))?;
+        table.grow(&mut *caller, missing.next_multiple_of(GROWTH), Ref::Func(None))?;
     }
     Ok(())
 }

@@ -134,7 +134,7 @@ impl Process {
             translation: translation.clone(),
         };
         let entries = cpu.exchange().map_or(0, |exchange| exchange.entries);
-        TaskData { code: translation.map(source), installed: 0, entries, state: slot.state }
+        TaskData { code: translation.map(source), installed: 0, instances: Vec::new(), entries, state: slot.state }
     }
 
     /// Notes a mapping of code that never changes.

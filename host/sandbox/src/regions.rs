@@ -19,57 +19,70 @@ const MAX_MODULES: usize = 4096;
 #[derive(Clone)]
 pub struct Install {
     pub module: Module,
-    /// How many functions it has.
-    pub functions: u32,
     /// Guest address of the region's start.
     pub bias: u32,
-    /// Table index of its first function.
-    pub base: u32,
 }
 
-/// The modules that a process has entered, for its tasks. A place stays a module's own; empty: dropped.
+/// A function that a process has entered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placed {
+    /// Its module's place among the installs, and its number in that.
+    pub place: usize,
+    pub function: u32,
+    /// Where every task has it in its table.
+    pub index: u32,
+}
+
+/// The modules and functions that a process has entered, for its tasks. A place stays a module's own; empty: dropped.
 #[derive(Default)]
 pub struct Installs {
-    list: Mutex<Vec<Option<Install>>>,
+    modules: Mutex<Vec<Option<Install>>>,
+    placed: Mutex<Vec<Placed>>,
     count: AtomicUsize,
 }
 
 impl Installs {
-    /// How many places there are.
+    /// How many functions there are.
     #[inline]
     pub fn count(&self) -> usize {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// The module in place `index`.
-    pub fn get(&self, index: usize) -> Option<Install> {
-        lock(&self.list).get(index).cloned().flatten()
+    /// The function with this number.
+    pub fn function(&self, number: usize) -> Option<Placed> {
+        lock(&self.placed).get(number).copied()
+    }
+
+    /// The module in a place.
+    pub fn module(&self, place: usize) -> Option<Install> {
+        lock(&self.modules).get(place).cloned().flatten()
     }
 
     /// Adds a module; gives its place, `None` when there are too many.
     fn add(&self, install: Install) -> Option<usize> {
-        let mut list = lock(&self.list);
-        let place = list.len();
-        if place >= MAX_MODULES {
-            return None;
-        }
-        list.push(Some(install));
-        self.count.store(list.len(), Ordering::Relaxed);
-        Some(place)
+        let mut modules = lock(&self.modules);
+        let place = modules.len();
+        (place < MAX_MODULES).then(|| modules.push(Some(install))).map(|()| place)
+    }
+
+    fn place(&self, function: Placed) {
+        let mut placed = lock(&self.placed);
+        placed.push(function);
+        self.count.store(placed.len(), Ordering::Relaxed);
     }
 
     fn clear(&self, place: usize) {
-        lock(&self.list)[place] = None;
+        lock(&self.modules)[place] = None;
     }
 }
 
 /// A module of a region that the process has entered.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Entered {
     /// Its place among the installs.
     place: usize,
-    /// Table index of its first function.
-    base: u32,
+    /// The table indexes of its functions; 0: none yet.
+    indexes: Box<[u32]>,
 }
 
 /// An executable mapping as it was made.
@@ -222,19 +235,20 @@ impl Regions {
         if region.entered.len() <= hit.module {
             region.entered.resize(hit.module + 1, None);
         }
-        let place = &mut region.entered[hit.module];
-        let base = match place {
-            Some(entered) => entered.base,
-            None => {
-                let (module, functions) = translation.load(number, hit.module)?;
-                let next = self.next.checked_add(functions).filter(|next| *next <= MAX_FUNCTIONS)?;
-                let base = std::mem::replace(&mut self.next, next);
-                let install = Install { module, functions, bias: region.start as u32, base };
-                let entered = Entered { place: self.installs.add(install)?, base };
-                place.insert(entered).base
-            }
-        };
-        Some((base + hit.function, hit.entry))
+        let entered = &mut region.entered[hit.module];
+        if entered.is_none() {
+            let (module, functions) = translation.load(number, hit.module)?;
+            let place = self.installs.add(Install { module, bias: region.start as u32 })?;
+            *entered = Some(Entered { place, indexes: vec![0; functions as usize].into() });
+        }
+        let Entered { place, indexes } = entered.as_mut()?;
+        let index = indexes.get_mut(hit.function as usize)?;
+        if *index == 0 {
+            let next = self.next.checked_add(1).filter(|next| *next <= MAX_FUNCTIONS)?;
+            *index = std::mem::replace(&mut self.next, next);
+            self.installs.place(Placed { place: *place, function: hit.function, index: *index });
+        }
+        Some((*index, hit.entry))
     }
 }
 
@@ -269,8 +283,8 @@ mod tests {
         let mut regions = regions(&[(0x10000, 0x4000)]);
         let engine = crate::config::engine().unwrap();
         let module = Module::new(&engine, [0, b'a', b's', b'm', 1, 0, 0, 0]).unwrap();
-        let place = regions.installs.add(Install { module, functions: 0, bias: 0x10000, base: 1 }).unwrap();
-        regions.list[0].entered = vec![None, Some(Entered { place, base: 1 })];
+        let place = regions.installs.add(Install { module, bias: 0x10000 }).unwrap();
+        regions.list[0].entered = vec![None, Some(Entered { place, indexes: Box::default() })];
         regions.list[0].number = Some(0);
         regions
     }
@@ -279,10 +293,9 @@ mod tests {
     fn modules_of_a_cut_region_are_gone() {
         let mut regions = entered();
         assert!(regions.fork(1).list[0].entered.is_empty());
-        assert!(regions.installs.get(0).is_some());
+        assert!(regions.installs.module(0).is_some());
         assert_eq!(regions.cut(0x13fff, 1), [(0x10000, 0x4000)]);
-        assert!(regions.installs.get(0).is_none());
-        assert_eq!(regions.installs.count(), 1);
+        assert!(regions.installs.module(0).is_none());
     }
 
     #[test]
@@ -290,7 +303,7 @@ mod tests {
         let mut regions = entered();
         assert!(regions.turn_precise());
         assert!(!regions.turn_precise());
-        assert!(regions.installs.get(0).is_none());
+        assert!(regions.installs.module(0).is_none());
         assert_eq!(regions.list[0].number, None);
         assert!(regions.fork(1).precise);
         assert_eq!(ranges(&regions.fork(1)), [(0x10000, 0x4000, 0x8000)]);

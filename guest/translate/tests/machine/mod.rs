@@ -143,13 +143,14 @@ impl Machine {
             Global::new(&mut *store, kind, Val::I32(value as i32)).unwrap().into()
         };
         let memories = [self.state_memory, self.guest, self.engine_memory].map(Extern::from);
-        let globals = [base, bias, ENTRIES, 0].map(&mut global);
+        let globals = [bias, ENTRIES, 0].map(&mut global);
         let functions = self.functions.map(Extern::from);
         let imports = [&memories[..], &[self.table.into()], &globals, &functions].concat();
-        Instance::new(&mut self.store, module, &imports).unwrap();
+        let instance = Instance::new(&mut self.store, module, &imports).unwrap();
         for (k, function) in translated.functions.iter().enumerate() {
             let index = base + k as u32;
-            let Ref::Func(Some(func)) = self.table.get(&mut self.store, u64::from(index)).unwrap() else { panic!() };
+            let func = instance.get_func(&mut self.store, &k.to_string()).unwrap();
+            self.table.set(&mut self.store, u64::from(index), Ref::Func(Some(func))).unwrap();
             let typed: Entry = func.typed(&self.store).unwrap();
             let pc = bias.wrapping_add(function.start);
             if let std::collections::hash_map::Entry::Vacant(place) = self.entries.entry(u64::from(pc)) {
