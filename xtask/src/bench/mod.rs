@@ -29,6 +29,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
         report::other(&line, runs);
     }
     report::code_cache(&contenders)?;
+    report::line(&lines::cold_python(&contenders), runs)?;
     println!("took {:.0} s", start.elapsed().as_secs_f64());
     Ok(())
 }
