@@ -33,6 +33,8 @@ echo "${lines[2]}"
 # In a shell of its own, which has no other children.
 (sleep 0.2 & (exit 7) & wait -n; echo $?; wait)
 sleep 5 &
+# Until it is the program: bash itself would run the trap for EXIT.
+sleep 0.2
 kill $!
 wait $!
 echo $?
