@@ -96,14 +96,6 @@ pub struct ProcessMemories {
     pub repairer: Repairer,
 }
 
-impl ProcessMemories {
-    fn state_memory(self) -> Result<Box<dyn LinearMemory>, String> {
-        let base = self.engine.at(self.state, STATE_BYTES).filter(|_| self.state as usize <= GUARD);
-        let base = base.ok_or("a task's state is not in the engine's memory")?;
-        Ok(Box::new(State { base, _engine: self.engine }))
-    }
-}
-
 /// A guest's address space, owned by the process, which outlives its instances.
 #[derive(Clone, Copy)]
 pub struct GuestMemory {
@@ -152,85 +144,60 @@ unsafe impl MemoryCreator for Creator {
             return Err("a memory of more than 4 GiB".into());
         }
         match CURRENT.with(|current| current.borrow().clone()) {
-            Some(process) if ty.minimum() == GUEST_PAGES => Ok(Box::new(Guest(process.guest))),
-            Some(process) if ty.minimum() == STATE_PAGES => process.state_memory(),
-            Some(process) if minimum <= process.engine.bytes => Ok(Box::new(Shared(process.engine))),
+            Some(process) if ty.minimum() == GUEST_PAGES => Ok(Box::new(Fixed::guest(process.guest))),
+            Some(process) if ty.minimum() == STATE_PAGES => Ok(Box::new(Fixed::state(process.engine, process.state)?)),
+            Some(process) if minimum <= process.engine.bytes => Ok(Box::new(Fixed::engine(process.engine))),
             Some(_) => Err("the engine's memory is larger than its module said".into()),
             None => Ok(Box::new(Own::new(minimum, maximum).map_err(|e| e.to_string())?)),
         }
     }
 }
 
-struct Guest(GuestMemory);
-
-// SAFETY: only an address; the thread that runs tasks is the only one that uses it.
-unsafe impl Send for Guest {}
-// SAFETY: as above.
-unsafe impl Sync for Guest {}
-
-// SAFETY: base and size never change; `GuestMemory::new`'s contract is that all of it is reserved.
-unsafe impl LinearMemory for Guest {
-    fn byte_size(&self) -> usize {
-        RESERVATION
-    }
-
-    fn byte_capacity(&self) -> usize {
-        RESERVATION
-    }
-
-    fn grow_to(&mut self, _: usize) -> wasmtime::Result<()> {
-        Err(wasmtime::Error::msg("an address space does not grow"))
-    }
-
-    fn as_ptr(&self) -> *mut u8 {
-        self.0.base
-    }
-}
-
-struct Shared(Arc<EngineMemory>);
-
-// SAFETY: base and size never change while the `Arc` lives.
-unsafe impl LinearMemory for Shared {
-    fn byte_size(&self) -> usize {
-        self.0.bytes
-    }
-
-    fn byte_capacity(&self) -> usize {
-        self.0.bytes
-    }
-
-    fn grow_to(&mut self, _: usize) -> wasmtime::Result<()> {
-        Err(wasmtime::Error::msg("the engine's memory does not grow"))
-    }
-
-    fn as_ptr(&self) -> *mut u8 {
-        self.0.mapping.base
-    }
-}
-
-/// The part of engine memory that begins with a task's state.
-struct State {
+/// A memory that neither grows nor moves.
+struct Fixed {
     base: *mut u8,
-    _engine: Arc<EngineMemory>,
+    bytes: usize,
+    /// What `base` is in; `None`: an address space, which outlives its instances.
+    _engine: Option<Arc<EngineMemory>>,
+}
+
+impl Fixed {
+    /// A guest's whole address space.
+    fn guest(guest: GuestMemory) -> Fixed {
+        Fixed { base: guest.base, bytes: RESERVATION, _engine: None }
+    }
+
+    /// All of the engine's memory.
+    fn engine(engine: Arc<EngineMemory>) -> Fixed {
+        Fixed { base: engine.mapping.base, bytes: engine.bytes, _engine: Some(engine) }
+    }
+
+    /// The part of engine memory that begins with a task's state.
+    fn state(engine: Arc<EngineMemory>, state: u32) -> Result<Fixed, String> {
+        let base = engine.at(state, STATE_BYTES).filter(|_| state as usize <= GUARD);
+        let base = base.ok_or("a task's state is not in the engine's memory")?;
+        Ok(Fixed { base, bytes: STATE_BYTES, _engine: Some(engine) })
+    }
 }
 
 // SAFETY: the pointer goes where the `Arc` does; the thread that runs tasks is the only one that uses it.
-unsafe impl Send for State {}
+unsafe impl Send for Fixed {}
 // SAFETY: as above.
-unsafe impl Sync for State {}
+unsafe impl Sync for Fixed {}
 
-// SAFETY: the base never changes, and all bytes are accessible while the `Arc` lives.
-unsafe impl LinearMemory for State {
+// SAFETY: base and size never change, and all bytes are accessible while the `Arc` lives, or by `GuestMemory::new`'s
+// contract reserved.
+unsafe impl LinearMemory for Fixed {
     fn byte_size(&self) -> usize {
-        STATE_BYTES
+        self.bytes
     }
 
     fn byte_capacity(&self) -> usize {
-        STATE_BYTES
+        self.bytes
     }
 
     fn grow_to(&mut self, _: usize) -> wasmtime::Result<()> {
-        Err(wasmtime::Error::msg("a task's state does not grow"))
+        Err(wasmtime::Error::msg("the memories of a task do not grow"))
     }
 
     fn as_ptr(&self) -> *mut u8 {
