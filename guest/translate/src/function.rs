@@ -34,16 +34,8 @@ impl Shape {
     pub fn new(region: &Region, start: u32, starts: &BTreeSet<u32>, options: &Options) -> Result<Shape, Refusal> {
         let blocks = flow::blocks(region, start, starts, options)?;
         let mut graph = Graph::new(&blocks, options)?;
-        let forest = Forest::new(&graph)?;
-        let heads = (0..forest.loops.len()).map(|id| graph.kinds[forest.head(id)]);
-        let heads = heads.filter_map(|kind| if let Kind::Code(block) = kind { Some(block) } else { None });
-        let mut entered: BTreeSet<usize> = heads.collect();
-        if graph.switch.is_some() {
-            // The interpreter finds code hot where it is jumped back to, which may be no loop's head beside a switch.
-            entered.extend(blocks.back.iter().filter(|&block| !blocks.targets.contains(block)));
-        }
         if options.entries == Entries::All {
-            for block in entered {
+            for block in jumped_back_to(&blocks, &graph)? {
                 graph.add_resume(block, blocks.blocks[block].start);
             }
         }
@@ -60,6 +52,19 @@ impl Shape {
     pub fn resume(&self) -> Vec<u32> {
         self.layout.graph.offsets[1..].to_vec()
     }
+}
+
+/// The blocks at which the interpreter may find a function hot.
+fn jumped_back_to(blocks: &Blocks, graph: &Graph) -> Result<BTreeSet<usize>, Refusal> {
+    let forest = Forest::new(graph)?;
+    let heads = (0..forest.loops.len()).map(|id| graph.kinds[forest.head(id)]);
+    let heads = heads.filter_map(|kind| if let Kind::Code(block) = kind { Some(block) } else { None });
+    let mut found: BTreeSet<usize> = heads.collect();
+    if graph.switch.is_some() {
+        // What is jumped back to may be no loop's head beside a switch.
+        found.extend(blocks.back.iter().filter(|&block| !blocks.targets.contains(block)));
+    }
+    Ok(found)
 }
 
 /// A wasm block or loop that is open, by the node that a branch to it goes to.
