@@ -96,7 +96,7 @@ pub extern "C" fn step(state: i32, pc: i64) -> i64 {
 
 /// See [`nested::pause`].
 #[unsafe(no_mangle)]
-pub extern "C" fn pause(state: i32, _depth: i32, pc: i64) -> i64 {
+pub extern "C" fn pause(state: i32, pc: i64) -> i64 {
     nested::pause(state as *mut u64, pc as u64) as i64
 }
 

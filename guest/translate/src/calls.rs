@@ -27,7 +27,7 @@ pub mod engine {
     pub const DISPATCH: u32 = 1;
     /// `(state, pc) -> pc`: executes the one instruction there, system calls included.
     pub const STEP: u32 = 2;
-    /// `(state, depth, pc) -> pc`: yields when the task is to stop; gives up when calls are too deep.
+    /// `(state, pc) -> pc`: yields when the task is to stop; gives up when calls are too deep.
     pub const PAUSE: u32 = 3;
     pub const COUNT: u32 = 4;
 }

@@ -9,7 +9,7 @@ use wasm_encoder::MemArg;
 use crate::Variant;
 use crate::calls::engine;
 use crate::effects::{FCSR, Slots, bit, is_float};
-use crate::value::{Value, Values, Word, global, parameter};
+use crate::value::{Value, Values, Word, global};
 
 /// Memory that begins with the task's registers.
 pub const STATE: u32 = 0;
@@ -250,7 +250,7 @@ impl Code {
     pub fn pause_if(&mut self, pc: Word) {
         self.values.open_if();
         self.store_dirty();
-        self.values.sink().global_get(global::STATE).local_get(parameter::DEPTH);
+        self.values.sink().global_get(global::STATE);
         self.values.push(pc);
         let (out, exit) = (self.values.locals.out(), self.values.exit());
         self.values.sink().call(engine::PAUSE).local_tee(out);

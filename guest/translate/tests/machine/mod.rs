@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use shallop_machine::Exit;
 use shallop_machine::backend::{Backend, Float, Precision, Width};
-use shallop_machine::exit::{MAX_DEPTH, PREEMPT, UNWIND};
+use shallop_machine::exit::{PREEMPT, UNWIND};
 use shallop_riscv64::interpreter::{Guest, Interpreter, Leave};
 use shallop_riscv64::registers::{offset, word};
 use shallop_riscv64::single_step::Memory as Steps;
@@ -111,12 +111,14 @@ impl Machine {
         // What would go on nested is left to `piece`.
         let dispatch = Func::wrap(&mut store, |_: i32, _: i32, target: i64, _: i64| target);
         let step = Func::wrap(&mut store, |_: i32, pc: i64| pc);
-        let pause = Func::wrap(&mut store, move |mut caller: Caller<'_, Storm>, _: i32, depth: i32, pc: i64| -> i64 {
+        let pause = Func::wrap(&mut store, move |mut caller: Caller<'_, Storm>, _: i32, pc: i64| -> i64 {
             let (bytes, storm) = state_memory.data_and_store_mut(&mut caller);
+            // As the engine has it: a task that is not to yield is too deep in calls.
+            let deep = bytes[PREEMPT_WORD + 3] == 0;
             let again = storm.as_mut().is_some_and(|numbers| numbers.below(3) != 0);
             bytes[PREEMPT_WORD + 3] = if again { 0x80 } else { 0 };
             bytes[offset::PC..offset::PC + 8].copy_from_slice(&pc.to_le_bytes());
-            let unwinds = depth as u32 > MAX_DEPTH || storm.as_mut().is_some_and(|numbers| numbers.below(2) == 0);
+            let unwinds = deep || storm.as_mut().is_some_and(|numbers| numbers.below(2) == 0);
             if unwinds { UNWIND as i64 } else { pc }
         });
         let functions = [float, dispatch, step, pause];
