@@ -11,7 +11,7 @@ use shallop_riscv64::registers::{NO_RESERVATION, word};
 use shallop_riscv64::{Kind, Op};
 
 use crate::cache::{self, Cell};
-use crate::translate::{cell_at, op_at};
+use crate::translate::{cell_at, is_begun, op_at};
 use crate::translated::{self, CALL, Entry, JUMP_BACK};
 use crate::{memory, slots};
 
@@ -109,7 +109,12 @@ impl Running {
                 if pc == self.word(word::BACK) {
                     return None;
                 }
-                cache::find(u32::try_from(pc).ok()?)?
+                let found = cache::find(u32::try_from(pc).ok()?)?;
+                // SAFETY: the current cell is of the arena.
+                if is_switch(unsafe { &(*self.cell).op }) && !is_begun(found) {
+                    return None;
+                }
+                found
             }
             _ => return None,
         };
@@ -122,8 +127,13 @@ impl Running {
             Leave::Jump => self.link(),
             Leave::To => {
                 // SAFETY: the current cell is of the arena.
-                let is_call = is_linking(unsafe { (*self.cell).op.rd });
-                self.enter(self.word(word::PC), if is_call { CALL } else { 0 })
+                let op = unsafe { (*self.cell).op };
+                let weight = match () {
+                    () if is_linking(op.rd) => CALL,
+                    () if is_switch(&op) => JUMP_BACK,
+                    () => 0,
+                };
+                self.enter(self.word(word::PC), weight)
             }
             Leave::FenceI => {
                 let next = self.next_pc();
@@ -257,6 +267,12 @@ impl Running {
 /// Whether a jump with this `rd` is a call: `ra` and `t0` (RISC-V unprivileged specification, return-address stack hints).
 fn is_linking(rd: u8) -> bool {
     matches!(rd, 1 | 5)
+}
+
+/// Whether a computed jump is neither a call nor a return. A loop may go back by such jumps alone.
+#[inline(always)]
+fn is_switch(op: &Op) -> bool {
+    !is_linking(op.rd) && !is_linking(op.rs1)
 }
 
 impl Guest for Running {

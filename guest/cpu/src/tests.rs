@@ -8,7 +8,7 @@ use shallop_machine::{Control, Registers};
 use shallop_riscv64::State;
 
 use crate::memory::native;
-use crate::{cache, memory, run, slots};
+use crate::{cache, memory, run, slots, translated};
 
 const SLOT: usize = 5;
 const CODE: u64 = 0x1000;
@@ -326,4 +326,22 @@ fn a_long_line_is_decoded_in_pieces() {
     let mut code = vec![0x0505; 1000]; // addi a0, a0, 1
     code.extend(ECALL);
     assert_eq!(Engine::with(&code).call(0, 0).x[10], 1000);
+}
+
+#[test]
+fn a_loop_that_computed_jumps_close_is_found_hot() {
+    // addi a0, a0, -1; beqz a0, .+4; jr a2; ecall
+    let engine = Engine::with(&[&[0x157d, 0xc111, 0x8602][..], &ECALL].concat());
+    let exchange = translated::exchange();
+    // SAFETY: the lock is held.
+    unsafe { (*exchange).looks = 20 };
+    let mut state = engine.state();
+    (state.x[10], state.x[12]) = (100, CODE);
+    engine.set(&state);
+    assert_eq!(engine.run(), kind::SYSCALL);
+    // SAFETY: as above.
+    unsafe {
+        assert_eq!(((*exchange).hot, u64::from((*exchange).list[0])), (1, CODE));
+        ((*exchange).looks, (*exchange).hot) = (0, 0);
+    }
 }

@@ -29,7 +29,8 @@ pub fn cell_at(pc: u64, weight: u8) -> Result<*const Cell, Exit> {
 }
 
 /// Whether a line with this first cell is as it has to be for code that is called or jumped back to.
-fn is_begun(cell: *const Cell) -> bool {
+#[inline(always)]
+pub fn is_begun(cell: *const Cell) -> bool {
     // SAFETY: the caller found the cell in the arena.
     !translated::looks() || translated::is_tag(unsafe { &(*cell).op })
 }

@@ -3,8 +3,10 @@
 //! A region often is the first segment of a file, with its headers. Nothing in them is believed: whatever does not fit
 //! is passed over, and what is found only hints at where code may jump.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+
+use crate::sweep::{called, makes_frame};
 
 /// Program headers that are looked at.
 const MAX_HEADERS: usize = 64;
@@ -107,18 +109,22 @@ impl Image {
     /// begin with `start`.
     pub fn new(code: &[u8], start: u32, data: Vec<u8>) -> Image {
         let headers = headers(code);
-        let Some((first, second)) = segments(&headers) else { return Image::default() };
+        let Some((first, second)) = segments(&headers) else {
+            let functions = with_gaps_filled(&[], code, start, &[]);
+            return Image { functions, ..Image::default() };
+        };
         let data_start = second.map_or(0, |second| second.address);
         let bias = first.address.wrapping_sub(u64::from(start));
         let mut image = Image { bias, data, data_start, ..Image::default() };
         let find = |kind| headers.iter().find(|header| header.kind == kind);
-        if let Some(unwind) = find(UNWIND) {
-            image.functions = functions(code, first.address, unwind.address, start).unwrap_or_default();
-        }
+        let table = find(UNWIND).and_then(|unwind| functions(code, first.address, unwind.address, start));
+        let table = table.unwrap_or_else(|| apart(unwound(code, start)));
         if let Some(dynamic) = find(DYNAMIC) {
             image.relocated = image.relocations(code, first.address, dynamic.address).unwrap_or_default();
         }
-        image.inner = image.find_inner(code);
+        let pointers = image.pointers(code, start);
+        image.functions = with_gaps_filled(&table, code, start, &pointers);
+        image.inner = pointers.into_iter().filter(|&offset| image.is_inner(offset)).collect();
         image
     }
 
@@ -183,26 +189,46 @@ impl Image {
         Some(entries.map(|(at, _, value)| (at, value)).collect())
     }
 
-    /// Addresses of code in aligned data and relocations.
-    fn find_inner(&self, code: &[u8]) -> Vec<u32> {
-        let words = |part: &[u8]| -> Vec<u64> {
+    /// Offsets whose addresses are in aligned data and relocations, in order.
+    fn pointers(&self, code: &[u8], start: u32) -> Vec<u32> {
+        let end = start.saturating_add(code.len() as u32);
+        let inside = |&address: &u64| self.offset(address).filter(|at| at & 1 == 0 && (start..end).contains(at));
+        let words = |part: &[u8]| -> Vec<u32> {
             let (words, _) = part.as_chunks::<8>();
-            words.iter().map(|word| u64::from_le_bytes(*word)).filter(|word| self.is_inner(*word)).collect()
+            words.iter().filter_map(|word| inside(&u64::from_le_bytes(*word))).collect()
         };
         let ahead = (self.data_start.wrapping_neg() % 8) as usize;
         let mut found = words(code);
         found.extend(words(self.data.get(ahead..).unwrap_or(&[])));
-        found.extend(self.relocated.values().filter(|value| self.is_inner(**value)));
-        let mut found: Vec<u32> = found.into_iter().filter_map(|address| self.offset(address)).collect();
+        found.extend(self.relocated.values().filter_map(inside));
         found.sort_unstable();
         found.dedup();
         found
     }
 
-    fn is_inner(&self, address: u64) -> bool {
-        let Some(offset) = self.offset(address) else { return false };
-        offset & 1 == 0 && self.function(offset).is_some_and(|function| function.start != offset)
+    fn is_inner(&self, offset: u32) -> bool {
+        self.function(offset).is_some_and(|function| function.start != offset)
     }
+}
+
+/// Those functions of a table, and others where it tells of none: they are called, or data has their addresses and they
+/// make themselves a frame. Each goes on to the next one.
+fn with_gaps_filled(table: &[(u32, u32)], code: &[u8], start: u32, pointers: &[u32]) -> Vec<(u32, u32)> {
+    let free = |&offset: &u32| {
+        let before = table.partition_point(|&(first, _)| first <= offset).checked_sub(1);
+        before.is_none_or(|before| table[before].1 <= offset)
+    };
+    let called = called(code).into_iter().filter_map(|at| start.checked_add(at));
+    let pointed = pointers.iter().copied().filter(|&at| makes_frame(code, at - start));
+    let others: BTreeSet<u32> = called.chain(pointed).filter(free).take(MAX_FUNCTIONS).collect();
+    let end = start.saturating_add(code.len() as u32);
+    let next = |offset: u32| {
+        let other = others.range(offset + 1..).next().copied().unwrap_or(end);
+        let after = table.partition_point(|&(first, _)| first <= offset);
+        table.get(after).map_or(other, |&(first, _)| first.min(other))
+    };
+    let others = others.iter().map(|&offset| (offset, next(offset)));
+    apart(table.iter().copied().chain(others).collect())
 }
 
 /// The functions of the sorted table at `header` (Linux Standard Base, `.eh_frame_hdr`), as compilers write it: offsets
@@ -225,17 +251,49 @@ fn functions(code: &[u8], base: u64, header: u64, start: u32) -> Option<Vec<(u32
         let offset = |at: u64| start.checked_add(u32::try_from(at).ok()?);
         Some((offset(first)?, offset(end)?))
     };
-    let mut found: Vec<(u32, u32)> = (0..count).filter_map(entry).collect();
-    found.sort_unstable();
+    Some(apart((0..count).filter_map(entry).collect()))
+}
+
+/// How the part of a CIE behind its length begins (Linux Standard Base, `.eh_frame`): its id, version 1 or 3, augmentations.
+const COMMON: [&[u8]; 2] = [b"\0\0\0\0\x01zR\0", b"\0\0\0\0\x03zR\0"];
+
+/// The functions that `.eh_frame` tells of where no table leads to it, as in static programs: it is looked for. Starts are
+/// taken to be relative to themselves, of 32 bits.
+fn unwound(code: &[u8], start: u32) -> Vec<(u32, u32)> {
+    let mut found = Vec::new();
+    let first = code.windows(COMMON[0].len()).position(|bytes| COMMON.contains(&bytes));
+    let Some(mut at) = first.and_then(|at| u64::try_from(at).ok()?.checked_sub(4)) else { return found };
+    while let Some(len @ 4..0x1000_0000) = word(code, at)
+        && found.len() < MAX_FUNCTIONS
+    {
+        let function = || {
+            let distance = word(code, at + 4).filter(|&distance| distance != 0)?;
+            // What it belongs to is a CIE.
+            word(code, (at + 4).checked_sub(u64::from(distance))?.checked_add(4)?).filter(|&id| id == 0)?;
+            let first = (at + 8).checked_add_signed(i64::from(word(code, at + 8)? as i32))?;
+            let end = first.checked_add(u64::from(word(code, at + 12)?))?;
+            let inside = first & 1 == 0 && first < end && end <= code.len() as u64;
+            let offset = |at: u64| start.checked_add(u32::try_from(at).ok()?);
+            inside.then_some((offset(first)?, offset(end)?))
+        };
+        found.extend(function());
+        at += 4 + u64::from(len);
+    }
+    found
+}
+
+/// Functions in order, without those that overlap an earlier one.
+fn apart(mut functions: Vec<(u32, u32)>) -> Vec<(u32, u32)> {
+    functions.sort_unstable();
     let mut end = 0;
-    found.retain(|function| {
+    functions.retain(|function| {
         let apart = function.0 >= end;
         if apart {
             end = function.1;
         }
         apart
     });
-    Some(found)
+    functions
 }
 
 #[cfg(test)]
@@ -300,6 +358,23 @@ mod tests {
         assert_eq!(image.double(DATA + 0x40), Some(BASE + 0x210));
         assert_eq!((image.address(0x4000), image.offset(BASE + 2)), (BASE, Some(0x4002)));
         assert_eq!((image.word(DATA - 4), image.word(DATA + 0x5e)), (None, None));
+    }
+
+    #[test]
+    fn without_a_table_functions_are_found_by_what_leads_to_them() {
+        let (mut code, data) = file();
+        header(&mut code, 2, (0, 0), (0, 0, 0));
+        // A CIE, and an FDE of the function at 0x200.
+        put_words(&mut code, 0x470, &[12, 0]);
+        put(&mut code, 0x474, COMMON[1]);
+        put_words(&mut code, 0x480, &[16, 0x14, 0x200_u32.wrapping_sub(0x488), 0x40, 0, 0]);
+        put_words(&mut code, 0x204, &[0x06c0_00ef, 0xff5f_f0ef]); // jal ra, 0x270; jal ra, 0x1fc
+        put(&mut code, 0x250, &[0x01, 0x11]); // addi sp, sp, -32
+        let image = Image::new(&code, 0, data);
+        assert_eq!(image.starts().collect::<Vec<_>>(), [0x1fc, 0x200, 0x250, 0x270]);
+        assert_eq!(image.function(0x23e), Some(0x200..0x240));
+        assert_eq!((image.function(0x24e), image.function(0x26e)), (None, Some(0x250..0x270)));
+        assert_eq!(image.function(0x1fe), Some(0x1fc..0x200));
     }
 
     #[test]

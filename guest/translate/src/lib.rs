@@ -19,6 +19,7 @@ pub mod image;
 pub mod layout;
 pub mod module;
 pub mod places;
+pub mod sweep;
 pub mod switch;
 pub mod tables;
 pub mod value;

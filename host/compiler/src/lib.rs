@@ -10,7 +10,6 @@ mod crew;
 pub mod limit;
 mod queue;
 mod region;
-mod sweep;
 pub mod translated;
 pub mod translator;
 

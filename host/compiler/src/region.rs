@@ -11,7 +11,6 @@ use shallop_supervisor::jobs::{self, Job};
 use shallop_translate::image::{Image, data_extent};
 use shallop_translate::{Options, Refusal, Region, Translated, Variant, translate};
 
-use crate::sweep::called;
 use crate::translated::{Claim, Folder};
 
 /// Bytes of guest code of one module of a whole region.
@@ -24,13 +23,13 @@ const FEW: u32 = 4;
 pub struct Known {
     code: Vec<u8>,
     image: Image,
-    /// Functions' starts, in order: those that the file tells of, or that it calls.
+    /// Functions' starts, in order.
     starts: Vec<u32>,
     options: Options,
     pub folder: Folder,
     /// Offsets that a module has an entry for, or that cannot be translated.
     done: BTreeSet<u32>,
-    /// Where it can be entered besides the functions' starts that the file tells of.
+    /// Where it can be entered besides the functions' starts.
     others: BTreeSet<u32>,
     /// Starts of functions that nobody asked for.
     ahead: VecDeque<u32>,
@@ -60,10 +59,7 @@ impl Known {
         let _ = folder.note(cache, file, (job.offset, job.len), job.variant);
         let size = code.len() + data.len();
         let image = Image::new(&code, 0, data);
-        let mut starts: Vec<u32> = image.starts().collect();
-        if starts.is_empty() {
-            starts.extend(called(&code));
-        }
+        let starts: Vec<u32> = image.starts().collect();
         let ahead = starts.iter().copied().collect();
         let options = options(job.variant);
         let (done, others) = Default::default();
@@ -94,11 +90,9 @@ impl Known {
         (start != offset && !self.is_done(start)).then_some(start)
     }
 
-    /// Bytes of the function that `start` is in; where the file does not tell, up to the next one.
+    /// Bytes of the function that `start` is in.
     pub fn bytes(&self, start: u32) -> u32 {
-        let next = || self.starts.get(self.starts.partition_point(|&other| other <= start));
-        let known = self.image.function(start).map(|function| function.end - function.start);
-        known.or_else(|| Some(*next()? - start)).unwrap_or(0)
+        self.image.function(start).map_or(0, |function| function.end - function.start)
     }
 
     /// Translates functions to wasm; `None`: none can be. They count as done from now on.
@@ -113,9 +107,8 @@ impl Known {
     fn note(&mut self, entries: &[u32]) {
         self.done.extend(entries);
         // In the middle of a function it is entered by code that runs already, and by no program that starts.
-        let (starts, image) = (&self.starts, &self.image);
-        let other = |entry: u32| image.function(entry).is_none() && starts.binary_search(&entry).is_err();
-        self.others.extend(entries.iter().filter(|entry| other(**entry)));
+        let image = &self.image;
+        self.others.extend(entries.iter().filter(|entry| image.function(**entry).is_none()));
     }
 
     /// A module of functions, and those that had no room in it.

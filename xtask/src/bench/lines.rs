@@ -30,13 +30,13 @@ pub struct Line {
 
 /// Programs of `kernels.c` and their sizes, in the order of its arguments.
 const KERNELS: &[(&str, &str)] = &[
-    ("C: fib", "30"),
-    ("C: sha256", "10000"),
-    ("C: sort", "4"),
-    ("C: hash table", "1500000"),
-    ("C: nbody", "150000"),
-    ("C: switch VM", "600000"),
-    ("C: goto VM", "600000"),
+    ("C: fib", "36"),
+    ("C: sha256", "100000"),
+    ("C: sort", "20"),
+    ("C: hash table", "15000000"),
+    ("C: nbody", "1500000"),
+    ("C: switch VM", "6000000"),
+    ("C: goto VM", "6000000"),
 ];
 
 /// Functions of `tests/bench/compute.py`.

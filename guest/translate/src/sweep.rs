@@ -1,4 +1,4 @@
-//! Functions of code that has no table of them: [`called`] gives what its calls lead to.
+//! Functions of code that no table tells of: [`called`] gives where calls lead, [`makes_frame`] how functions begin.
 
 use std::collections::BTreeSet;
 
@@ -30,6 +30,15 @@ pub fn called(code: &[u8]) -> BTreeSet<u32> {
         at += 4;
     }
     found
+}
+
+/// Whether the first instruction at an offset lowers the stack pointer, as functions begin.
+pub fn makes_frame(code: &[u8], at: u32) -> bool {
+    let Some(bytes) = code.get(at as usize..) else { return false };
+    let half = bytes.first_chunk().map_or(0, |bytes| u16::from_le_bytes(*bytes));
+    // c.addi16sp and c.addi with x2 and a sign; addi x2, x2 with one.
+    let short = matches!(half & 0xff83, 0x7101 | 0x1101);
+    short || word(code, at).is_some_and(|word| word & 0x800f_ffff == 0x8001_0113)
 }
 
 fn word(code: &[u8], at: u32) -> Option<u32> {
