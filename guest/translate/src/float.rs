@@ -40,7 +40,8 @@ fn wants(operation: Float, precision: Precision) -> Wants {
         Float::FromI32 | Float::FromU32 | Float::FromI64 | Float::FromU64 => Wants::Nearest,
         Float::Convert if precision == Precision::Single => Wants::Mode,
         Float::Convert => Wants::Nearest,
-        Float::FusedMultiplyAdd | Float::Classify => Wants::Never,
+        Float::FusedMultiplyAdd => Wants::Nearest,
+        Float::Classify => Wants::Never,
     }
 }
 
@@ -156,6 +157,7 @@ impl Code {
                 self.set_result(precision, result);
             }
             Float::Convert => self.convert(precision, operands[0], result),
+            Float::FusedMultiplyAdd => self.fused(precision, operands, result),
             _ => self.arithmetic(operation, precision, operands, result),
         }
     }
@@ -206,6 +208,25 @@ impl Code {
         // A sum below the normal numbers is exact.
         let least = if matches!(operation, Float::Add | Float::Sub) { 0 } else { 2 };
         self.check_exponent(precision, result, least);
+    }
+
+    /// A product and a sum in one rounding. Wasm has it for vectors alone; the engine is set so that it is always exact.
+    fn fused(&mut self, precision: Precision, operands: [Word; 3], result: Word) {
+        for operand in operands {
+            self.push_float(operand, precision);
+            let mut sink = self.values.sink();
+            match precision {
+                Precision::Double => sink.f64x2_splat(),
+                Precision::Single => sink.f32x4_splat(),
+            };
+        }
+        let mut sink = self.values.sink();
+        match precision {
+            Precision::Double => sink.f64x2_relaxed_madd().f64x2_extract_lane(0),
+            Precision::Single => sink.f32x4_relaxed_madd().f32x4_extract_lane(0),
+        };
+        self.set_result(precision, result);
+        self.check_exponent(precision, result, 2);
     }
 
     /// Goes to the slow path unless the exponent field is at least `least` and the value finite.

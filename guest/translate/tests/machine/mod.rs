@@ -76,7 +76,7 @@ pub fn engine() -> Engine {
     let mut config = Config::new();
     // As in a sandbox, where it makes a difference.
     config.wasm_multi_memory(true).memory_reservation(4 << 30).memory_guard_size(256 << 20).memory_may_move(false);
-    config.max_wasm_stack(1 << 20).native_unwind_info(false);
+    config.max_wasm_stack(1 << 20).native_unwind_info(false).relaxed_simd_deterministic(true);
     Engine::new(&config).unwrap()
 }
 
