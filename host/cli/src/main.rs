@@ -35,7 +35,8 @@ fn main() -> ExitCode {
         Some(shallop_supervisor::VERB) => return internal(shallop_worker::main()),
         Some(shallop_compiler::VERB) => {
             let path = arguments.next().unwrap_or_default();
-            return internal(shallop_compiler::main(path.as_ref()));
+            let stops = arguments.next();
+            return internal(shallop_compiler::main(path.as_ref(), stops.as_deref().and_then(|word| word.to_str())));
         }
         Some(shallop_supervisor::jobs::VERB) => {
             let cache = arguments.next().unwrap_or_default();

@@ -20,9 +20,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
+pub use shallop_sandbox::Stops;
 
 /// The hidden verb of the `shallop` program that starts the compiler process.
 pub const VERB: &str = "internal-compile";
+
+/// What the verb has behind the path for [`Stops::ByWord`].
+const BY_WORD: &str = "by-word";
 
 /// Bytes of wasm that the compiler takes at most.
 const MAX_WASM: u64 = 256 << 20;
@@ -62,7 +66,7 @@ impl CodeCache {
 
     /// The compiled form of `wasm`, from the cache or made now. `key` names the content: a digest, or the identity of an
     /// embedded module. Code made by another build of this program is never used.
-    pub fn open(&self, key: &str, wasm: &[u8]) -> Result<File> {
+    pub fn open(&self, key: &str, wasm: &[u8], stops: Stops) -> Result<File> {
         if let Some(file) = self.existing(key)? {
             return Ok(file);
         }
@@ -72,7 +76,7 @@ impl CodeCache {
             remove(&path).with_context(|| format!("removing {}", path.display()))?;
         }
         limit::remove_abandoned(&self.dir);
-        compile_in_child(wasm, &path).with_context(|| format!("compiling module {key}"))?;
+        compile_in_child(wasm, &path, stops).with_context(|| format!("compiling module {key}"))?;
         open_trusted(&path)?.with_context(|| format!("the compiler left no {}", path.display()))
     }
 }
@@ -129,11 +133,12 @@ fn is_whole(file: &File) -> bool {
 }
 
 /// Runs the compiler process over `wasm`; it writes `path`.
-fn compile_in_child(wasm: &[u8], path: &Path) -> Result<()> {
+fn compile_in_child(wasm: &[u8], path: &Path, stops: Stops) -> Result<()> {
     let program = std::env::current_exe().context("finding this program's file")?;
     let mut child = Command::new(program)
         .arg(VERB)
         .arg(path)
+        .args((stops == Stops::ByWord).then_some(BY_WORD))
         .env_clear()
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
@@ -150,17 +155,18 @@ fn compile_in_child(wasm: &[u8], path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The compiler process: bounds itself, compiles the wasm on stdin, renames the result to `path`.
-pub fn main(path: &Path) -> Result<()> {
+/// The compiler process: bounds itself, compiles the wasm on stdin for code that stops as the argument behind the path says, renames the result to `path`.
+pub fn main(path: &Path, stops: Option<&str>) -> Result<()> {
     use rustix::process::{Resource, Rlimit, setrlimit};
     let limit = |value| Rlimit { current: Some(value), maximum: Some(value) };
     setrlimit(Resource::As, limit(MEMORY_LIMIT)).context("limiting memory")?;
     setrlimit(Resource::Cpu, limit(CPU_SECONDS)).context("limiting CPU time")?;
 
+    let stops = if stops == Some(BY_WORD) { Stops::ByWord } else { Stops::Anywhere };
     let mut wasm = Vec::new();
     std::io::stdin().take(MAX_WASM + 1).read_to_end(&mut wasm).context("reading the module")?;
     ensure!(wasm.len() as u64 <= MAX_WASM, "the module is larger than {} MiB", MAX_WASM >> 20);
-    let code = shallop_sandbox::compile(&wasm)?;
+    let code = shallop_sandbox::compile(&wasm, stops)?;
     let dir = path.parent().context("the result's path has no folder")?;
     let mut file = tempfile::NamedTempFile::new_in(dir).with_context(|| format!("writing to {}", dir.display()))?;
     let sum = crc32fast::hash(&code).to_le_bytes();

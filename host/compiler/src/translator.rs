@@ -15,7 +15,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Resource, Rlimit, setrlimit};
-use shallop_sandbox::{Compiler, Function};
+use shallop_sandbox::{Compiler, Function, Stops};
 use shallop_supervisor::jobs::{self, Answer, Job};
 
 use crate::alone::Alone;
@@ -62,7 +62,7 @@ pub fn main(cache: &Path, numbers: [Result<u64, ParseIntError>; 2]) -> Result<()
     setrlimit(Resource::Cpu, limit(CPU_SECONDS)).context("limiting CPU time")?;
     rustix::process::nice(NICENESS).context("stepping back behind others")?;
     let worker = UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned().context("the socket")?);
-    let compiler = Arc::new(Compiler::new()?);
+    let compiler = Arc::new(Compiler::new(Stops::ByWord)?);
     let crew = Crew::new(compiler.clone())?;
     let mut translator = Translator {
         worker: Some(worker),

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, bail};
-use shallop_compiler::CodeCache;
+use shallop_compiler::{CodeCache, Stops};
 use shallop_config::{Dirs, env, size};
 use shallop_guest_wasm::{CPU, Embedded, KERNEL};
 use shallop_layer::index::Index;
@@ -67,12 +67,12 @@ impl Session {
         let ahead = self.ahead().take();
         match ahead.and_then(|thread| thread.join().ok()).flatten() {
             Some(code) => Ok(code),
-            None => Ok((self.embedded(&KERNEL)?, self.embedded(&CPU)?)),
+            None => Ok((self.embedded(&KERNEL, Stops::Anywhere)?, self.embedded(&CPU, Stops::ByWord)?)),
         }
     }
 
-    fn embedded(&self, module: &Embedded) -> Result<File> {
-        self.code.open(&key(module), module.wasm)
+    fn embedded(&self, module: &Embedded, stops: Stops) -> Result<File> {
+        self.code.open(&key(module), module.wasm, stops)
     }
 
     /// How hot code is translated, when it is.
@@ -103,7 +103,7 @@ impl Session {
 
     /// A WASI module's compiled form.
     pub fn module_code(&self, wasm: &[u8]) -> Result<File> {
-        self.code.open(&format!("wasi-{}", Digest::of(wasm).hex()), wasm)
+        self.code.open(&format!("wasi-{}", Digest::of(wasm).hex()), wasm, Stops::Anywhere)
     }
 
     /// The opened files of layers, lowest first.

@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn what_is_no_module_is_not_loaded() {
-        let engine = crate::config::engine().unwrap();
+        let engine = crate::config::engine(crate::config::Stops::ByWord).unwrap();
         let mut code = code(&[(8, &[])]);
         assert!(code.load(&engine).is_none());
         assert!(code.load(&engine).is_none());

@@ -13,14 +13,23 @@ const FIBER_STACK: usize = 9 << 20;
 /// The part of a stack that wasm may use; the rest is for hypercalls made from it.
 const WASM_STACK: usize = 8 << 20;
 
+/// How the end of a sandbox stops a module's code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stops {
+    /// Wherever it is, by the engine's epoch: the kernel, and WASI programs.
+    Anywhere,
+    /// Where it looks at the preempt word, as the processor module and translated code do at each jump back and call.
+    ByWord,
+}
+
 /// Compiles modules one after another, as [`compile`] does.
 pub struct Compiler(Engine);
 
 impl Compiler {
     /// # Errors
     /// When the host's processor cannot be compiled for.
-    pub fn new() -> Result<Compiler> {
-        engine().map(Compiler)
+    pub fn new(stops: Stops) -> Result<Compiler> {
+        engine(stops).map(Compiler)
     }
 
     /// # Errors
@@ -34,18 +43,21 @@ impl Compiler {
 ///
 /// # Errors
 /// When the module is not valid, or needs a wasm feature that is off.
-pub fn compile(wasm: &[u8]) -> Result<Vec<u8>> {
-    Compiler::new()?.compile(wasm)
+pub fn compile(wasm: &[u8], stops: Stops) -> Result<Vec<u8>> {
+    Compiler::new(stops)?.compile(wasm)
 }
 
 /// An engine for one worker process.
-pub(crate) fn engine() -> Result<Engine> {
+pub(crate) fn engine(stops: Stops) -> Result<Engine> {
     let mut config = Config::new();
     config
         .cranelift_opt_level(OptLevel::Speed)
         .parallel_compilation(true)
         .wasm_multi_memory(true)
-        .epoch_interruption(true)
+        // Fused multiplication and addition are fused on every machine.
+        .wasm_relaxed_simd(true)
+        .relaxed_simd_deterministic(true)
+        .epoch_interruption(stops == Stops::Anywhere)
         .concurrency_support(false)
         .wasm_backtrace_max_frames(None)
         .wasm_backtrace_details(WasmBacktraceDetails::Disable)

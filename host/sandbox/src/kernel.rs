@@ -8,6 +8,7 @@ use anyhow::{Result, anyhow};
 use shallop_address_space::Stability;
 use wasmtime::{Engine, Linker, Memory, Module, Store, Trap};
 
+use crate::config::Stops;
 use crate::cpu::Cpu;
 use crate::handles::Handles;
 use crate::hypercalls;
@@ -122,17 +123,18 @@ pub fn run(artifacts: Artifacts, mut launch: Launch) -> Result<Outcome> {
     let mut timeline = Timeline { start: Instant::now(), marks: Vec::new(), task_ran: false };
     // What it could not prepare is only slower, or already done by the caller before it gave up its rights.
     shallop_address_space::prepare();
-    let engine = config::engine()?;
+    let engine = config::engine(Stops::Anywhere)?;
+    let tasks = config::engine(Stops::ByWord)?;
     let events = launch.events.clone();
     let interrupt = Interrupt::new(&engine);
     let (memory, wall) = (launch.memory_limit, launch.wall_limit);
     let kernel = load(&engine, artifacts.kernel, "kernel")?;
     timeline.mark(KERNEL_LOADED);
-    let cpu = Cpu::new(&engine, &load(&engine, artifacts.cpu, "processor")?)?;
+    let cpu = Cpu::new(&tasks, &load(&tasks, artifacts.cpu, "processor")?)?;
     timeline.mark(CPU_LOADED);
     let wanted = launch.translation.clone().filter(|_| cpu.can_install());
     let storm = wanted.as_ref().is_some_and(|wanted| wanted.storm);
-    let translation = wanted.map(|how| Translation::start(&engine, how).map(Arc::new)).transpose()?;
+    let translation = wanted.map(|how| Translation::start(&tasks, how).map(Arc::new)).transpose()?;
     let ready = std::mem::take(&mut launch.ready);
     let mut host = host(launch, (cpu, translation), interrupt.clone(), timeline);
     host.prepare(ready);

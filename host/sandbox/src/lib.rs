@@ -26,7 +26,7 @@ mod translation;
 mod wasi;
 mod wasi_min;
 
-pub use config::{Compiler, compile};
+pub use config::{Compiler, Stops, compile};
 pub use events::Events;
 pub use inherited::close_inherited;
 pub use kernel::run;

@@ -17,6 +17,9 @@ const SLICE: Duration = Duration::from_millis(10);
 /// How often the memory in use is measured while tasks run.
 const MEASURE_EVERY: Duration = Duration::from_millis(50);
 
+/// How long a sandbox that is to end may take.
+const GRACE: Duration = Duration::from_secs(10);
+
 /// Why a sandbox was ended from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -113,7 +116,7 @@ impl Interrupt {
         }
     }
 
-    /// Ends the sandbox: every wasm activation of the engine traps soon. The first reason is kept.
+    /// Ends the sandbox: the kernel traps soon, the running task yields. The first reason is kept.
     pub fn end(&self, reason: Ending) {
         let _ = self.ended.compare_exchange(0, reason as u8, Ordering::AcqRel, Ordering::Acquire);
         self.engine.increment_epoch();
@@ -166,6 +169,9 @@ fn tick(interrupt: &Interrupt, events: &Events, deadline: Option<Instant>, (mete
         if !next_tick(interrupt, deadline, slices.next()) {
             return;
         }
+        if interrupt.ended().is_some() {
+            return stop_by_force(interrupt);
+        }
         let now = Instant::now();
         if deadline.is_some_and(|deadline| now >= deadline) {
             return end(interrupt, events, Ending::Wall);
@@ -194,6 +200,22 @@ impl Slices {
 fn end(interrupt: &Interrupt, events: &Events, reason: Ending) {
     interrupt.end(reason);
     events.wake();
+    stop_by_force(interrupt);
+}
+
+/// Ends the process unless the sandbox comes to its end: a task is in code that never looks at its preempt word.
+fn stop_by_force(interrupt: &Interrupt) {
+    let mut state = lock(&interrupt.state);
+    let end = Instant::now() + GRACE;
+    while !state.stop {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            eprintln!("shallop: a task of the sandbox did not stop; ending its process");
+            std::process::abort();
+        }
+        let waited = interrupt.changed.wait_timeout(state, left);
+        state = waited.unwrap_or_else(std::sync::PoisonError::into_inner).0;
+    }
 }
 
 /// Waits for one slice and ends it, or, when nothing ran in it, for a task to run or the deadline. False: stop.
@@ -258,7 +280,7 @@ mod tests {
 
     #[test]
     fn the_first_ending_stays() {
-        let interrupt = Interrupt::new(&crate::config::engine().unwrap());
+        let interrupt = Interrupt::new(&crate::config::engine(crate::config::Stops::Anywhere).unwrap());
         assert_eq!(interrupt.ended(), None);
         interrupt.end(Ending::Wall);
         interrupt.end(Ending::Killed);
@@ -267,7 +289,7 @@ mod tests {
 
     #[test]
     fn preempting_reaches_only_the_running_task() {
-        let interrupt = Interrupt::new(&crate::config::engine().unwrap());
+        let interrupt = Interrupt::new(&crate::config::engine(crate::config::Stops::Anywhere).unwrap());
         let word = AtomicU32::new(0);
         // SAFETY: `word` lives on past `leave`.
         interrupt.enter(unsafe { PreemptWord::new((&raw const word).cast_mut().cast()) });

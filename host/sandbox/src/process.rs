@@ -315,7 +315,7 @@ mod tests {
     const STORE: u64 = 2;
 
     fn cpu() -> Cpu {
-        let engine = config::engine().unwrap();
+        let engine = config::engine(config::Stops::ByWord).unwrap();
         let wasm = wat::parse_str(include_str!("../tests/common/cpu.wat")).unwrap();
         Cpu::new(&engine, &Module::new(&engine, wasm).unwrap()).unwrap()
     }

@@ -281,7 +281,7 @@ mod tests {
     /// One region, a module of which was entered.
     fn entered() -> Regions {
         let mut regions = regions(&[(0x10000, 0x4000)]);
-        let engine = crate::config::engine().unwrap();
+        let engine = crate::config::engine(crate::config::Stops::ByWord).unwrap();
         let module = Module::new(&engine, [0, b'a', b's', b'm', 1, 0, 0, 0]).unwrap();
         let place = regions.installs.add(Install { module, bias: 0x10000 }).unwrap();
         regions.list[0].entered = vec![None, Some(Entered { place, indexes: Box::default() })];

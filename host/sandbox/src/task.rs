@@ -40,10 +40,9 @@ thread_local! {
     static FAULT: Cell<usize> = const { Cell::new(0) };
 }
 
-/// A Store whose memory faults in the space at `base` are repaired or recorded, and which the end of the sandbox stops.
+/// A Store whose memory faults in the space at `base` are repaired or recorded.
 pub fn new_store(engine: &Engine, base: usize, repairer: Repairer, data: TaskData) -> Store<TaskData> {
     let mut store = Store::new(engine, data);
-    store.set_epoch_deadline(1);
     let handler = move |signal, info: *const libc::siginfo_t, _: *const libc::c_void| {
         // SAFETY: the system passes a valid siginfo, and SIGSEGV has an address.
         signal == libc::SIGSEGV && repair_or_record(unsafe { (*info).si_addr() } as usize, base, &repairer)

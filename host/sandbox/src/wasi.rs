@@ -11,6 +11,7 @@ use wasmtime::{Engine, ExternType, Linker, Module, Store, StoreLimits, StoreLimi
 use wasmtime_wasi::p1::{WasiP1Ctx, add_to_linker_sync};
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtxBuilder};
 
+use crate::config::Stops;
 use crate::launch::{Grant, Outcome, WasiLaunch};
 use crate::limits::{self, Ending, Interrupt, Limits};
 use crate::{config, kernel};
@@ -47,7 +48,7 @@ struct State {
 /// # Errors
 /// When it cannot start. A trap later is in [`Outcome::report`].
 pub fn run_wasi(module: File, launch: WasiLaunch) -> Result<Outcome> {
-    let engine = config::engine()?;
+    let engine = config::engine(Stops::Anywhere)?;
     let module = kernel::load(&engine, module, "WASI")?;
     if !matches!(module.get_export(START), Some(ExternType::Func(_))) {
         let report = format!("exec format error: the module has no function {START}, so it is no WASI command");

@@ -6,7 +6,7 @@ mod native;
 use std::time::Duration;
 
 use native::{file, native};
-use shallop_sandbox::{Events, Grant, Outcome, WasiLaunch, run_wasi};
+use shallop_sandbox::{Events, Grant, Outcome, Stops, WasiLaunch, run_wasi};
 
 fn launch() -> WasiLaunch {
     WasiLaunch {
@@ -29,7 +29,7 @@ fn start(body: &str, launch: WasiLaunch) -> Outcome {
         (memory (export "memory") 1)
         (data (i32.const 64) "made")"#;
     let module = format!("(module {imports} (func (export \"_start\") {body}))");
-    run_wasi(file(&native(&module)), launch).expect("starting")
+    run_wasi(file(&native(&module, Stops::Anywhere)), launch).expect("starting")
 }
 
 #[test]

@@ -42,7 +42,6 @@
           (loop $spin (br_if $spin (i32.eqz (i32.load (local.get $control)))))
           (i32.store (local.get $control) (i32.const 0))
           (local.set $kind (i32.const 1))))
-      (if (i64.eq (local.get $op) (i64.const 4)) (then (loop $forever (br $forever))))
       (if (i64.eq (local.get $op) (i64.const 5)) (then (unreachable)))
       (if (i64.eq (local.get $op) (i64.const 6)) (then (drop (call $deep (i64.const 0)))))
       (if (i64.eq (local.get $op) (i64.const 7))

@@ -6,9 +6,9 @@ use std::time::Duration;
 mod native;
 
 pub use native::{file, native};
-use shallop_sandbox::{Artifacts, Events, Grant, Launch, Outcome, run};
+use shallop_sandbox::{Artifacts, Events, Grant, Launch, Outcome, Stops, run};
 
-static CPU: LazyLock<Vec<u8>> = LazyLock::new(|| native(include_str!("cpu.wat")));
+static CPU: LazyLock<Vec<u8>> = LazyLock::new(|| native(include_str!("cpu.wat"), Stops::ByWord));
 
 /// What a test gives its kernel.
 pub struct Setup {
@@ -28,7 +28,7 @@ impl Default for Setup {
 /// Runs a kernel whose `_start` has these locals and this body.
 pub fn run_kernel(body: &str, setup: Setup) -> Outcome {
     let kernel = format!("(module {} (func (export \"_start\") {body}))", include_str!("kernel.wat"));
-    let artifacts = Artifacts { kernel: file(&native(&kernel)), cpu: file(&CPU) };
+    let artifacts = Artifacts { kernel: file(&native(&kernel, Stops::Anywhere)), cpu: file(&CPU) };
     let launch = Launch {
         spec: b"{\"the\": \"spec\"}".to_vec(),
         grants: setup.grants,

@@ -3,11 +3,11 @@
 use std::fs::File;
 use std::io::{Seek, Write};
 
-use shallop_sandbox::compile;
+use shallop_sandbox::{Stops, compile};
 
 /// A module's native code.
-pub fn native(wat: &str) -> Vec<u8> {
-    compile(&wat::parse_str(wat).expect("wat")).expect("compiling")
+pub fn native(wat: &str, stops: Stops) -> Vec<u8> {
+    compile(&wat::parse_str(wat).expect("wat"), stops).expect("compiling")
 }
 
 pub fn file(content: &[u8]) -> File {
