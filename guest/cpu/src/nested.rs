@@ -12,13 +12,14 @@ use shallop_riscv64::registers::{NO_RESERVATION, word};
 use crate::cache::{self, Cell};
 use crate::run::{Complete, Left, Running, run};
 use crate::translate::op_at;
-use crate::translated::{self, CALL};
+use crate::translated::{self, ASTRAY, CALL, RA, SP};
 use crate::{host, slots};
 
 /// What this adds to the depth of calls: its share of the shadow stack.
 const WEIGHT: u32 = 100;
 
-/// Goes on at `target`, which was called, until the task comes to `back`.
+/// Goes on at `target`, which was called, until the task comes to `back`. The result is odd unless this was a return with
+/// the stack pointer as it was.
 pub fn dispatch(words: *mut u64, depth: u32, target: u64, back: u64) -> u64 {
     let mut task = Running::above(words);
     let depth = depth.saturating_add(WEIGHT);
@@ -28,9 +29,11 @@ pub fn dispatch(words: *mut u64, depth: u32, target: u64, back: u64) -> u64 {
     }
     let outer = [word::BACK, word::DEPTH].map(|index| (index, task.word(index)));
     let (mut pc, mut weight) = (target, CALL);
+    let sp = task.word(SP);
     let result = loop {
         match run(slots::number(words), pc, weight, (back, depth)) {
-            Left::Back => break back,
+            Left::Back if (task.word(SP), task.word(RA)) == (sp, back) => break back,
+            Left::Back => break back | ASTRAY,
             Left::Unwind => break UNWIND,
             Left::Exit if suspend(words) => break UNWIND,
             Left::Exit => (pc, weight) = (task.word(word::PC), 0),
@@ -41,25 +44,26 @@ pub fn dispatch(words: *mut u64, depth: u32, target: u64, back: u64) -> u64 {
     result
 }
 
-/// Executes the instruction at `pc`.
+/// Executes the instruction at `pc`. The result is odd unless the task goes on behind it with the stack pointer as it was.
 pub fn step(words: *mut u64, pc: u64) -> u64 {
     let mut task = Running::above(words);
+    let sp = task.word(SP);
     loop {
         task.fetches(pc);
-        let Some(op) = op_at(pc as u32) else { return pc };
+        let Some(op) = op_at(pc as u32) else { return pc | ASTRAY };
         let cell = Cell { op: prepared(op), pc: pc as u32 };
         task.at(&cell);
-        let next = pc.wrapping_add(u64::from(op.len));
+        let behind = pc.wrapping_add(u64::from(op.len));
         let next = match execute(&mut Interpreter(Complete(&mut task)), &cell.op) {
-            Ok(()) => next,
+            Ok(()) => behind,
             Err(Leave::FenceI) => {
                 cache::reset();
-                next
+                behind
             }
             Err(Leave::Exit) => {
                 // SAFETY: the task's control block.
                 let is_syscall = unsafe { (*task.control()).kind } == kind::SYSCALL;
-                task.set_word(word::PC, if is_syscall { next } else { pc });
+                task.set_word(word::PC, if is_syscall { behind } else { pc });
                 if suspend(words) {
                     return UNWIND;
                 }
@@ -73,11 +77,11 @@ pub fn step(words: *mut u64, pc: u64) -> u64 {
             Err(_) => pc,
         };
         task.goes_back();
-        return next;
+        return if (next, task.word(SP)) == (behind, sp) { next } else { next | ASTRAY };
     }
 }
 
-/// Yields when the task is to stop; else calls are too deep.
+/// Yields when the task is to stop; else calls are too deep. The result is odd unless the task goes on there.
 pub fn pause(words: *mut u64, pc: u64) -> u64 {
     let mut task = Running::above(words);
     task.set_word(word::PC, pc);
@@ -89,7 +93,8 @@ pub fn pause(words: *mut u64, pc: u64) -> u64 {
         return UNWIND;
     }
     task.goes_back();
-    task.word(word::PC)
+    let next = task.word(word::PC);
+    if next == pc { next } else { next | ASTRAY }
 }
 
 /// Suspends the task. True when it must not go on in the translated code that called.

@@ -4,6 +4,8 @@
 //! back to begins with a *count* cell while hot code is looked for. Both are `Link`s with a length, and know their kind
 //! by `rm`.
 
+#[cfg(target_arch = "wasm32")]
+use shallop_machine::exit::UNWIND;
 use shallop_riscv64::{Kind, Op};
 
 use crate::cache::{self, Cell};
@@ -17,6 +19,14 @@ const COUNT: u8 = 2;
 /// What a call and a jump back add to the count of their target.
 pub const CALL: u8 = 5;
 pub const JUMP_BACK: u8 = 1;
+
+/// What is added to the address that a call came to when all calls are to be given up, with all registers in the state.
+pub const ASTRAY: u64 = 1;
+/// Registers that functions which are entered at their start have as parameters (`guest/translate/src/calls.rs`).
+pub const RA: usize = 1;
+pub const SP: usize = 2;
+#[cfg(target_arch = "wasm32")]
+const A0: usize = 10;
 
 /// Counts, by a hash of the address.
 const COUNTS: usize = 1 << 15;
@@ -257,16 +267,32 @@ pub fn count(pc: u32, weight: u8) -> bool {
 }
 
 /// Calls a function of the table, which works on the calling task's registers; gives the address where it left the guest,
-/// or `UNWIND`.
+/// or `UNWIND`. All registers are where `words` says then.
 ///
 /// # Safety
-/// `index` is a translated function's in the calling task's table.
+/// `index` is a translated function's in the calling task's table, and `words` are that task's registers.
 #[cfg(target_arch = "wasm32")]
-pub unsafe fn call(entry: Entry, _: *mut u64, depth: u32) -> u64 {
-    type Function = extern "C" fn(i32, i32) -> i64;
-    // SAFETY: in wasm a function pointer is an index of the table, and by the contract there is one of this type.
-    let function = unsafe { core::mem::transmute::<usize, Function>(entry.index as usize) };
-    function(depth as i32, entry.entry as i32) as u64
+pub unsafe fn call(entry: Entry, words: *mut u64, depth: u32) -> u64 {
+    type Start = extern "C" fn(i32, i64, i64, i64) -> i64;
+    type Entered = extern "C" fn(i32, i32) -> i64;
+    // SAFETY: in wasm a function pointer is an index of the table, and by the contract there is one: of the first type
+    // if it is entered at its start alone, else of the second. The words are registers.
+    let pc = unsafe {
+        if entry.entry != 0 {
+            let function = core::mem::transmute::<usize, Entered>(entry.index as usize);
+            function(depth as i32, entry.entry as i32) as u64
+        } else {
+            let function = core::mem::transmute::<usize, Start>(entry.index as usize);
+            let [ra, sp, a0] = [RA, SP, A0].map(|register| *words.add(register) as i64);
+            let pc = function(depth as i32, sp, a0, ra) as u64;
+            if pc & ASTRAY == 0 {
+                *words.add(SP) = sp as u64;
+                *words.add(RA) = pc;
+            }
+            pc
+        }
+    };
+    if pc == UNWIND { pc } else { pc & !ASTRAY }
 }
 
 #[cfg(not(target_arch = "wasm32"))]

@@ -1,23 +1,30 @@
 //! Calls and jumps to other guest functions: wasm calls where the target is translated, else calls of the engine.
 //!
-//! Before each call all registers are in the state. What is called returns the guest address that it came to; when
-//! that is not the one expected, every function returns it in turn, to the engine, which goes on there.
+//! A function that is entered at its start has `sp`, `a0` and `ra` as parameters, and all other registers in the state.
+//! It returns the guest address that it came to. Where that is even, `ra` holds it, `sp` is what it was at the start, and
+//! all registers but these two are in the state. When the address is not the one expected, or is odd ([`ASTRAY`]: all
+//! registers are in the state), every function returns in turn, to the engine, which goes on there.
 
 use shallop_riscv64::Op;
 use shallop_riscv64::decode::Kind;
 use wasm_encoder::{BlockType, MemArg, ValType};
 
+use crate::Entries;
 use crate::code::{ENGINE, Known};
+use crate::effects::{A0, RA, SP, bit};
 use crate::function::Body;
 use crate::graph::{Next, Node};
+use crate::places::{CARRIED, RETURNED};
 use crate::value::{Value, Word, global, parameter};
 
 /// Index of the type of translated functions.
 pub const FUNCTION_TYPE: u32 = 0;
 /// Index of the table of translated functions.
 const TABLE: u32 = 0;
-/// `ra`, where the target of a tail call is expected to return.
-const RETURN_ADDRESS: u8 = 1;
+/// Index of the type of those that have more entries than their start.
+pub const ENTERED_TYPE: u32 = 4;
+/// What is added to an address when calls are given up.
+pub const ASTRAY: i64 = 1;
 
 /// Functions that the engine exports, by their index as imports.
 pub mod engine {
@@ -33,9 +40,23 @@ pub mod engine {
 }
 
 impl Body<'_> {
+    /// Takes the registers that are parameters.
+    pub fn receive(&mut self) {
+        if self.shape.entered() == Entries::All {
+            return;
+        }
+        for (slot, parameter) in [(SP, parameter::SP), (A0, parameter::A0), (RA, parameter::RA)] {
+            let local = self.code.values.locals.slot(slot);
+            self.code.values.sink().local_get(parameter).local_set(local);
+        }
+    }
+
     /// Calls, and goes on at `site` when the callee returned there.
     pub fn call(&mut self, node: Node, known: Option<u32>, (pc, op): (u32, Op), site: Next) {
         self.arrive((pc, op));
+        if op.rd != RA {
+            return self.give_up();
+        }
         match known.and_then(|known| self.functions.get(&known)) {
             Some(&function) => {
                 self.push_arguments();
@@ -47,31 +68,102 @@ impl Body<'_> {
             }
         }
         self.code.expect(pc, i64::from(op.len));
-        self.code.enter(Known::default());
+        let back = self.code.values.make(Value::Pc(pc + u32::from(op.len)));
+        let ra = self.code.values.locals.slot(RA);
+        self.code.values.push(back);
+        self.code.values.sink().local_set(ra);
+        let mut near = self.code.known().near;
+        near.forget(!bit(SP));
+        self.code.enter(Known { valid: RETURNED, dirty: RETURNED, near });
         self.go(node, site);
     }
 
-    /// Goes to another function, and returns what it returns.
-    pub fn tail(&mut self, known: Option<u32>, at: (u32, Op)) {
+    /// Goes to another function, and returns what it returns. `level`: the stack pointer is as at the start.
+    pub fn tail(&mut self, known: Option<u32>, at: (u32, Op), level: bool) {
         self.arrive(at);
+        self.go_over(known, level);
+    }
+
+    /// Goes to the target of a computed jump that is none of the known ones, as [`Body::tail`] does.
+    pub fn tail_unknown(&mut self) {
+        // What was branched to before knows nothing of what this loads.
+        let known = self.code.known();
+        self.ready();
+        self.go_over(None, false);
+        self.code.restore(known);
+    }
+
+    fn go_over(&mut self, known: Option<u32>, level: bool) {
+        self.check_level(level);
         match known.and_then(|known| self.functions.get(&known)) {
             Some(&function) => {
                 self.push_arguments();
                 self.code.values.sink().call(function);
-                self.code.exit();
             }
-            None => self.tail_unknown(),
+            None => {
+                let back = self.code.slot(RA);
+                self.probe(back);
+            }
+        }
+        match self.shape.entered() {
+            Entries::Start => self.code.exit(),
+            // The engine wants all registers in the state.
+            Entries::All => {
+                let (out, astray) = (self.code.values.locals.out(), self.code.values.astray());
+                self.code.values.sink().local_set(out).br(astray);
+            }
         }
     }
 
-    /// Goes to the target, which is in no register alone, and returns what it returns.
-    pub fn tail_unknown(&mut self) {
-        let back = self.code.get_state(usize::from(RETURN_ADDRESS) * 8);
-        self.probe(back);
+    /// Returns.
+    pub fn give_back(&mut self, op: &Op, level: bool) {
+        self.code.finish();
+        if self.shape.entered() == Entries::All || op.rs1 != RA {
+            self.code.store_dirty();
+            return self.give_up();
+        }
+        self.code.load_slots(RETURNED);
+        self.code.store_slots(!RETURNED);
+        let [ra, sp] = [RA, SP].map(|slot| self.code.values.locals.slot(slot));
+        let mut sink = self.code.values.sink();
+        sink.local_get(ra).i64_const(1).i64_and();
+        if !level {
+            sink.local_get(sp).local_get(parameter::SP).i64_xor().i64_or();
+        }
+        sink.i64_eqz().i32_eqz();
+        self.open_if();
+        self.code.store_slots(RETURNED);
+        self.code.values.sink().local_get(ra).i64_const(ASTRAY).i64_or();
+        self.code.exit();
+        self.close();
+        self.code.values.sink().local_get(ra);
         self.code.exit();
     }
 
-    /// Makes `target` the jump's, and puts all registers into the state.
+    /// Gives up all calls to go on at the target, with all registers in the state but those that are parameters.
+    fn give_up(&mut self) {
+        self.code.store_slots(CARRIED);
+        if let Some(target) = self.code.target.take() {
+            self.code.values.push(target);
+        }
+        self.code.values.sink().i64_const(ASTRAY).i64_or();
+        self.code.exit();
+    }
+
+    /// Gives up all calls where the stack pointer is not as at the start, since the target's caller expects that.
+    fn check_level(&mut self, level: bool) {
+        if level || self.shape.entered() == Entries::All {
+            return;
+        }
+        let (sp, target) = (self.code.values.locals.slot(SP), self.code.target);
+        self.code.values.sink().local_get(sp).local_get(parameter::SP).i64_ne();
+        self.open_if();
+        self.give_up();
+        self.code.target = target;
+        self.close();
+    }
+
+    /// Makes `target` the jump's, and puts all registers where callees want them.
     fn arrive(&mut self, (pc, op): (u32, Op)) {
         if op.kind != Kind::Jalr {
             // `jal`: its target is an address from here.
@@ -81,12 +173,21 @@ impl Body<'_> {
             self.code.target = Some(self.code.values.settle(target));
         }
         self.code.finish();
-        self.code.store_dirty();
+        self.ready();
+    }
+
+    /// Puts all registers where callees want them.
+    fn ready(&mut self) {
+        self.code.store_slots(!CARRIED);
+        self.code.load_slots(CARRIED);
     }
 
     fn push_arguments(&mut self) {
         self.push_depth();
-        self.code.values.sink().i32_const(0);
+        for slot in [SP, A0, RA] {
+            let local = self.code.values.locals.slot(slot);
+            self.code.values.sink().local_get(local);
+        }
     }
 
     /// The depth of what this function calls.
@@ -107,7 +208,8 @@ impl Body<'_> {
         self.push_arguments();
         let mut sink = self.code.values.sink();
         sink.local_get(slot).i32_load(entry(4)).call_indirect(TABLE, FUNCTION_TYPE).else_();
-        sink.global_get(global::STATE);
+        self.code.store_slots(CARRIED);
+        self.code.values.sink().global_get(global::STATE);
         self.push_depth();
         self.code.values.push(target);
         self.code.values.push(back);

@@ -4,12 +4,12 @@ use shallop_machine::backend::{Binary, Width};
 use shallop_riscv64::Op;
 use shallop_riscv64::decode::Kind;
 use shallop_riscv64::registers::{offset, word};
-use wasm_encoder::MemArg;
+use wasm_encoder::{BlockType, MemArg};
 
-use crate::Variant;
-use crate::calls::engine;
-use crate::effects::{FCSR, Slots, bit, is_float};
+use crate::calls::{ASTRAY, engine};
+use crate::effects::{FCSR, RA, SP, Slots, bit, is_float};
 use crate::value::{Value, Values, Word, global};
+use crate::{Entries, Variant};
 
 /// Memory that begins with the task's registers.
 pub const STATE: u32 = 0;
@@ -91,9 +91,9 @@ pub fn state(offset: u64) -> MemArg {
 
 impl Code {
     /// No code yet.
-    pub fn new(used: Slots, variant: Variant) -> Code {
+    pub fn new(used: Slots, entered: Entries, variant: Variant) -> Code {
         Code {
-            values: Values::new(used),
+            values: Values::new(used, entered),
             variant,
             pc: 0,
             known: Known::default(),
@@ -147,7 +147,13 @@ impl Code {
 
     /// Loads registers into their locals.
     pub fn load_slots(&mut self, slots: Slots) {
-        for slot in (0..64).filter(|&slot| slots & !self.known.valid & bit(slot) != 0) {
+        self.load_into(slots & !self.known.valid);
+        self.known.near.forget(slots & !self.known.valid);
+        self.known.valid |= slots;
+    }
+
+    fn load_into(&mut self, slots: Slots) {
+        for slot in (0..64).filter(|&slot| slots & bit(slot) != 0) {
             let local = self.values.locals.slot(slot);
             let mut sink = self.values.sink();
             sink.i32_const(0);
@@ -158,8 +164,6 @@ impl Code {
             };
             sink.local_set(local);
         }
-        self.known.near.forget(slots & !self.known.valid);
-        self.known.valid |= slots;
     }
 
     /// The value of a register.
@@ -210,10 +214,10 @@ impl Code {
         self.values.make(Value::Local(local))
     }
 
-    /// Returns to the dispatcher, at `from + imm`.
+    /// Gives up all calls, to go on at `from + imm`.
     pub fn leave(&mut self, from: u32, imm: i64) {
         self.store_dirty();
-        self.push_target(from, imm);
+        self.push_target(from, imm + ASTRAY);
         self.exit();
     }
 
@@ -231,12 +235,12 @@ impl Code {
         self.values.sink().local_set(out).br(exit);
     }
 
-    /// Returns the value on the stack unless it is the address `imm` bytes from `from`.
+    /// Gives up all calls unless the value on the stack, from where one came back, is the address `imm` bytes from `from`.
     pub fn expect(&mut self, from: u32, imm: i64) {
-        let (out, exit) = (self.values.locals.out(), self.values.exit());
+        let (out, astray) = (self.values.locals.out(), self.values.astray());
         self.values.sink().local_tee(out);
         self.push_target(from, imm);
-        self.values.sink().i64_ne().br_if(exit);
+        self.values.sink().i64_ne().br_if(astray);
     }
 
     /// Leaves the preempt word on the stack, as an i32; it is not 0 when the task is to stop.
@@ -246,17 +250,29 @@ impl Code {
         self.values.sink().i32_const(0).i32_load(preempt);
     }
 
-    /// When the i32 on the stack is not 0, has the engine yield or give up at `pc`; then what is in locals is as it was.
+    /// When the i32 on the stack is not 0, has the engine yield or give up at `pc`.
     pub fn pause_if(&mut self, pc: Word) {
         self.values.open_if();
         self.store_dirty();
         self.values.sink().global_get(global::STATE);
         self.values.push(pc);
         let (out, exit) = (self.values.locals.out(), self.values.exit());
-        self.values.sink().call(engine::PAUSE).local_tee(out);
-        self.values.push(pc);
-        self.values.sink().i64_ne().br_if(exit);
+        let label = self.values.locals.label();
+        let mut sink = self.values.sink();
+        sink.call(engine::PAUSE).local_tee(out).i64_const(ASTRAY).i64_and().i32_wrap_i64().br_if(exit);
+        if let Value::Local(aim) = self.values.value(pc) {
+            self.values.sink().local_get(out).local_set(aim);
+        }
+        self.reload();
+        // Code that runs was not on its way to a label.
+        self.values.sink().i32_const(0).local_set(label);
         self.values.close();
+    }
+
+    /// Loads again what is valid, behind a call that is seldom made: so no register is live across it, and those who assign the
+    /// processor's registers need not make room on the stack for the way that is often taken.
+    pub fn reload(&mut self) {
+        self.load_into(self.known.valid);
     }
 
     /// Leaves the current instruction to the interpreter when the i32 on the stack is not 0.
@@ -339,11 +355,20 @@ impl Code {
         moved.max(0) as u64
     }
 
-    /// Emits what comes after the code: the two places that branches lead to from everywhere.
+    /// Emits what comes after the code: the places that branches lead to from everywhere.
     pub fn conclude(&mut self) {
         let out = self.values.locals.out();
-        self.values.sink().unreachable().end().local_get(out).return_().end();
-        self.values.sink().i32_const(0).i64_load(access(Width::Double, 0)).end();
+        let [ra, sp] = [RA, SP].map(|slot| state(place(slot)));
+        let level = self.values.locals.slot(SP);
+        let mut sink = self.values.sink();
+        sink.unreachable().end();
+        // What a call left out of the state; nothing, when it was given up.
+        sink.local_get(out).i64_const(ASTRAY).i64_and().i64_eqz().if_(BlockType::Empty);
+        sink.i32_const(0).local_get(level).i64_store(sp);
+        sink.i32_const(0).local_get(out).i64_store(ra);
+        sink.local_get(out).i64_const(ASTRAY).i64_or().local_set(out).end().end();
+        sink.local_get(out).return_().end();
+        sink.i32_const(0).i64_load(access(Width::Double, 0)).end();
     }
 
     /// Loads from a checked address.

@@ -10,6 +10,11 @@ pub type Slots = u64;
 /// Slot of `fcsr`.
 pub const FCSR: u8 = 0;
 
+/// Slots of `ra`, `sp` and `a0` (RISC-V calling convention).
+pub const RA: u8 = 1;
+pub const SP: u8 = 2;
+pub const A0: u8 = 10;
+
 /// The slot of an `f` register.
 pub const fn f_slot(register: u8) -> u8 {
     32 + register

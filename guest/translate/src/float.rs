@@ -5,13 +5,11 @@
 //! small that it could have underflowed.
 
 use shallop_machine::backend::{Float, Precision};
-use wasm_encoder::MemArg;
 
 use crate::calls::engine;
-use crate::code::{Code, state};
+use crate::code::Code;
 use crate::effects::FCSR;
 use crate::value::{Value, Word, global};
-use shallop_riscv64::registers::offset;
 
 /// The `rm` field of the dynamic mode.
 const DYNAMIC: u8 = 7;
@@ -117,17 +115,16 @@ impl Code {
     }
 
     fn call_float(&mut self, operation: Float, precision: Precision, operands: [Word; 3], rounding: u8, result: Word) {
+        self.store_dirty();
         let mut sink = self.values.sink();
         sink.global_get(global::STATE);
         sink.i32_const(operation as i32).i32_const(precision as i32).i32_const(i32::from(rounding));
         for operand in operands {
             self.values.push(operand);
         }
-        let control = self.values.locals.slot(FCSR);
-        let flags = MemArg { align: 0, ..state(offset::FCSR as u64) };
         self.values.sink().call(engine::FLOAT);
         self.set_bits(result);
-        self.values.sink().i32_const(0).i64_load8_u(flags).local_set(control);
+        self.reload();
     }
 
     /// Goes to the slow path when `fcsr` is not as the fast one wants it.

@@ -13,7 +13,7 @@ use crate::graph::{Graph, Kind, Next, Node};
 use crate::layout::{Label, Layout};
 use crate::places::Places;
 use crate::value::{Value, parameter};
-use crate::{Entries, Options, Refusal, Region, flow};
+use crate::{Entries, Options, Refusal, Region, flow, stack};
 
 /// Blocks of a function that weigh as much as a call: one of CPython's evaluation loop, with 4,000, has 800 bytes on the stack.
 const BLOCKS_WEIGHT: usize = 512;
@@ -24,6 +24,8 @@ pub struct Shape {
     pub blocks: Blocks,
     pub layout: Layout,
     pub places: Places,
+    /// Whether the stack pointer is at each block's end what it was at the function's start.
+    pub level: Vec<bool>,
 }
 
 impl Shape {
@@ -42,10 +44,19 @@ impl Shape {
         if graph.entries.len() - 1 > options.max_resume {
             return Err(Refusal::Resume);
         }
+        if graph.entries.len() == 1 {
+            graph.entered = Entries::Start;
+        }
         let forest = Forest::new(&graph)?;
         let layout = Layout::new(graph, forest);
         let places = Places::new(&blocks, &layout, options.variant);
-        Ok(Shape { blocks, layout, places })
+        let level = stack::level(&blocks);
+        Ok(Shape { blocks, layout, places, level })
+    }
+
+    /// Where it can be entered.
+    pub fn entered(&self) -> Entries {
+        self.layout.graph.entered
     }
 
     /// Offsets of the entries after the first.
@@ -97,7 +108,7 @@ pub struct Body<'a> {
 pub fn emit(shape: &Shape, functions: &BTreeMap<u32, u32>, options: &Options) -> Result<Function, Refusal> {
     let nodes = shape.layout.graph.kinds.len();
     let mut body = Body {
-        code: Code::new(shape.places.used, options.variant),
+        code: Code::new(shape.places.used, shape.entered(), options.variant),
         shape,
         functions,
         weight: (1 + shape.blocks.blocks.len() / BLOCKS_WEIGHT) as i32,
@@ -106,7 +117,8 @@ pub fn emit(shape: &Shape, functions: &BTreeMap<u32, u32>, options: &Options) ->
         nears: vec![None; nodes],
         limit: options.max_body,
     };
-    body.code.values.sink().block(BlockType::Empty).block(BlockType::Empty);
+    body.receive();
+    (0..3).for_each(|_| _ = body.code.values.sink().block(BlockType::Empty));
     body.level(None)?;
     body.code.conclude();
     let Code { values, .. } = body.code;
@@ -119,6 +131,11 @@ pub fn emit(shape: &Shape, functions: &BTreeMap<u32, u32>, options: &Options) ->
         true => Err(Refusal::Body),
         false => Ok(function),
     }
+}
+
+/// Whether other functions are called at the end of a block.
+fn leads_on(end: End) -> bool {
+    matches!(end, End::Call { .. } | End::Tail { .. } | End::Switch | End::Deferred { .. })
 }
 
 impl Body<'_> {
@@ -232,15 +249,19 @@ impl Body<'_> {
         self.code.values.begin();
         let kind = shape.layout.graph.kinds[node];
         if kind == Kind::Enter || shape.layout.labels.contains_key(&node) {
-            self.code.values.sink().i32_const(0).local_set(parameter::ENTRY);
+            let label = self.code.values.locals.label();
+            self.code.values.sink().i32_const(0).local_set(label);
         }
         match kind {
             Kind::Root | Kind::Dispatch => self.dispatch(node),
             Kind::Enter => {
-                self.check(node, true);
+                // One that calls nothing ends soon, or looks in its loops.
+                if shape.blocks.blocks.iter().any(|block| leads_on(block.end)) {
+                    self.check(node, true);
+                }
                 self.go_first(node);
             }
-            Kind::Site | Kind::Resume(_) | Kind::Landing => self.go_first(node),
+            Kind::Site | Kind::Stepped | Kind::Resume(_) | Kind::Landing => self.go_first(node),
             Kind::Aim(block) => {
                 self.aim(shape.blocks.blocks[block].start);
                 self.go_first(node);
@@ -270,13 +291,14 @@ impl Body<'_> {
     /// Goes on where the label says.
     fn dispatch(&mut self, node: Node) {
         let layout = &self.shape.layout;
+        let at = self.code.values.locals.label();
         let table = layout.tables.get(&node).map_or(&[][..], Vec::as_slice);
         match table {
             [] => {}
             &[(label, next)] => {
                 let depth = self.depth(next);
                 let mut sink = self.code.values.sink();
-                sink.local_get(parameter::ENTRY).i32_const(label as i32).i32_eq().br_if(depth);
+                sink.local_get(at).i32_const(label as i32).i32_eq().br_if(depth);
             }
             _ => self.dispatch_by(table),
         }
@@ -285,13 +307,14 @@ impl Body<'_> {
 
     /// Goes to the node of the label; without one, or with another, on behind this.
     fn dispatch_by(&mut self, table: &[(Label, Node)]) {
-        self.code.values.sink().local_get(parameter::ENTRY);
+        let at = self.code.values.locals.label();
+        self.code.values.sink().local_get(at);
         self.open_if();
         let labels: BTreeMap<Label, u32> = table.iter().map(|&(label, next)| (label, self.depth(next))).collect();
         if let (Some((&least, _)), Some((&most, _))) = (labels.first_key_value(), labels.last_key_value()) {
             let depths: Vec<u32> = (least..=most).map(|label| labels.get(&label).copied().unwrap_or(0)).collect();
             let mut sink = self.code.values.sink();
-            sink.local_get(parameter::ENTRY).i32_const(least as i32).i32_sub().br_table(depths, 0);
+            sink.local_get(at).i32_const(least as i32).i32_sub().br_table(depths, 0);
         }
         self.close();
     }
@@ -336,7 +359,8 @@ impl Body<'_> {
         if let Some(label) = label {
             // It leads to where all registers are in the state.
             self.code.store_slots(!0);
-            self.code.values.sink().i32_const(label as i32).local_set(parameter::ENTRY);
+            let at = self.code.values.locals.label();
+            self.code.values.sink().i32_const(label as i32).local_set(at);
         } else if place.fixed && kind != Kind::Landing {
             let before = self.code.known();
             self.code.store_slots(!place.dirty);
@@ -393,17 +417,14 @@ impl Body<'_> {
             End::Tail { target } => {
                 let known = target.filter(|target| self.functions.contains_key(target));
                 if let Some((pc, op)) = last {
-                    self.tail(known, (pc, op));
+                    self.tail(known, (pc, op), self.shape.level[index]);
                 }
             }
             End::Switch => self.go_to_switch(node),
             End::Return => {
-                self.code.finish();
-                self.code.store_dirty();
-                if let Some(target) = self.code.target.take() {
-                    self.code.values.push(target);
+                if let Some((_, op)) = last {
+                    self.give_back(&op, self.shape.level[index]);
                 }
-                self.code.exit();
             }
             End::Deferred { site } => {
                 let site = graph.site[index].map(Next::Node).unwrap_or(graph.resolve(site));

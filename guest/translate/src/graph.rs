@@ -13,8 +13,10 @@ pub enum Kind {
     Root,
     /// The function's start.
     Enter,
-    /// Where a call returns to, or the interpreter goes on: all registers are in the state.
+    /// Where a call returns to.
     Site,
+    /// Where code goes on behind an instruction that the engine executed.
+    Stepped,
     /// Enters the loop whose head is the block.
     Resume(usize),
     /// Goes to the switch with a target of it, the block.
@@ -56,7 +58,8 @@ pub struct Graph {
     pub site: Vec<Option<Node>>,
     /// The one switch, when there are computed jumps.
     pub switch: Option<Node>,
-    inner_entries: Entries,
+    /// Where the function can be entered.
+    pub entered: Entries,
 }
 
 /// The root of every graph.
@@ -79,7 +82,7 @@ impl Graph {
             of_block: Vec::new(),
             site: vec![None; count],
             switch: None,
-            inner_entries: options.entries,
+            entered: options.entries,
         };
         for block in 0..count {
             let node = graph.add(Kind::Code(block));
@@ -119,7 +122,7 @@ impl Graph {
         self.switch = Some(node);
         for &block in &blocks.targets {
             self.next[node].push(self.of_block[block]);
-            if self.inner_entries == Entries::Start {
+            if self.entered == Entries::Start {
                 continue;
             }
             let aim = self.add(Kind::Aim(block));
@@ -145,11 +148,8 @@ impl Graph {
                 self.edge(node, next);
                 self.edge(node, taken);
             }
-            End::Call { site, .. } | End::Deferred { site } => {
-                if let Some(site) = self.add_site(at, site, blocks) {
-                    self.next[node].push(site);
-                }
-            }
+            End::Call { site, .. } => self.add_site(Kind::Site, at, site, blocks),
+            End::Deferred { site } => self.add_site(Kind::Stepped, at, site, blocks),
             End::Switch => self.next[node].extend(self.switch),
             End::Tail { .. } | End::Return | End::Never => {}
         }
@@ -163,15 +163,15 @@ impl Graph {
         }
     }
 
-    fn add_site(&mut self, at: usize, target: Target, blocks: &[Block]) -> Option<Node> {
-        let Target::Block(block) = target else { return None };
-        let site = self.add(Kind::Site);
+    fn add_site(&mut self, kind: Kind, at: usize, target: Target, blocks: &[Block]) {
+        let Target::Block(block) = target else { return };
+        let site = self.add(kind);
         self.next[site].push(self.of_block[block]);
-        if self.inner_entries == Entries::All {
+        if self.entered == Entries::All {
             self.entries.push(site);
             self.offsets.push(blocks[block].start);
         }
         self.site[at] = Some(site);
-        Some(site)
+        self.next[self.of_block[at]].push(site);
     }
 }

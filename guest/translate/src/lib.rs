@@ -2,8 +2,7 @@
 //!
 //! The meaning of each instruction comes from `shallop_riscv64::execute` over a backend that emits wasm; this crate
 //! adds what a whole function needs: its blocks (`flow`), where its computed jumps lead (`image`, `tables`, `switch`), how
-//! its loops nest (`forest`), where registers are in locals (`places`), and the code around them (`function`, `calls`,
-//! `module`).
+//! its loops nest (`forest`), where registers are in locals (`places`), what its calls find and leave (`calls`, `stack`), and the code around them (`function`, `module`).
 #![forbid(unsafe_code)]
 
 pub mod calls;
@@ -19,6 +18,7 @@ pub mod image;
 pub mod layout;
 pub mod module;
 pub mod places;
+pub mod stack;
 pub mod sweep;
 pub mod switch;
 pub mod tables;

@@ -8,6 +8,7 @@ use wasm_encoder::{
 };
 
 use crate::calls::engine;
+use crate::calls::{ENTERED_TYPE, FUNCTION_TYPE};
 use crate::function::{Shape, emit};
 use crate::value::global;
 use crate::{Entries, FunctionInfo, Options, Refusal, Region, Translated};
@@ -58,11 +59,13 @@ pub fn translate(region: &Region, starts: &[u32], options: &Options) -> Translat
     }
 }
 
-/// The wasm function for calls of each guest function.
+/// The wasm function for calls of each guest function that is entered at its start.
 fn numbers(shapes: &BTreeMap<Wanted, Shape>) -> BTreeMap<u32, u32> {
     let mut numbers = BTreeMap::new();
-    for (number, &(start, _)) in (IMPORTED..).zip(shapes.keys()) {
-        numbers.entry(start).or_insert(number);
+    for (number, (&(start, _), shape)) in (IMPORTED..).zip(shapes) {
+        if shape.entered() == Entries::Start {
+            numbers.entry(start).or_insert(number);
+        }
     }
     numbers
 }
@@ -93,7 +96,7 @@ fn bodies(
     numbers: &BTreeMap<u32, u32>,
     options: &Options,
     skipped: &mut BTreeMap<Wanted, Refusal>,
-) -> Vec<Function> {
+) -> Vec<(u32, Function)> {
     let (mut bodies, mut total) = (Vec::new(), 0);
     for (&wanted, shape) in shapes {
         let body = emit(shape, numbers, options).and_then(|body| match total + body.byte_len() > options.max_module {
@@ -103,7 +106,8 @@ fn bodies(
         match body {
             Ok(body) => {
                 total += body.byte_len();
-                bodies.push(body);
+                let kind = if shape.entered() == Entries::Start { FUNCTION_TYPE } else { ENTERED_TYPE };
+                bodies.push((kind, body));
             }
             Err(refusal) => {
                 skipped.insert(wanted, refusal);
@@ -113,13 +117,14 @@ fn bodies(
     bodies
 }
 
-fn module(bodies: &[Function]) -> Vec<u8> {
+/// A module of functions, each with the index of its type.
+fn module(bodies: &[(u32, Function)]) -> Vec<u8> {
     let mut module = Module::new();
     module.section(&types()).section(&imports());
     let mut functions = FunctionSection::new();
     let mut code = CodeSection::new();
-    for body in bodies {
-        functions.function(crate::calls::FUNCTION_TYPE);
+    for (kind, body) in bodies {
+        functions.function(*kind);
         code.function(body);
     }
     let mut exports = ExportSection::new();
@@ -130,14 +135,15 @@ fn module(bodies: &[Function]) -> Vec<u8> {
     module.finish()
 }
 
-/// The type of translated functions, and those of the engine's.
+/// The types of translated functions, and those of the engine's.
 fn types() -> TypeSection {
     use ValType::{I32, I64};
     let mut types = TypeSection::new();
-    types.ty().function([I32, I32], [I64]);
+    types.ty().function([I32, I64, I64, I64], [I64]);
     types.ty().function([I32, I32, I32, I32, I64, I64, I64], [I64]);
     types.ty().function([I32, I32, I64, I64], [I64]);
     types.ty().function([I32, I64], [I64]);
+    types.ty().function([I32, I32], [I64]);
     types
 }
 

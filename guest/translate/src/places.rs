@@ -4,12 +4,12 @@
 //! those registers are loaded that it reads; those that it writes are stored after it. Elsewhere a register is valid, or
 //! dirty, when it is so on all ways.
 
-use crate::Variant;
-use crate::effects::{Effects, Slots, effects};
+use crate::effects::{A0, Effects, RA, SP, Slots, bit, effects};
 use crate::flow::{Blocks, End};
 use crate::forest::Item;
 use crate::graph::{Kind, Node};
 use crate::layout::Layout;
+use crate::{Entries, Variant};
 
 /// A register is in a local at the switch when one of so many targets reads it.
 const SHARE: usize = 4;
@@ -37,11 +37,21 @@ pub struct Places {
     pub used: Slots,
 }
 
-/// Whether all registers are in the state there, and none in locals.
-pub fn synchronous(layout: &Layout, node: Node) -> bool {
-    let kind = layout.graph.kinds[node];
-    matches!(kind, Kind::Root | Kind::Enter | Kind::Site | Kind::Resume(_) | Kind::Aim(_) | Kind::Landing)
-        || layout.labels.contains_key(&node)
+/// Registers that functions which are entered at their start alone have as parameters.
+pub const CARRIED: Slots = bit(RA) | bit(SP) | bit(A0);
+/// Those of them that are known when a call has returned.
+pub const RETURNED: Slots = bit(RA) | bit(SP);
+
+/// The registers that are in locals alone at a node where all others are in the state; `None` elsewhere.
+fn synchronous(layout: &Layout, node: Node) -> Option<Slots> {
+    let by_label = layout.labels.contains_key(&node) || layout.graph.entered == Entries::All;
+    match layout.graph.kinds[node] {
+        Kind::Root | Kind::Enter if !by_label => Some(CARRIED),
+        Kind::Site if !by_label => Some(RETURNED),
+        Kind::Root | Kind::Enter | Kind::Site | Kind::Stepped => Some(0),
+        Kind::Resume(_) | Kind::Aim(_) | Kind::Landing => Some(0),
+        _ => layout.labels.contains_key(&node).then_some(0),
+    }
 }
 
 impl Places {
@@ -51,7 +61,7 @@ impl Places {
         let effects: Vec<Vec<Effects>> =
             blocks.blocks.iter().map(|block| block.ops.iter().map(|(_, op)| effects(op)).collect()).collect();
         let calls = blocks.blocks.iter().map(|block| matches!(block.end, End::Call { .. } | End::Deferred { .. }));
-        let used = effects.iter().flatten().fold(0, |used, effects| used | effects.reads | effects.writes);
+        let used = effects.iter().flatten().fold(CARRIED, |used, effects| used | effects.reads | effects.writes);
         let mut solver = Solver {
             layout,
             calls: calls.collect(),
@@ -104,12 +114,11 @@ impl Solver<'_> {
             let synchronous = synchronous(self.layout, node);
             let merges = self.before[node].len() != 1 || self.layout.graph.kinds[node] == Kind::Dispatch;
             let place = &mut self.places.of[node];
-            place.fixed = merges || synchronous;
-            if !synchronous {
-                (place.valid, place.dirty) = (!0, !0);
-            }
+            place.fixed = merges || synchronous.is_some();
+            let slots = synchronous.unwrap_or(!0);
+            (place.valid, place.dirty) = (slots, slots);
         }
-        self.solve(true, Solver::live, |solver, node| &mut solver.live[node]);
+        self.solve(true, Solver::live_before, |solver, node| &mut solver.live[node]);
         self.solve(false, Solver::valid, |solver, node| &mut solver.places.of[node].valid);
         self.solve(false, Solver::dirty, |solver, node| &mut solver.places.of[node].dirty);
     }
@@ -143,8 +152,11 @@ impl Solver<'_> {
     /// Registers that a node may change.
     fn changes(&self, node: Node) -> Slots {
         match self.layout.graph.kinds[node] {
-            Kind::Code(block) if self.calls[block] => !0,
-            Kind::Code(block) => self.effects[block].iter().fold(0, |all, effects| all | effects.writes),
+            Kind::Code(block) => {
+                // The stack pointer is the same after a call.
+                let called = if self.calls[block] { !bit(SP) } else { 0 };
+                self.effects[block].iter().fold(called, |all, effects| all | effects.writes)
+            }
             _ => 0,
         }
     }
@@ -165,13 +177,16 @@ impl Solver<'_> {
         while changed {
             changed = false;
             for &node in &order {
-                let new = if synchronous(layout, node) { 0 } else { value(self, node) };
+                let new = value(self, node);
                 changed |= std::mem::replace(place(self, node), new) != new;
             }
         }
     }
 
-    fn live(&self, node: Node) -> Slots {
+    fn live_before(&self, node: Node) -> Slots {
+        if synchronous(self.layout, node).is_some() {
+            return 0;
+        }
         let after = self.after[node].iter().fold(0, |all, &next| all | self.live[next]);
         match self.layout.graph.kinds[node] {
             Kind::Code(block) => {
@@ -190,6 +205,9 @@ impl Solver<'_> {
     }
 
     fn valid(&self, node: Node) -> Slots {
+        if let Some(slots) = synchronous(self.layout, node) {
+            return slots;
+        }
         if self.layout.graph.kinds[node] == Kind::Switch {
             return self.live[node];
         }
@@ -216,6 +234,9 @@ impl Solver<'_> {
     }
 
     fn dirty(&self, node: Node) -> Slots {
+        if let Some(slots) = synchronous(self.layout, node) {
+            return slots;
+        }
         let place = self.places.of[node];
         let before = || self.before[node].iter().map(|&(before, back)| (self.dirty_after(before), back));
         let dirty = match place.changes {

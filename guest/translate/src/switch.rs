@@ -99,7 +99,6 @@ impl Body<'_> {
             self.code.values.sink().br((used.len() - 1 - at) as u32);
         }
         self.close();
-        self.code.store_dirty();
         self.code.target = Some(self.aimed());
         self.tail_unknown();
     }

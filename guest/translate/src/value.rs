@@ -5,6 +5,7 @@ use shallop_machine::backend::Binary;
 use shallop_riscv64::interpreter::binary;
 use wasm_encoder::{BlockType, InstructionSink, ValType};
 
+use crate::Entries;
 use crate::effects::{Slots, is_float};
 
 /// Globals of a module.
@@ -37,10 +38,12 @@ pub enum Value {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Word(u32);
 
-/// Wasm locals of a function besides its parameters: integer registers, floating-point registers as `f64`, one or two of
+/// Wasm locals of a function besides its parameters: integer registers, floating-point registers as `f64`, a few of
 /// each other type, then `i64`s.
 #[derive(Debug, Clone)]
 pub struct Locals {
+    entered: Entries,
+    parameters: u32,
     /// Number of the local of each slot; 0 for none.
     slots: [u32; 64],
     registers: u32,
@@ -52,21 +55,26 @@ pub struct Locals {
     taken: u32,
 }
 
-/// Parameters of a function.
+/// Parameters of a function: the depth, then registers (see `calls`) or the entry.
 pub mod parameter {
     /// How deep in calls the function is.
     pub const DEPTH: u32 = 0;
-    /// Where it is entered; later the label of a jump into a loop.
+    /// Of one that is entered at its start alone.
+    pub const SP: u32 = 1;
+    pub const A0: u32 = 2;
+    pub const RA: u32 = 3;
+    /// Of one that has more entries.
     pub const ENTRY: u32 = 1;
-    pub const COUNT: u32 = 2;
 }
 
 impl Locals {
     /// Locals for these registers.
-    pub fn new(used: Slots) -> Locals {
-        let mut locals = Locals { slots: [0; 64], registers: 0, floats: 0, temporaries: 0, taken: 0 };
+    pub fn new(used: Slots, entered: Entries) -> Locals {
+        let parameters = if entered == Entries::Start { parameter::RA + 1 } else { parameter::ENTRY + 1 };
+        let mut locals =
+            Locals { entered, parameters, slots: [0; 64], registers: 0, floats: 0, temporaries: 0, taken: 0 };
         for slot in (0..64).filter(|slot| used >> slot & 1 != 0) {
-            locals.slots[slot] = parameter::COUNT + locals.registers;
+            locals.slots[slot] = parameters + locals.registers;
             locals.registers += 1;
             locals.floats += u32::from(is_float(slot as u8));
         }
@@ -85,27 +93,32 @@ impl Locals {
 
     /// One of two of type i32.
     pub fn i32(&self, which: u32) -> u32 {
-        parameter::COUNT + self.registers + which
+        self.parameters + self.registers + which
+    }
+
+    /// The label of a jump into a loop; 0: none. Where the function has more entries, it is the entry at first.
+    pub fn label(&self) -> u32 {
+        if self.entered == Entries::Start { self.i32(2) } else { parameter::ENTRY }
     }
 
     /// The one of type f64.
     pub fn f64(&self) -> u32 {
-        self.i32(2)
+        self.i32(3)
     }
 
     /// The f64 that is an instruction's result.
     pub fn float_result(&self) -> u32 {
-        self.i32(3)
+        self.i32(4)
     }
 
     /// The one of type f32.
     pub fn f32(&self) -> u32 {
-        self.i32(4)
+        self.i32(5)
     }
 
     /// The i64 that says where a computed jump goes.
     pub fn aim(&self) -> u32 {
-        self.i32(5)
+        self.i32(6)
     }
 
     /// The i64 that the function returns where it does so from a block.
@@ -127,7 +140,7 @@ impl Locals {
 
     /// All of them.
     pub fn count(&self) -> u32 {
-        self.registers + 7 + self.temporaries
+        self.registers + 8 + self.temporaries
     }
 
     /// Their declaration.
@@ -135,7 +148,7 @@ impl Locals {
         vec![
             (self.registers - self.floats, ValType::I64),
             (self.floats, ValType::F64),
-            (2, ValType::I32),
+            (3, ValType::I32),
             (2, ValType::F64),
             (1, ValType::F32),
             (2 + self.temporaries, ValType::I64),
@@ -148,15 +161,15 @@ impl Locals {
 pub struct Values {
     pub bytes: Vec<u8>,
     pub locals: Locals,
-    /// Blocks that are open inside the two around the whole function: see [`Values::exit`].
+    /// Blocks that are open inside the three around the whole function: see [`Values::exit`].
     pub nesting: u32,
     values: Vec<Value>,
 }
 
 impl Values {
     /// No code yet.
-    pub fn new(used: Slots) -> Values {
-        Values { bytes: Vec::new(), locals: Locals::new(used), nesting: 0, values: Vec::new() }
+    pub fn new(used: Slots, entered: Entries) -> Values {
+        Values { bytes: Vec::new(), locals: Locals::new(used, entered), nesting: 0, values: Vec::new() }
     }
 
     /// Forgets the expressions of the instruction before.
@@ -183,14 +196,19 @@ impl Values {
         self.nesting -= 1;
     }
 
+    /// The branch for an `out` where a call was not expected to return.
+    pub fn astray(&self) -> u32 {
+        self.nesting
+    }
+
     /// The branch that returns `out`. One place for all makes less code than a return at each.
     pub fn exit(&self) -> u32 {
-        self.nesting
+        self.nesting + 1
     }
 
     /// The branch to an access that faults.
     pub fn fault(&self) -> u32 {
-        self.nesting + 1
+        self.nesting + 2
     }
 
     /// The code's end.

@@ -52,7 +52,12 @@ const FLOATS: [Float; 21] = {
     ]
 };
 
-type Entry = wasmtime::TypedFunc<(i32, i32), i64>;
+/// A translated function: entered at its start alone, or elsewhere.
+#[derive(Clone)]
+enum Function {
+    Start(wasmtime::TypedFunc<(i32, i64, i64, i64), i64>),
+    Entered(wasmtime::TypedFunc<(i32, i32), i64>),
+}
 
 pub struct Machine {
     pub store: Store<Storm>,
@@ -62,7 +67,7 @@ pub struct Machine {
     table: Table,
     /// What translated code calls, in the order of its imports.
     functions: [Func; 4],
-    entries: HashMap<u64, (Entry, i32)>,
+    entries: HashMap<u64, (Function, i32)>,
     /// Instructions that were interpreted.
     pub interpreted: u64,
     /// Calls of translated code by the dispatcher.
@@ -109,8 +114,8 @@ impl Machine {
             },
         );
         // What would go on nested is left to `piece`.
-        let dispatch = Func::wrap(&mut store, |_: i32, _: i32, target: i64, _: i64| target);
-        let step = Func::wrap(&mut store, |_: i32, pc: i64| pc);
+        let dispatch = Func::wrap(&mut store, |_: i32, _: i32, target: i64, _: i64| target | 1);
+        let step = Func::wrap(&mut store, |_: i32, pc: i64| pc | 1);
         let pause = Func::wrap(&mut store, move |mut caller: Caller<'_, Storm>, _: i32, pc: i64| -> i64 {
             let (bytes, storm) = state_memory.data_and_store_mut(&mut caller);
             // As the engine has it: a task that is not to yield is too deep in calls.
@@ -153,18 +158,23 @@ impl Machine {
             let index = base + k as u32;
             let func = instance.get_func(&mut self.store, &k.to_string()).unwrap();
             self.table.set(&mut self.store, u64::from(index), Ref::Func(Some(func))).unwrap();
-            let typed: Entry = func.typed(&self.store).unwrap();
+            let entry = match function.resume.is_empty() {
+                true => Function::Start(func.typed(&self.store).unwrap()),
+                false => Function::Entered(func.typed(&self.store).unwrap()),
+            };
             let pc = bias.wrapping_add(function.start);
-            if let std::collections::hash_map::Entry::Vacant(place) = self.entries.entry(u64::from(pc)) {
+            if let Function::Start(_) = entry
+                && let std::collections::hash_map::Entry::Vacant(place) = self.entries.entry(u64::from(pc))
+            {
                 let at = (ENTRIES + (pc >> 1 & 0xffff) * 8) as usize;
                 let bytes = self.engine_memory.data_mut(&mut self.store);
                 bytes[at..at + 4].copy_from_slice(&pc.to_le_bytes());
                 bytes[at + 4..at + 8].copy_from_slice(&index.to_le_bytes());
-                place.insert((typed.clone(), 0));
+                place.insert((entry.clone(), 0));
             }
             for (k, resume) in function.resume.iter().enumerate() {
                 let pc = u64::from(bias.wrapping_add(*resume));
-                self.entries.entry(pc).or_insert((typed.clone(), k as i32 + 1));
+                self.entries.entry(pc).or_insert((entry.clone(), k as i32 + 1));
             }
         }
     }
@@ -216,10 +226,22 @@ impl Machine {
         }
         if fresh && let Some((function, entry)) = self.entries.get(&state.pc).cloned() {
             self.dispatched += 1;
-            let pc = function.call(&mut self.store, (0, entry)).unwrap() as u64;
+            let pc = match function {
+                Function::Entered(function) => function.call(&mut self.store, (0, entry)).unwrap() as u64,
+                Function::Start(function) => {
+                    let [ra, sp, a0] = [1, 2, 10].map(|register| state.x[register] as i64);
+                    let pc = function.call(&mut self.store, (0, sp, a0, ra)).unwrap() as u64;
+                    if pc & 1 == 0 {
+                        state = self.state();
+                        (state.x[1], state.x[2]) = (pc, sp as u64);
+                        self.set_state(&state);
+                    }
+                    pc
+                }
+            };
             if pc != UNWIND {
                 let bytes = self.state_memory.data_mut(&mut self.store);
-                bytes[offset::PC..offset::PC + 8].copy_from_slice(&pc.to_le_bytes());
+                bytes[offset::PC..offset::PC + 8].copy_from_slice(&(pc & !1).to_le_bytes());
             }
             return Ok(false);
         }
