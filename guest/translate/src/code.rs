@@ -73,6 +73,8 @@ pub struct Code {
     pub rounds: bool,
     /// Whether the current instruction loads a floating-point register.
     loads_double: bool,
+    /// Registers that are better loaded again behind rare calls than live across them.
+    pub changes: Slots,
 }
 
 /// Address of a slot's word in the state.
@@ -102,6 +104,7 @@ impl Code {
             target: None,
             rounds: false,
             loads_double: false,
+            changes: !0,
         }
     }
 
@@ -272,7 +275,7 @@ impl Code {
     /// Loads again what is valid, behind a call that is seldom made: so no register is live across it, and those who assign the
     /// processor's registers need not make room on the stack for the way that is often taken.
     pub fn reload(&mut self) {
-        self.load_into(self.known.valid);
+        self.load_into(self.known.valid & (self.changes | bit(FCSR)));
     }
 
     /// Leaves the current instruction to the interpreter when the i32 on the stack is not 0.

@@ -7,16 +7,20 @@ use shallop_riscv64::execute::execute;
 use wasm_encoder::{BlockType, Function};
 
 use crate::code::{Code, Known, Near};
+use crate::effects::Slots;
 use crate::flow::{Block, Blocks, End};
 use crate::forest::{Forest, Item, LoopId};
 use crate::graph::{Graph, Kind, Next, Node};
 use crate::layout::{Label, Layout};
 use crate::places::Places;
 use crate::value::{Value, parameter};
-use crate::{Entries, Options, Refusal, Region, flow, stack};
+use crate::{Entries, Options, Refusal, Region, detour, flow, stack};
 
 /// Blocks of a function that weigh as much as a call: one of CPython's evaluation loop, with 4,000, has 800 bytes on the stack.
 const BLOCKS_WEIGHT: usize = 512;
+
+/// Blocks of a function that has far more values than the processor has registers.
+const LARGE_BLOCKS: usize = 512;
 
 /// What a function is before its code is emitted.
 #[derive(Debug, Clone)]
@@ -34,7 +38,7 @@ impl Shape {
     /// # Errors
     /// When it is above a bound.
     pub fn new(region: &Region, start: u32, starts: &BTreeSet<u32>, options: &Options) -> Result<Shape, Refusal> {
-        let blocks = flow::blocks(region, start, starts, options)?;
+        let mut blocks = flow::blocks(region, start, starts, options)?;
         let mut graph = Graph::new(&blocks, options)?;
         if options.entries == Entries::All {
             for block in jumped_back_to(&blocks, &graph)? {
@@ -47,7 +51,10 @@ impl Shape {
         if graph.entries.len() == 1 {
             graph.entered = Entries::Start;
         }
-        let forest = Forest::new(&graph)?;
+        let mut forest = Forest::new(&graph)?;
+        if detour::by_switch(&mut graph, &mut blocks, &forest) {
+            forest = Forest::new(&graph)?;
+        }
         let layout = Layout::new(graph, forest);
         let places = Places::new(&blocks, &layout, options.variant);
         let level = stack::level(&blocks);
@@ -57,6 +64,17 @@ impl Shape {
     /// Where it can be entered.
     pub fn entered(&self) -> Entries {
         self.layout.graph.entered
+    }
+
+    /// Registers that are better loaded again behind rare calls than live across them: in large functions, where most are
+    /// on the stack anyway, only those that the innermost loop changes, since the others need not be carried around it.
+    fn changes_around(&self, node: Node) -> Slots {
+        if self.blocks.blocks.len() < LARGE_BLOCKS {
+            return !0;
+        }
+        let forest = &self.layout.forest;
+        let head = forest.inside[node].map(|id| forest.head(id));
+        head.and_then(|head| self.places.of[head].changes).unwrap_or(!0)
     }
 
     /// Offsets of the entries after the first.
@@ -246,6 +264,7 @@ impl Body<'_> {
     fn node(&mut self, node: Node) {
         let shape = self.shape;
         self.enter(node);
+        self.code.changes = shape.changes_around(node);
         self.code.values.begin();
         let kind = shape.layout.graph.kinds[node];
         if kind == Kind::Enter || shape.layout.labels.contains_key(&node) {
@@ -347,6 +366,7 @@ impl Body<'_> {
             Next::Node(to) => to,
         };
         let layout = &self.shape.layout;
+        let to = layout.graph.detours.get(&(from, to)).copied().unwrap_or(to);
         let kind = layout.graph.kinds[from];
         let (first, label) = match kind {
             Kind::Landing | Kind::Root | Kind::Dispatch => (to, None),

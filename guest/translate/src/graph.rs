@@ -1,5 +1,7 @@
 //! The graph that a function's code follows: its blocks, and the nodes at which it is entered.
 
+use std::collections::BTreeMap;
+
 use crate::flow::{Block, Blocks, End, Target};
 use crate::{Entries, Options, Refusal};
 
@@ -60,6 +62,8 @@ pub struct Graph {
     pub switch: Option<Node>,
     /// Where the function can be entered.
     pub entered: Entries,
+    /// Edges of blocks that lead to another node first.
+    pub detours: BTreeMap<(Node, Node), Node>,
 }
 
 /// The root of every graph.
@@ -83,6 +87,7 @@ impl Graph {
             site: vec![None; count],
             switch: None,
             entered: options.entries,
+            detours: BTreeMap::new(),
         };
         for block in 0..count {
             let node = graph.add(Kind::Code(block));

@@ -2,11 +2,12 @@
 //!
 //! The meaning of each instruction comes from `shallop_riscv64::execute` over a backend that emits wasm; this crate
 //! adds what a whole function needs: its blocks (`flow`), where its computed jumps lead (`image`, `tables`, `switch`), how
-//! its loops nest (`forest`), where registers are in locals (`places`), what its calls find and leave (`calls`, `stack`), and the code around them (`function`, `module`).
+//! its loops nest (`forest`, `detour`), where registers are in locals (`places`), what its calls find and leave (`calls`, `stack`), and the code around them (`function`, `module`).
 #![forbid(unsafe_code)]
 
 pub mod calls;
 pub mod code;
+pub mod detour;
 pub mod effects;
 pub mod emit;
 pub mod float;
