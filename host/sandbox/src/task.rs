@@ -74,6 +74,8 @@ pub enum Stop {
     Suspended,
     /// It trapped on an access to this host address.
     Fault(usize),
+    /// Translated code came to an access above 4 GiB.
+    FarFault,
     /// It trapped otherwise, and cannot go on.
     Broken,
 }
@@ -145,6 +147,8 @@ fn stopped(result: &wasmtime::Result<()>) -> Stop {
     let trap = result.as_ref().err().and_then(|error| error.downcast_ref::<Trap>());
     match (trap, FAULT.replace(0)) {
         (Some(Trap::MemoryOutOfBounds), addr) if addr != 0 => Stop::Fault(addr),
+        // The engine divides by nothing that it has not looked at; see `conclude` in `guest/translate/src/code.rs`.
+        (Some(Trap::IntegerDivisionByZero), _) => Stop::FarFault,
         _ => Stop::Broken,
     }
 }

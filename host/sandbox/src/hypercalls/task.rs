@@ -103,7 +103,12 @@ fn task_run(memory: &mut [u8], host: &mut Host, task: u32, state: u32, exit: u32
     }
     let record = match stop {
         Stop::Suspended => Exit { kind: control.kind(), detail: control.detail(), address: control.address() },
-        Stop::Fault(addr) => guest_fault(process, &host.cpu, task, control, addr),
+        Stop::Fault(addr) => {
+            let address = classify(&process.space, addr);
+            address.map_or(BROKEN, |address| guest_fault(process, &host.cpu, task, control, address))
+        }
+        // Where it was to go is lost with the registers.
+        Stop::FarFault => guest_fault(process, &host.cpu, task, control, 0),
         Stop::Broken => BROKEN,
     };
     // SAFETY: as above.
@@ -114,9 +119,8 @@ fn task_run(memory: &mut [u8], host: &mut Host, task: u32, state: u32, exit: u32
 
 const BROKEN: Exit = Exit { kind: exit::BROKEN, detail: 0, address: 0 };
 
-/// The exit of a task that trapped at a host address.
-fn guest_fault(process: &mut Process, cpu: &crate::cpu::Cpu, task: &Task, control: Control, addr: usize) -> Exit {
-    let Some(address) = classify(&process.space, addr) else { return BROKEN };
+/// The exit of a task that trapped at a guest address.
+fn guest_fault(process: &mut Process, cpu: &crate::cpu::Cpu, task: &Task, control: Control, address: u64) -> Exit {
     if process.fixup(cpu, task.slot).is_err() {
         return BROKEN;
     }
