@@ -95,6 +95,8 @@ struct Region {
     number: Option<u32>,
     /// How many of its modules the engine was told of, or came before it decoded anything.
     announced: usize,
+    /// Whether it was looked for what [`Translation`] has of it.
+    sought: bool,
     /// By module of the region.
     entered: Vec<Option<Entered>>,
 }
@@ -111,7 +113,8 @@ impl Region {
         let whole = (start, end) == (self.start, self.end());
         let number = self.number.filter(|_| whole);
         let announced = if whole { self.announced } else { 0 };
-        (start < end).then(|| Region { start, len: end - start, file, offset, number, announced, entered: vec![] })
+        let (len, sought, entered) = (end - start, whole && self.sought, vec![]);
+        (start < end).then(|| Region { start, len, file, offset, number, announced, sought, entered })
     }
 
     /// Takes what was entered; the places among the installs.
@@ -149,7 +152,8 @@ impl Regions {
         let in_reach = start.checked_add(len).is_some_and(|end| end <= 1 << 32) && len != 0;
         if in_reach {
             let (number, announced) = translated.map_or((None, 0), |(number, count)| (Some(number), count));
-            self.list.push(Region { start, len, file: file.clone(), offset, number, announced, entered: vec![] });
+            let (file, entered) = (file.clone(), vec![]);
+            self.list.push(Region { start, len, file, offset, number, announced, sought: false, entered });
         }
     }
 
@@ -186,7 +190,7 @@ impl Regions {
         let mut hot = false;
         for region in &mut self.list {
             hot |= region.number.take().is_some();
-            region.announced = 0;
+            (region.announced, region.sought) = (0, false);
             region.leave().for_each(|place| self.installs.clear(place));
         }
         hot
@@ -230,6 +234,11 @@ impl Regions {
     /// among the installs from now on.
     pub fn find(&mut self, translation: &Translation, pc: u32) -> Option<(u32, u32)> {
         let region = self.list.iter_mut().find(|region| (region.start..region.end()).contains(&u64::from(pc)))?;
+        if !std::mem::replace(&mut region.sought, true) && region.number.is_none() {
+            // What is left of a mapping when the loader has put data over its end, of which nothing was decoded yet.
+            let known = translation.prepared(&region.file, region.offset, region.len, self.precise);
+            (region.number, region.announced) = known.map_or((None, 0), |(number, count)| (Some(number), count));
+        }
         let (number, offset) = (region.number?, pc.wrapping_sub(region.start as u32));
         let hit = translation.find(number, offset)?;
         if region.entered.len() <= hit.module {
