@@ -87,7 +87,7 @@ def records(turns):
     return glob["count"]
 
 
-for function, size in [(nbody, 4000), (fannkuch, 8), (records, 40000)]:
+for function, size in [(nbody, 20000), (fannkuch, 9), (records, 200000)]:
     start = time.perf_counter_ns()
     result = function(size)
     print(function.__name__, result, time.perf_counter_ns() - start)
