@@ -14,8 +14,9 @@ use crate::code::{ENGINE, Known};
 use crate::effects::{A0, RA, SP, bit};
 use crate::function::Body;
 use crate::graph::{Next, Node};
+use crate::locals::parameter;
 use crate::places::{CARRIED, RETURNED};
-use crate::value::{Value, Word, global, parameter};
+use crate::value::{Value, Word, global};
 
 /// Index of the type of translated functions.
 pub const FUNCTION_TYPE: u32 = 0;

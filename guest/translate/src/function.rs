@@ -12,8 +12,9 @@ use crate::flow::{Block, Blocks, End};
 use crate::forest::{Forest, Item, LoopId};
 use crate::graph::{Graph, Kind, Next, Node};
 use crate::layout::{Label, Layout};
+use crate::locals::parameter;
 use crate::places::Places;
-use crate::value::{Value, parameter};
+use crate::value::Value;
 use crate::{Entries, Options, Refusal, Region, detour, flow, stack};
 
 /// Blocks of a function that weigh as much as a call: one of CPython's evaluation loop, with 4,000, has 800 bytes on the stack.

@@ -2,7 +2,8 @@
 //!
 //! The meaning of each instruction comes from `shallop_riscv64::execute` over a backend that emits wasm; this crate
 //! adds what a whole function needs: its blocks (`flow`), where its computed jumps lead (`image`, `tables`, `switch`), how
-//! its loops nest (`forest`, `detour`), where registers are in locals (`places`), what its calls find and leave (`calls`, `stack`), and the code around them (`function`, `module`).
+//! its loops nest (`forest`, `detour`), where registers are in locals (`places`,
+//! `locals`), what calls find and leave (`calls`, `stack`), and the code around all that (`function`, `module`).
 #![forbid(unsafe_code)]
 
 pub mod calls;
@@ -17,6 +18,7 @@ pub mod function;
 pub mod graph;
 pub mod image;
 pub mod layout;
+pub mod locals;
 pub mod module;
 pub mod places;
 pub mod stack;

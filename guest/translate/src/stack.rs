@@ -70,3 +70,32 @@ fn next(blocks: &Blocks, at: usize) -> Vec<usize> {
         .filter_map(|target| if let Target::Block(block) = target { Some(block) } else { None })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::image::Image;
+    use crate::{Options, Region, flow};
+
+    fn levels(words: &[u32]) -> Vec<bool> {
+        let code: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let region = Region { code: &code, start: 0x100, image: &Image::default() };
+        level(&flow::blocks(&region, 0x100, &BTreeSet::from([0x100]), &Options::default()).unwrap())
+    }
+
+    #[test]
+    fn a_frame_that_is_given_back_is_none() {
+        // addi sp, sp, -16; beqz a0, .+8; jal ra, .+0x40; addi sp, sp, 16; ret
+        assert_eq!(levels(&[0xff01_0113, 0x0005_0463, 0x0400_00ef, 0x0101_0113, 0x0000_8067]), [false, false, true]);
+    }
+
+    #[test]
+    fn frames_that_differ_are_unknown() {
+        // beqz a0, .+8; addi sp, sp, -16; ret
+        assert_eq!(levels(&[0x0005_0463, 0xff01_0113, 0x0000_8067]), [true, false, false]);
+        // mv sp, a1; addi sp, sp, 0; ret
+        assert_eq!(levels(&[0x0005_8113, 0x0001_0113, 0x0000_8067]), [false]);
+    }
+}

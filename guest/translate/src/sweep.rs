@@ -81,4 +81,13 @@ mod tests {
         code.resize(0x10_0000, 0);
         assert_eq!(called(&code), BTreeSet::from([4, 18, 14 + 0x1000 - 8, 22 + 0xff000]));
     }
+
+    #[test]
+    fn frames_are_found() {
+        // c.addi16sp sp, -144; c.addi sp, -16; addi sp, sp, -16; addi sp, sp, 16; c.addi16sp sp, 48
+        let begins = |bytes: &[u8]| makes_frame(bytes, 0);
+        assert!(begins(&[0x75, 0x71]) && begins(&[0x41, 0x11]) && begins(&[0x13, 0x01, 0x01, 0xff]));
+        assert!(!begins(&[0x13, 0x01, 0x01, 0x01]) && !begins(&[0x45, 0x61]) && !begins(&[0x75]));
+        assert!(!makes_frame(&[0x75, 0x71], 2));
+    }
 }
