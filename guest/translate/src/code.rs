@@ -73,6 +73,8 @@ pub struct Code {
     pub rounds: bool,
     /// Whether the current instruction loads a floating-point register.
     loads_double: bool,
+    /// Whether there are jumps by labels.
+    pub by_labels: bool,
     /// Registers that are better loaded again behind rare calls than live across them.
     pub changes: Slots,
 }
@@ -104,6 +106,7 @@ impl Code {
             target: None,
             rounds: false,
             loads_double: false,
+            by_labels: false,
             changes: !0,
         }
     }
@@ -267,8 +270,10 @@ impl Code {
             self.values.sink().local_get(out).local_set(aim);
         }
         self.reload();
-        // Code that runs was not on its way to a label.
-        self.values.sink().i32_const(0).local_set(label);
+        if self.by_labels {
+            // Code that runs was not on its way to a label.
+            self.values.sink().i32_const(0).local_set(label);
+        }
         self.values.close();
     }
 

@@ -136,6 +136,8 @@ pub fn emit(shape: &Shape, functions: &BTreeMap<u32, u32>, options: &Options) ->
         nears: vec![None; nodes],
         limit: options.max_body,
     };
+    // The root's own table is one.
+    body.code.by_labels = shape.layout.tables.len() > 1;
     body.receive();
     (0..3).for_each(|_| _ = body.code.values.sink().block(BlockType::Empty));
     body.level(None)?;

@@ -287,6 +287,11 @@ macro_rules! families {
 families!(file, pipe, process, signal, memory, time, poll, futex, ids, limits, tty, proc);
 
 #[test]
+fn mode_interpreter() {
+    mode("interpreter", 1000);
+}
+
+#[test]
 fn mode_lazy() {
     mode("lazy", 20);
 }
