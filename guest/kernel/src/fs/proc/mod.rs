@@ -20,7 +20,7 @@ use std::rc::Rc;
 
 use shallop_linux_abi::Errno;
 
-use super::pseudo::tree::{Body, Directory, Entry, Handle, More, Names, Row, Subject, TreeFs};
+use super::pseudo::tree::{Body, Directory, Entry, Handle, More, Numbers, Row, Subject, TreeFs};
 use crate::kernel::Kernel;
 use crate::task::{Pid, Process, Task};
 use crate::vfs::{FileKind, FileSystem, InodeRef};
@@ -115,8 +115,10 @@ fn find_process(k: &Kernel, subject: &Subject, name: &[u8]) -> Option<Entry> {
     Some(Entry { mode: 0o555, body: Body::Directory(&pid::DIRECTORY), subject, owner })
 }
 
-fn list_processes(k: &Kernel, _: &Subject) -> Names {
-    k.processes.iter().map(|process| (process.pid.0.to_string().into_bytes(), FileKind::Directory)).collect()
+fn list_processes(k: &Kernel, _: &Subject) -> Numbers {
+    let mut pids: Vec<u32> = k.processes.iter().map(|process| process.pid.0).collect();
+    pids.sort_unstable();
+    pids.into_iter().map(|pid| (pid, FileKind::Directory)).collect()
 }
 
 /// The process a file is about; ESRCH when it was reaped.

@@ -57,15 +57,14 @@ pub struct Directory {
     pub more: Option<More>,
 }
 
-/// Names with the kinds of what they name.
-pub type Names = Vec<(Vec<u8>, FileKind)>;
+/// Numbers that are names, in order, with the kinds of what they name.
+pub type Numbers = Vec<(u32, FileKind)>;
 
-/// Names that come and go.
+/// Names that come and go; all are numbers.
 pub struct More {
     /// `None`: there is no such name.
     pub find: fn(&Kernel, &Subject, &[u8]) -> Option<Entry>,
-    /// All of them, with their kinds, in order.
-    pub list: fn(&Kernel, &Subject) -> Names,
+    pub list: fn(&Kernel, &Subject) -> Numbers,
 }
 
 /// What a name that comes and goes is.
@@ -185,15 +184,15 @@ impl KernelView for Node {
 
     fn entries(&self, k: &Kernel, caller: Tid) -> Result<Vec<DirEntry>, Errno> {
         let directory = self.directory()?;
-        let fixed = directory.rows.iter().map(|row| (row.name.as_bytes().to_vec(), row.body.kind()));
+        let rows = directory.rows.iter().zip(1..);
+        let fixed = rows.map(|(row, next)| (row.name.as_bytes().to_vec(), row.body.kind(), next));
         let more = directory.more.as_ref().map(|more| (more.list)(k, &self.subject(k, caller))).unwrap_or_default();
-        let entry = |(index, (name, kind)): (usize, (Vec<u8>, FileKind))| DirEntry {
-            ino: number(self.ino, &name),
-            kind,
-            name,
-            next: index as u64 + 1,
-        };
-        Ok(fixed.chain(more).enumerate().map(entry).collect())
+        // Cookies by number: what goes away meanwhile does not move the others.
+        let first = directory.rows.len() as u64 + 1;
+        let more = more.into_iter().map(|(n, kind)| (n.to_string().into_bytes(), kind, first + u64::from(n)));
+        let entry =
+            |(name, kind, next): (Vec<u8>, FileKind, u64)| DirEntry { ino: number(self.ino, &name), kind, name, next };
+        Ok(fixed.chain(more).map(entry).collect())
     }
 
     fn read_link(&self, k: &Kernel, caller: Tid) -> Result<Vec<u8>, Errno> {

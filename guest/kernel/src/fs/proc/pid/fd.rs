@@ -6,7 +6,7 @@ use shallop_linux_abi::Errno;
 use shallop_linux_abi::file::open;
 
 use super::{number, shown_path, task};
-use crate::fs::pseudo::tree::{Body, Directory, Entry, More, Names, Subject};
+use crate::fs::pseudo::tree::{Body, Directory, Entry, More, Numbers, Subject};
 use crate::kernel::Kernel;
 use crate::vfs::open_file::OpenFile;
 use crate::vfs::{FileKind, Location};
@@ -42,10 +42,10 @@ fn find_info(k: &Kernel, subject: &Subject, name: &[u8]) -> Option<Entry> {
     Some(Entry { mode: 0o400, body: Body::File(info), subject, owner: None })
 }
 
-fn list(k: &Kernel, subject: &Subject, kind: FileKind) -> Names {
+fn list(k: &Kernel, subject: &Subject, kind: FileKind) -> Numbers {
     let Ok(task) = task(k, subject) else { return Vec::new() };
     let Ok(files) = task.files.try_borrow() else { return Vec::new() };
-    files.iter().map(|(fd, _)| (fd.to_string().into_bytes(), kind)).collect()
+    files.iter().map(|(fd, _)| (fd, kind)).collect()
 }
 
 fn target(k: &Kernel, subject: &Subject) -> Result<Vec<u8>, Errno> {

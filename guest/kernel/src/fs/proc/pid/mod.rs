@@ -16,7 +16,7 @@ pub(super) use mounts::escape;
 use shallop_linux_abi::Errno;
 
 use super::{directory, file, link, net, number, process, task};
-use crate::fs::pseudo::tree::{Body, Directory, Entry, More, Names, Row, Subject, Text};
+use crate::fs::pseudo::tree::{Body, Directory, Entry, More, Numbers, Row, Subject, Text};
 use crate::kernel::Kernel;
 use crate::vfs::{FileKind, Location};
 use crate::wait::Tid;
@@ -95,14 +95,14 @@ fn find_task(k: &Kernel, subject: &Subject, name: &[u8]) -> Option<Entry> {
     Some(Entry { mode: 0o555, body: Body::Directory(&TASK), subject, owner: None })
 }
 
-fn list_tasks(k: &Kernel, subject: &Subject) -> Names {
+fn list_tasks(k: &Kernel, subject: &Subject) -> Numbers {
     let Some(process) = k.processes.get(subject.pid) else { return Vec::new() };
     let mut tids: Vec<u32> = process.tasks.iter().map(|tid| tid.0).collect();
     if process.is_zombie() {
         tids.push(process.pid.0);
     }
     tids.sort_unstable();
-    tids.into_iter().map(|tid| (tid.to_string().into_bytes(), FileKind::Directory)).collect()
+    tids.into_iter().map(|tid| (tid, FileKind::Directory)).collect()
 }
 
 /// Who owns a process's files: its effective ids, or root when it may not be looked at (PR_SET_DUMPABLE).
