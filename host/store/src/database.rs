@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
@@ -12,6 +12,7 @@ use crate::error::{Doing, Result, StoreError};
 /// Step `n` makes version `n + 1` of version `n`. Append only.
 const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+const BUSY_PAUSE: Duration = Duration::from_millis(5);
 
 /// One connection, shared by the threads of this process. Other processes have their own.
 #[derive(Debug)]
@@ -56,8 +57,15 @@ impl Database {
         std::fs::create_dir_all(folder).doing("creating", folder)?;
         self.check_not_lost()?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&self.path, flags).map_err(|e| self.error(e))?;
-        self.prepare(connection)
+        let begun = Instant::now();
+        loop {
+            let connection = Connection::open_with_flags(&self.path, flags).map_err(|e| self.error(e))?;
+            match self.prepare(connection) {
+                // While others turn a new database's log on, SQLite says so at once instead of waiting.
+                Err(StoreError::Busy(_)) if begun.elapsed() < BUSY_TIMEOUT => std::thread::sleep(BUSY_PAUSE),
+                prepared => return prepared,
+            }
+        }
     }
 
     /// Refuses a database that is missing or empty while its log is not: SQLite would remove the log and begin anew.
