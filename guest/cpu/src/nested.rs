@@ -4,7 +4,7 @@
 //! must be given up: the registers are in the task's state then, with the pc.
 
 use shallop_machine::Exit;
-use shallop_machine::exit::{MAX_DEPTH, UNWIND, kind};
+use shallop_machine::exit::{ASTRAY, MAX_DEPTH, UNWIND, kind};
 use shallop_riscv64::execute::execute;
 use shallop_riscv64::interpreter::{Guest, Interpreter, Leave, prepared};
 use shallop_riscv64::registers::{NO_RESERVATION, word};
@@ -12,7 +12,7 @@ use shallop_riscv64::registers::{NO_RESERVATION, word};
 use crate::cache::{self, Cell};
 use crate::run::{Complete, Left, Running, run};
 use crate::translate::op_at;
-use crate::translated::{self, ASTRAY, CALL, RA, SP};
+use crate::translated::{self, CALL, RA, SP};
 use crate::{host, slots};
 
 /// What this adds to the depth of calls: its share of the shadow stack.

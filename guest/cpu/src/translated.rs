@@ -5,7 +5,7 @@
 //! by `rm`.
 
 #[cfg(target_arch = "wasm32")]
-use shallop_machine::exit::UNWIND;
+use shallop_machine::exit::{ASTRAY, UNWIND};
 use shallop_riscv64::{Kind, Op};
 
 use crate::cache::{self, Cell};
@@ -20,8 +20,6 @@ const COUNT: u8 = 2;
 pub const CALL: u8 = 5;
 pub const JUMP_BACK: u8 = 1;
 
-/// What is added to the address that a call came to when all calls are to be given up, with all registers in the state.
-pub const ASTRAY: u64 = 1;
 /// Registers that functions which are entered at their start have as parameters (`guest/translate/src/calls.rs`).
 pub const RA: usize = 1;
 pub const SP: usize = 2;

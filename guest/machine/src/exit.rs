@@ -56,6 +56,9 @@ pub const MAX_DEPTH: u32 = 4000;
 /// What translated code returns instead of an address for the registers to be taken from the state, the pc too, on a new
 /// stack. No pc is odd.
 pub const UNWIND: u64 = u64::MAX;
+/// What is added to the address that a call of translated code came to when all calls are to be given up, with all registers
+/// in the state. Addresses of code are even.
+pub const ASTRAY: u64 = 1;
 
 /// [`Control::preempt`] when set: more than any depth, and depths can be added to it.
 pub const PREEMPT: u32 = 1 << 31;

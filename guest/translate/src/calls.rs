@@ -5,6 +5,7 @@
 //! all registers but these two are in the state. When the address is not the one expected, or is odd ([`ASTRAY`]: all
 //! registers are in the state), every function returns in turn, to the engine, which goes on there.
 
+use shallop_machine::exit::ASTRAY;
 use shallop_riscv64::Op;
 use shallop_riscv64::decode::Kind;
 use wasm_encoder::{BlockType, MemArg, ValType};
@@ -24,8 +25,6 @@ pub const FUNCTION_TYPE: u32 = 0;
 const TABLE: u32 = 0;
 /// Index of the type of those that have more entries than their start.
 pub const ENTERED_TYPE: u32 = 4;
-/// What is added to an address when calls are given up.
-pub const ASTRAY: i64 = 1;
 
 /// Functions that the engine exports, by their index as imports.
 pub mod engine {
@@ -58,18 +57,15 @@ impl Body<'_> {
         if op.rd != RA {
             return self.give_up();
         }
+        let back = self.code.values.make(Value::Pc(pc + u32::from(op.len)));
         match known.and_then(|known| self.functions.get(&known)) {
             Some(&function) => {
                 self.push_arguments();
                 self.code.values.sink().call(function);
             }
-            None => {
-                let back = self.code.values.make(Value::Pc(pc + u32::from(op.len)));
-                self.probe(back);
-            }
+            None => self.probe(back),
         }
         self.code.expect(pc, i64::from(op.len));
-        let back = self.code.values.make(Value::Pc(pc + u32::from(op.len)));
         let ra = self.code.values.locals.slot(RA);
         self.code.values.push(back);
         self.code.values.sink().local_set(ra);
@@ -120,7 +116,7 @@ impl Body<'_> {
     pub fn give_back(&mut self, op: &Op, level: bool) {
         self.code.finish();
         if self.shape.entered() == Entries::All || op.rs1 != RA {
-            self.code.store_dirty();
+            self.code.store_slots(!CARRIED);
             return self.give_up();
         }
         self.code.load_slots(RETURNED);
@@ -134,7 +130,7 @@ impl Body<'_> {
         sink.i64_eqz().i32_eqz();
         self.open_if();
         self.code.store_slots(RETURNED);
-        self.code.values.sink().local_get(ra).i64_const(ASTRAY).i64_or();
+        self.code.values.sink().local_get(ra).i64_const(ASTRAY as i64).i64_or();
         self.code.exit();
         self.close();
         self.code.values.sink().local_get(ra);
@@ -147,7 +143,7 @@ impl Body<'_> {
         if let Some(target) = self.code.target.take() {
             self.code.values.push(target);
         }
-        self.code.values.sink().i64_const(ASTRAY).i64_or();
+        self.code.values.sink().i64_const(ASTRAY as i64).i64_or();
         self.code.exit();
     }
 

@@ -1,12 +1,13 @@
 //! The code of a function as it is emitted: registers in locals, accesses to memory, ways out.
 
 use shallop_machine::backend::{Binary, Width};
+use shallop_machine::exit::ASTRAY;
 use shallop_riscv64::Op;
 use shallop_riscv64::decode::Kind;
 use shallop_riscv64::registers::{offset, word};
 use wasm_encoder::{BlockType, MemArg};
 
-use crate::calls::{ASTRAY, engine};
+use crate::calls::engine;
 use crate::effects::{FCSR, RA, SP, Slots, bit, is_float};
 use crate::value::{Value, Values, Word, global};
 use crate::{Entries, Variant};
@@ -76,7 +77,7 @@ pub struct Code {
     /// Whether there are jumps by labels.
     pub by_labels: bool,
     /// Registers that are better loaded again behind rare calls than live across them.
-    pub changes: Slots,
+    pub reloads: Slots,
 }
 
 /// Address of a slot's word in the state.
@@ -107,7 +108,7 @@ impl Code {
             rounds: false,
             loads_double: false,
             by_labels: false,
-            changes: !0,
+            reloads: !0,
         }
     }
 
@@ -223,7 +224,7 @@ impl Code {
     /// Gives up all calls, to go on at `from + imm`.
     pub fn leave(&mut self, from: u32, imm: i64) {
         self.store_dirty();
-        self.push_target(from, imm + ASTRAY);
+        self.push_target(from, imm + ASTRAY as i64);
         self.exit();
     }
 
@@ -265,7 +266,7 @@ impl Code {
         let (out, exit) = (self.values.locals.out(), self.values.exit());
         let label = self.values.locals.label();
         let mut sink = self.values.sink();
-        sink.call(engine::PAUSE).local_tee(out).i64_const(ASTRAY).i64_and().i32_wrap_i64().br_if(exit);
+        sink.call(engine::PAUSE).local_tee(out).i64_const(ASTRAY as i64).i64_and().i32_wrap_i64().br_if(exit);
         if let Value::Local(aim) = self.values.value(pc) {
             self.values.sink().local_get(out).local_set(aim);
         }
@@ -280,7 +281,7 @@ impl Code {
     /// Loads again what is valid, behind a call that is seldom made: so no register is live across it, and those who assign the
     /// processor's registers need not make room on the stack for the way that is often taken.
     pub fn reload(&mut self) {
-        self.load_into(self.known.valid & (self.changes | bit(FCSR)));
+        self.load_into(self.known.valid & (self.reloads | bit(FCSR)));
     }
 
     /// Leaves the current instruction to the interpreter when the i32 on the stack is not 0.
@@ -371,10 +372,10 @@ impl Code {
         let mut sink = self.values.sink();
         sink.unreachable().end();
         // What a call left out of the state; nothing, when it was given up.
-        sink.local_get(out).i64_const(ASTRAY).i64_and().i64_eqz().if_(BlockType::Empty);
+        sink.local_get(out).i64_const(ASTRAY as i64).i64_and().i64_eqz().if_(BlockType::Empty);
         sink.i32_const(0).local_get(level).i64_store(sp);
         sink.i32_const(0).local_get(out).i64_store(ra);
-        sink.local_get(out).i64_const(ASTRAY).i64_or().local_set(out).end().end();
+        sink.local_get(out).i64_const(ASTRAY as i64).i64_or().local_set(out).end().end();
         sink.local_get(out).return_().end();
         // A trap of its own, which needs no register: an access would want one at each branch to here.
         sink.i32_const(0).i32_const(0).i32_div_u().drop().unreachable().end();

@@ -69,7 +69,7 @@ impl Shape {
 
     /// Registers that are better loaded again behind rare calls than live across them: in large functions, where most are
     /// on the stack anyway, only those that the innermost loop changes, since the others need not be carried around it.
-    fn changes_around(&self, node: Node) -> Slots {
+    fn reloads(&self, node: Node) -> Slots {
         if self.blocks.blocks.len() < LARGE_BLOCKS {
             return !0;
         }
@@ -267,7 +267,7 @@ impl Body<'_> {
     fn node(&mut self, node: Node) {
         let shape = self.shape;
         self.enter(node);
-        self.code.changes = shape.changes_around(node);
+        self.code.reloads = shape.reloads(node);
         self.code.values.begin();
         let kind = shape.layout.graph.kinds[node];
         if kind == Kind::Enter || shape.layout.labels.contains_key(&node) {
