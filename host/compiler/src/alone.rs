@@ -58,5 +58,13 @@ fn step_back() -> Result<()> {
         // One that has ended meanwhile needs nothing.
         let _ = setpriority_process(Some(thread), NICENESS);
     }
-    setpriority_process(None, NICENESS).context("stepping back behind others")
+    setpriority_process(None, NICENESS).context("stepping back behind others")?;
+    step_back_as_session(NICENESS);
+    Ok(())
+}
+
+/// Has the whole session step back. Where the kernel groups processes by session, niceness counts inside a group alone
+/// (sched(7), "The autogroup feature"); where it does not, there is no such file.
+pub fn step_back_as_session(niceness: i32) {
+    let _ = std::fs::write("/proc/self/autogroup", niceness.to_string());
 }

@@ -18,7 +18,7 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use shallop_sandbox::{Compiler, Function, Stops};
 use shallop_supervisor::jobs::{self, Answer, Job};
 
-use crate::alone::Alone;
+use crate::alone::{Alone, step_back_as_session};
 use crate::crew::Crew;
 use crate::limit::trim;
 use crate::queue::{Queue, Wanted};
@@ -61,6 +61,7 @@ pub fn main(cache: &Path, numbers: [Result<u64, ParseIntError>; 2]) -> Result<()
     setrlimit(Resource::As, limit(MEMORY_LIMIT)).context("limiting memory")?;
     setrlimit(Resource::Cpu, limit(CPU_SECONDS)).context("limiting CPU time")?;
     rustix::process::nice(NICENESS).context("stepping back behind others")?;
+    step_back_as_session(NICENESS);
     let worker = UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned().context("the socket")?);
     let compiler = Arc::new(Compiler::new(Stops::ByWord)?);
     let crew = Crew::new(compiler.clone())?;
