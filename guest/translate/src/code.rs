@@ -12,12 +12,26 @@ use crate::effects::{FCSR, RA, SP, Slots, bit, is_float};
 use crate::value::{Value, Values, Word, global};
 use crate::{Entries, Variant};
 
-/// Memory that begins with the task's registers.
-pub const STATE: u32 = 0;
-/// Memory of the guest.
-pub const GUEST: u32 = 1;
 /// Memory of the engine.
 pub const ENGINE: u32 = 2;
+
+/// The two memories that most accesses are to, by their indexes.
+#[derive(Debug, Clone, Copy)]
+pub struct Memories {
+    /// Begins with the task's registers.
+    state: u32,
+    guest: u32,
+}
+
+impl Memories {
+    /// As memories that stay where they are: Cranelift loads their bases once for a function.
+    pub const FIXED: Memories = Memories { state: 0, guest: 1 };
+    /// The same, imported again as memories that may move, which they do not: their bases are loaded again behind calls and
+    /// where ways meet. In a large function the base of the others is on the stack, and is loaded from there for each access.
+    pub const MOVABLE: Memories = Memories { state: 3, guest: 4 };
+    /// The state alone so.
+    pub const MOVABLE_STATE: Memories = Memories { state: 3, guest: 1 };
+}
 /// Where the preempt word is, behind the state.
 const PREEMPT: u64 = shallop_machine::isa::STATE_BYTES as u64;
 /// How far an address may have moved from one that was found to be below 2^32. Both ends of the guest's memory are
@@ -78,6 +92,7 @@ pub struct Code {
     pub by_labels: bool,
     /// Registers that are better loaded again behind rare calls than live across them.
     pub reloads: Slots,
+    memories: Memories,
 }
 
 /// Address of a slot's word in the state.
@@ -89,14 +104,9 @@ fn place(slot: u8) -> u64 {
     }
 }
 
-/// An access to the state, at address 0.
-pub fn state(offset: u64) -> MemArg {
-    MemArg { offset, align: 3, memory_index: STATE }
-}
-
 impl Code {
     /// No code yet.
-    pub fn new(used: Slots, entered: Entries, variant: Variant) -> Code {
+    pub fn new(used: Slots, entered: Entries, variant: Variant, memories: Memories) -> Code {
         Code {
             values: Values::new(used, entered),
             variant,
@@ -109,7 +119,24 @@ impl Code {
             loads_double: false,
             by_labels: false,
             reloads: !0,
+            memories,
         }
+    }
+
+    /// An access to the state, at address 0.
+    fn state(&self, offset: u64) -> MemArg {
+        MemArg { offset, align: 3, memory_index: self.memories.state }
+    }
+
+    /// An access to guest memory, which need not be aligned.
+    fn guest(&self, width: Width, offset: u64) -> MemArg {
+        let align = match width {
+            Width::Byte => 0,
+            Width::Half => 1,
+            Width::Word => 2,
+            Width::Double => 3,
+        };
+        MemArg { offset, align, memory_index: self.memories.guest }
     }
 
     /// Begins a node with what is known there.
@@ -161,13 +188,13 @@ impl Code {
 
     fn load_into(&mut self, slots: Slots) {
         for slot in (0..64).filter(|&slot| slots & bit(slot) != 0) {
-            let local = self.values.locals.slot(slot);
+            let (local, at) = (self.values.locals.slot(slot), self.state(place(slot)));
             let mut sink = self.values.sink();
             sink.i32_const(0);
             match slot {
-                FCSR => sink.i64_load8_u(MemArg { align: 0, ..state(place(slot)) }),
-                _ if is_float(slot) => sink.f64_load(state(place(slot))),
-                _ => sink.i64_load(state(place(slot))),
+                FCSR => sink.i64_load8_u(MemArg { align: 0, ..at }),
+                _ if is_float(slot) => sink.f64_load(at),
+                _ => sink.i64_load(at),
             };
             sink.local_set(local);
         }
@@ -197,27 +224,28 @@ impl Code {
     pub fn store_slots(&mut self, slots: Slots) {
         let slots = slots & self.known.dirty & self.known.valid;
         for slot in (0..64).filter(|&slot| slots & bit(slot) != 0) {
-            let local = self.values.locals.slot(slot);
+            let (local, at) = (self.values.locals.slot(slot), self.state(place(slot)));
             let mut sink = self.values.sink();
             sink.i32_const(0).local_get(local);
             match is_float(slot) {
-                true => sink.f64_store(state(place(slot))),
-                false => sink.i64_store(state(place(slot))),
+                true => sink.f64_store(at),
+                false => sink.i64_store(at),
             };
         }
     }
 
     /// Stores a value to a word of the state.
     pub fn set_state(&mut self, offset: usize, value: Word) {
+        let at = self.state(offset as u64);
         self.values.sink().i32_const(0);
         self.values.push(value);
-        self.values.sink().i64_store(state(offset as u64));
+        self.values.sink().i64_store(at);
     }
 
     /// The value of a word of the state.
     pub fn get_state(&mut self, offset: usize) -> Word {
-        let local = self.values.locals.take();
-        self.values.sink().i32_const(0).i64_load(state(offset as u64)).local_set(local);
+        let (local, at) = (self.values.locals.take(), self.state(offset as u64));
+        self.values.sink().i32_const(0).i64_load(at).local_set(local);
         self.values.make(Value::Local(local))
     }
 
@@ -253,8 +281,15 @@ impl Code {
     /// Leaves the preempt word on the stack, as an i32; it is not 0 when the task is to stop.
     pub fn push_preempt(&mut self) {
         // A load before never stands for it: the call in `pause_if`, which may change the word, lies between.
-        let preempt = MemArg { offset: PREEMPT, align: 2, memory_index: STATE };
+        let preempt = MemArg { align: 2, ..self.state(PREEMPT) };
         self.values.sink().i32_const(0).i32_load(preempt);
+    }
+
+    /// As [`Code::push_preempt`], by the engine's memory. It costs more, and leaves no base of the state's memory for the code
+    /// that follows.
+    pub fn push_preempt_of_engine(&mut self) {
+        let preempt = MemArg { offset: PREEMPT, align: 2, memory_index: ENGINE };
+        self.values.sink().global_get(global::STATE).i32_load(preempt);
     }
 
     /// When the i32 on the stack is not 0, has the engine yield or give up at `pc`.
@@ -367,7 +402,7 @@ impl Code {
     /// Emits what comes after the code: the places that branches lead to from everywhere.
     pub fn conclude(&mut self) {
         let out = self.values.locals.out();
-        let [ra, sp] = [RA, SP].map(|slot| state(place(slot)));
+        let [ra, sp] = [RA, SP].map(|slot| self.state(place(slot)));
         let level = self.values.locals.slot(SP);
         let mut sink = self.values.sink();
         sink.unreachable().end();
@@ -388,7 +423,7 @@ impl Code {
         }
         let local = self.values.locals.take();
         let offset = self.push_address(address);
-        let at = access(width, offset);
+        let at = self.guest(width, offset);
         let mut sink = self.values.sink();
         match (width, signed) {
             (Width::Byte, true) => sink.i64_load8_s(at),
@@ -405,15 +440,15 @@ impl Code {
 
     fn load_double(&mut self, address: (Word, i32)) -> Word {
         let offset = self.push_address(address);
-        let result = self.values.locals.float_result();
-        self.values.sink().f64_load(access(Width::Double, offset)).local_set(result);
+        let (result, at) = (self.values.locals.float_result(), self.guest(Width::Double, offset));
+        self.values.sink().f64_load(at).local_set(result);
         self.values.make(Value::Float(result))
     }
 
     /// Stores to a checked address.
     pub fn store_at(&mut self, address: (Word, i32), value: Word, width: Width) {
         let offset = self.push_address(address);
-        let at = access(width, offset);
+        let at = self.guest(width, offset);
         if let (Width::Double, Value::Float(local)) = (width, self.values.value(value)) {
             self.values.sink().local_get(local).f64_store(at);
             return;
@@ -434,15 +469,4 @@ impl Code {
         self.values.sink().i32_const(width.bytes() as i32 - 1).i32_and();
         self.leave_if();
     }
-}
-
-/// An access to guest memory, which need not be aligned.
-fn access(width: Width, offset: u64) -> MemArg {
-    let align = match width {
-        Width::Byte => 0,
-        Width::Half => 1,
-        Width::Word => 2,
-        Width::Double => 3,
-    };
-    MemArg { offset, align, memory_index: GUEST }
 }

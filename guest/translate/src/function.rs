@@ -6,7 +6,7 @@ use shallop_machine::exit::MAX_DEPTH;
 use shallop_riscv64::execute::execute;
 use wasm_encoder::{BlockType, Function};
 
-use crate::code::{Code, Known, Near};
+use crate::code::{Code, Known, Memories, Near};
 use crate::effects::Slots;
 use crate::flow::{Block, Blocks, End};
 use crate::forest::{Forest, Item, LoopId};
@@ -20,8 +20,8 @@ use crate::{Entries, Options, Refusal, Region, detour, flow, stack};
 /// Blocks of a function that weigh as much as a call: one of CPython's evaluation loop, with 4,000, has 800 bytes on the stack.
 const BLOCKS_WEIGHT: usize = 512;
 
-/// Blocks of a function that has far more values than the processor has registers.
-const LARGE_BLOCKS: usize = 512;
+/// Computed jumps of an interpreter whose every instruction goes on to the next by one of its own.
+const THREADED_JUMPS: usize = 4;
 
 /// What a function is before its code is emitted.
 #[derive(Debug, Clone)]
@@ -67,10 +67,20 @@ impl Shape {
         self.layout.graph.entered
     }
 
+    /// The memories that suit it.
+    fn memories(&self) -> Memories {
+        let jumps = self.blocks.blocks.iter().filter(|block| block.end == End::Switch).count();
+        match self.layout.graph.is_large() {
+            true => Memories::MOVABLE,
+            false if jumps >= THREADED_JUMPS => Memories::MOVABLE_STATE,
+            false => Memories::FIXED,
+        }
+    }
+
     /// Registers that are better loaded again behind rare calls than live across them: in large functions, where most are
     /// on the stack anyway, only those that the innermost loop changes, since the others need not be carried around it.
     fn reloads(&self, node: Node) -> Slots {
-        if self.blocks.blocks.len() < LARGE_BLOCKS {
+        if !self.layout.graph.is_large() {
             return !0;
         }
         let forest = &self.layout.forest;
@@ -127,7 +137,7 @@ pub struct Body<'a> {
 pub fn emit(shape: &Shape, functions: &BTreeMap<u32, u32>, options: &Options) -> Result<Function, Refusal> {
     let nodes = shape.layout.graph.kinds.len();
     let mut body = Body {
-        code: Code::new(shape.places.used, shape.entered(), options.variant),
+        code: Code::new(shape.places.used, shape.entered(), options.variant, shape.memories()),
         shape,
         functions,
         weight: (1 + shape.blocks.blocks.len() / BLOCKS_WEIGHT) as i32,

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use crate::flow::{Block, Blocks, End, Target};
 use crate::{Entries, Options, Refusal};
 
+/// Blocks of a large function.
+const LARGE_BLOCKS: usize = 512;
+
 /// Index of a node.
 pub type Node = usize;
 
@@ -102,6 +105,11 @@ impl Graph {
             true => Err(Refusal::Resume),
             false => Ok(graph),
         }
+    }
+
+    /// Whether the function has far more values than the processor has registers, so that most are on the stack.
+    pub fn is_large(&self) -> bool {
+        self.of_block.len() >= LARGE_BLOCKS
     }
 
     /// Adds a node without edges.

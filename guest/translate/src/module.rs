@@ -15,8 +15,8 @@ use crate::{Entries, FunctionInfo, Options, Refusal, Region, Translated};
 
 /// Imported functions; translated ones are numbered after them.
 const IMPORTED: u32 = engine::COUNT;
-/// Pages of the guest's memory.
-const GUEST_PAGES: u64 = 65_536;
+/// Pages of a memory at most.
+const MAX_PAGES: u64 = 65_536;
 
 /// A function to translate: its start, and where it can be entered. One that is entered at its start alone comes first.
 type Wanted = (u32, Entries);
@@ -165,8 +165,10 @@ fn imports() -> ImportSection {
     let mut imports = ImportSection::new();
     imports
         .import("engine", "state", memory(1, Some(1)))
-        .import("guest", "memory", memory(GUEST_PAGES, Some(GUEST_PAGES)))
+        .import("guest", "memory", memory(MAX_PAGES, Some(MAX_PAGES)))
         .import("engine", "memory", memory(1, None))
+        .import("engine", "state", memory(1, Some(MAX_PAGES)))
+        .import("guest", "memory", memory(1, Some(MAX_PAGES)))
         .import("engine", "table", table);
     for name in ["bias", "entries", "state address"] {
         imports.import("engine", name, GLOBAL);

@@ -71,6 +71,7 @@ impl Places {
             places: Places { of: vec![Place::default(); count], used },
             effects,
             variant,
+            sparing: layout.graph.is_large(),
         };
         solver.find_places();
         solver.places
@@ -104,6 +105,9 @@ struct Solver<'a> {
     live: Vec<Slots>,
     places: Places,
     variant: Variant,
+    /// Whether a register is kept in a local between nodes only where it is read soon: in a large function locals are on
+    /// the stack, and no better there than in the state.
+    sparing: bool,
 }
 
 impl Solver<'_> {
@@ -193,6 +197,7 @@ impl Solver<'_> {
                 let after = if self.calls[block] { 0 } else { after };
                 self.effects[block].iter().rev().fold(after, |live, effects| live & !effects.writes | effects.reads)
             }
+            Kind::Switch if self.sparing => 0,
             Kind::Switch => self.live_in_many(&self.after[node]),
             _ => after,
         }
@@ -217,7 +222,9 @@ impl Solver<'_> {
         };
         match self.places.of[node].changes {
             _ if self.before[node].is_empty() => 0,
+            Some(_) if self.sparing => all(true) & self.live[node],
             Some(_) => all(true) & (self.live[node] | all(false)),
+            None if self.sparing && self.places.of[node].fixed => all(false) & self.live[node],
             None => all(false),
         }
     }

@@ -110,7 +110,10 @@ impl Body<'_> {
 
     /// Yields, with the aim as pc, when the task is to stop.
     fn check_switch(&mut self) {
-        self.code.push_preempt();
+        match self.shape.layout.graph.is_large() {
+            true => self.code.push_preempt_of_engine(),
+            false => self.code.push_preempt(),
+        }
         let aim = self.aimed();
         self.code.pause_if(aim);
     }

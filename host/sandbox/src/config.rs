@@ -48,8 +48,15 @@ pub fn compile(wasm: &[u8], stops: Stops) -> Result<Vec<u8>> {
 }
 
 /// An engine for one worker process.
+///
+/// No memory ever moves. But the code of tasks is compiled as if those did that could grow beyond the reservation: translated
+/// code chooses so how Cranelift treats the base of a memory (`Memories` in `guest/translate/src/code.rs`).
 pub(crate) fn engine(stops: Stops) -> Result<Engine> {
     let mut config = Config::new();
+    let reservation = match stops {
+        Stops::Anywhere => RESERVATION,
+        Stops::ByWord => RESERVATION / 2,
+    };
     config
         .cranelift_opt_level(OptLevel::Speed)
         .parallel_compilation(true)
@@ -64,9 +71,9 @@ pub(crate) fn engine(stops: Stops) -> Result<Engine> {
         .native_unwind_info(false)
         .generate_address_map(false)
         .signals_based_traps(true)
-        .memory_reservation(RESERVATION as u64)
-        .memory_guard_size(GUARD as u64)
-        .memory_may_move(false)
+        .memory_reservation(reservation as u64)
+        .memory_guard_size((RESERVATION + GUARD - reservation) as u64)
+        .memory_may_move(stops == Stops::ByWord)
         .memory_init_cow(false)
         .with_host_memory(Arc::new(Creator))
         .max_wasm_stack(WASM_STACK)

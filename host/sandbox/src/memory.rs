@@ -140,7 +140,8 @@ unsafe impl MemoryCreator for Creator {
         reserved: Option<usize>,
         guard: usize,
     ) -> Result<Box<dyn LinearMemory>, String> {
-        if reserved.is_some_and(|bytes| bytes > RESERVATION) || guard > GUARD || minimum > RESERVATION {
+        let wanted = reserved.unwrap_or(0).saturating_add(guard);
+        if wanted > RESERVATION + GUARD || minimum > RESERVATION {
             return Err("a memory of more than 4 GiB".into());
         }
         match CURRENT.with(|current| current.borrow().clone()) {

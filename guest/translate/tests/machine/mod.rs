@@ -80,7 +80,8 @@ type Storm = Option<Numbers>;
 pub fn engine() -> Engine {
     let mut config = Config::new();
     // As in a sandbox, where it makes a difference.
-    config.wasm_multi_memory(true).memory_reservation(4 << 30).memory_guard_size(256 << 20).memory_may_move(false);
+    config.wasm_multi_memory(true).memory_reservation(2 << 30).memory_guard_size((2 << 30) + (256 << 20));
+    config.memory_may_move(true);
     config.max_wasm_stack(1 << 20).native_unwind_info(false).relaxed_simd_deterministic(true);
     Engine::new(&config).unwrap()
 }
@@ -149,7 +150,8 @@ impl Machine {
             let kind = GlobalType::new(ValType::I32, Mutability::Const);
             Global::new(&mut *store, kind, Val::I32(value as i32)).unwrap().into()
         };
-        let memories = [self.state_memory, self.guest, self.engine_memory].map(Extern::from);
+        let memories =
+            [self.state_memory, self.guest, self.engine_memory, self.state_memory, self.guest].map(Extern::from);
         let globals = [bias, ENTRIES, 0].map(&mut global);
         let functions = self.functions.map(Extern::from);
         let imports = [&memories[..], &[self.table.into()], &globals, &functions].concat();
