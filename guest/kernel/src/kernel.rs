@@ -7,6 +7,7 @@ use shallop_machine::Isa;
 use shallop_platform::{Clock, Platform, SpaceId};
 
 use crate::futex::FutexTable;
+use crate::ipc::Ipc;
 use crate::signal::{SignalInfo, Target};
 use crate::task::{Pid, Process, ProcessTable, Task, TaskTable};
 use crate::time::Timers;
@@ -33,6 +34,8 @@ pub struct Kernel {
     pub boot_time: u64,
     pub timers: Timers,
     pub futexes: FutexTable,
+    /// System V shared memory, semaphores and message queues.
+    pub ipc: Ipc,
     /// Tasks that can run, next first.
     pub run_queue: VecDeque<Tid>,
     /// Whether calls are traced.

@@ -10,6 +10,7 @@
 //! | `syscall/` | thin doors, a file per family of calls |
 //! | `task/` | tasks and processes, cut by verb |
 //! | `signal/`, `mm/`, `futex/`, `time/`, `loader/` | signals, address space map, futexes, timers, ELF and `#!` |
+//! | `ipc/` | System V shared memory, semaphores, message queues |
 //! | `vfs/`, `fs/`, `tty/`, `epoll/`, `socket/` | files: traits and walking, file systems, line discipline, event sets, socket pairs |
 //! | `wait` | blocking and waking |
 //!
@@ -23,6 +24,7 @@ pub mod dispatch;
 pub mod epoll;
 pub mod fs;
 pub mod futex;
+pub mod ipc;
 pub mod launch;
 pub mod loader;
 pub mod mm;

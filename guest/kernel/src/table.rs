@@ -51,7 +51,7 @@ macro_rules! calls {
 calls! {
     // Files: opening, closing, descriptors.
     openat 56 syscall::open::openat, "fsOo", Full, "";
-    openat2 437 syscall::open::openat2, "fspu", Partial, "RESOLVE_IN_ROOT is EINVAL, RESOLVE_CACHED is EAGAIN; O_TMPFILE is EOPNOTSUPP";
+    openat2 437 syscall::open::openat2, "fspu", Partial, "RESOLVE_IN_ROOT is EINVAL, RESOLVE_CACHED is EAGAIN";
     close 57 syscall::open::close, "f", Full, "";
     close_range 436 syscall::open::close_range, "uux", Full, "";
     dup 23 syscall::open::dup, "f", Full, "";
@@ -60,7 +60,7 @@ calls! {
     flock 32 syscall::fcntl::flock, "fx", Full, "";
     ioctl 29 syscall::ioctl::ioctl, "fxp", Partial, "what terminals, pipes and files answer to; no reflinks";
     pipe2 59 syscall::pipe::pipe2, "px", Partial, "O_DIRECT (packet mode) is EINVAL";
-    memfd_create 279 syscall::memfd::memfd_create, "sx", Partial, "sealing is not enforced; MFD_HUGETLB is EINVAL";
+    memfd_create 279 syscall::memfd::memfd_create, "sx", Partial, "MFD_HUGETLB is EINVAL";
     eventfd2 19 syscall::event::eventfd2, "ux", Full, "";
     signalfd4 74 syscall::signalfd::signalfd4, "fpux", Full, "";
     timerfd_create 85 syscall::timerfd::timerfd_create, "dx", Full, "";
@@ -82,8 +82,8 @@ calls! {
     pwrite64 68 syscall::rw::pwrite64, "fbud", Full, "";
     preadv 69 syscall::rw::preadv, "fpud", Full, "";
     pwritev 70 syscall::rw::pwritev, "fpud", Full, "";
-    preadv2 286 syscall::rw::preadv2, "fpudux", Partial, "flags are EOPNOTSUPP";
-    pwritev2 287 syscall::rw::pwritev2, "fpudux", Partial, "flags are EOPNOTSUPP";
+    preadv2 286 syscall::rw::preadv2, "fpudux", Partial, "RWF_NOWAIT on files only";
+    pwritev2 287 syscall::rw::pwritev2, "fpudux", Partial, "RWF_NOWAIT on files only; RWF_NOAPPEND and RWF_ATOMIC are EOPNOTSUPP";
     lseek 62 syscall::rw::lseek, "fdd", Partial, "SEEK_DATA and SEEK_HOLE see no holes";
     sendfile 71 syscall::copy::sendfile, "ffpu", Full, "";
     copy_file_range 285 syscall::copy::copy_file_range, "fpfpux", Full, "";
@@ -98,8 +98,8 @@ calls! {
     sync_file_range 84 syscall::rw::fsync, "fddx", Partial, "syncs the whole file";
     fadvise64 223 syscall::rw::fadvise64, "fddd", Full, "";
     readahead 213 syscall::rw::readahead, "fdu", Full, "";
-    vmsplice 75 syscall::info::absent, "fpux", Refused, "ENOSYS";
-    tee 77 syscall::info::absent, "ffux", Refused, "ENOSYS";
+    vmsplice 75 syscall::copy::vmsplice, "fpux", Partial, "copies; SPLICE_F_NONBLOCK is the descriptor's matter";
+    tee 77 syscall::copy::tee, "ffux", Full, "";
 
     // Files: names and metadata.
     getdents64 61 syscall::dir::getdents64, "fpu", Full, "";
@@ -152,9 +152,9 @@ calls! {
     swapon 224 syscall::info::forbidden, "sx", Refused, "EPERM";
     swapoff 225 syscall::info::forbidden, "s", Refused, "EPERM";
     quotactl 60 syscall::info::forbidden, "xsdp", Refused, "EPERM";
-    inotify_init1 26 syscall::info::absent, "x", Refused, "ENOSYS: files are not watched; programs fall back to polling";
-    inotify_add_watch 27 syscall::info::absent, "fsx", Refused, "ENOSYS";
-    inotify_rm_watch 28 syscall::info::absent, "fd", Refused, "ENOSYS";
+    inotify_init1 26 syscall::inotify::inotify_init1, "x", Full, "";
+    inotify_add_watch 27 syscall::inotify::inotify_add_watch, "fsx", Partial, "what the host changes on a volume is not seen; IN_DELETE_SELF does not wait for the last close";
+    inotify_rm_watch 28 syscall::inotify::inotify_rm_watch, "fd", Full, "";
     fanotify_init 262 syscall::info::forbidden, "xx", Refused, "EPERM, as without CAP_SYS_ADMIN";
     name_to_handle_at 264 syscall::info::unsupported, "fsppx", Refused, "EOPNOTSUPP";
     open_by_handle_at 265 syscall::info::forbidden, "fpx", Refused, "EPERM";
@@ -189,25 +189,29 @@ calls! {
     memfd_secret 447 syscall::info::absent, "x", Refused, "ENOSYS";
     process_vm_readv 270 syscall::info::forbidden, "dpupux", Refused, "EPERM";
     process_vm_writev 271 syscall::info::forbidden, "dpupux", Refused, "EPERM";
-    shmget 194 syscall::info::absent, "dux", Refused, "ENOSYS: no System V IPC";
-    shmctl 195 syscall::info::absent, "ddp", Refused, "ENOSYS";
-    shmat 196 syscall::info::absent, "dpx", Refused, "ENOSYS";
-    shmdt 197 syscall::info::absent, "p", Refused, "ENOSYS";
-    semget 190 syscall::info::absent, "ddx", Refused, "ENOSYS: no System V IPC";
-    semctl 191 syscall::info::absent, "dddx", Refused, "ENOSYS";
-    semop 193 syscall::info::absent, "dpu", Refused, "ENOSYS";
-    msgget 186 syscall::info::absent, "dx", Refused, "ENOSYS: no System V IPC";
+    shmget 194 syscall::shm::shmget, "dux", Partial, "SHM_HUGETLB is ENOMEM";
+    shmctl 195 syscall::shm::shmctl, "ddp", Full, "";
+    shmat 196 syscall::shm::shmat, "dpx=x", Full, "";
+    shmdt 197 syscall::shm::shmdt, "p", Full, "";
+    semget 190 syscall::sem::semget, "ddx", Full, "";
+    semctl 191 syscall::sem::semctl, "dddx", Full, "";
+    semop 193 syscall::sem::semop, "dpu", Full, "";
+    semtimedop 192 syscall::sem::semtimedop, "dput", Full, "";
+    msgget 186 syscall::msg::msgget, "dx", Full, "";
+    msgctl 187 syscall::msg::msgctl, "ddp", Full, "";
+    msgrcv 188 syscall::msg::msgrcv, "dpudx", Partial, "MSG_COPY is ENOSYS";
+    msgsnd 189 syscall::msg::msgsnd, "dpux", Full, "";
     mq_open 180 syscall::info::absent, "sxop", Refused, "ENOSYS: no message queues";
 
     // Tasks.
-    clone 220 syscall::clone::clone, "Cppxp", Partial, "no namespaces, no CLONE_PIDFD";
-    clone3 435 syscall::clone::clone3, "pu", Partial, "no namespaces, no CLONE_PIDFD, no cgroups";
+    clone 220 syscall::clone::clone, "Cppxp", Partial, "no namespaces";
+    clone3 435 syscall::clone::clone3, "pu", Partial, "no namespaces, no cgroups";
     execve 221 syscall::exec::execve, "saa", Full, "";
     execveat 281 syscall::exec::execveat, "fsaax", Full, "";
     exit 93 syscall::clone::exit, "d", Full, "";
     exit_group 94 syscall::clone::exit_group, "d", Full, "";
     wait4 260 syscall::wait::wait4, "diwp", Full, "";
-    waitid 95 syscall::wait::waitid, "ddpwp", Partial, "P_PIDFD is EBADF";
+    waitid 95 syscall::wait::waitid, "ddpwp", Full, "";
     set_tid_address 96 syscall::clone::set_tid_address, "p", Full, "";
     unshare 97 syscall::clone::unshare, "x", Partial, "CLONE_FS and CLONE_FILES; namespaces are EPERM";
     setns 268 syscall::info::forbidden, "fx", Refused, "EPERM";
@@ -241,9 +245,9 @@ calls! {
     ptrace 117 syscall::info::forbidden, "dxxx", Refused, "EPERM";
     seccomp 277 syscall::info::invalid, "dxp", Refused, "EINVAL: the sandbox is elsewhere";
     kcmp 272 syscall::info::forbidden, "ddddd", Refused, "EPERM";
-    pidfd_open 434 syscall::info::absent, "dx", Refused, "ENOSYS: programs fall back to SIGCHLD";
-    pidfd_send_signal 424 syscall::info::absent, "fSpx", Refused, "ENOSYS";
-    pidfd_getfd 438 syscall::info::absent, "ffx", Refused, "ENOSYS";
+    pidfd_open 434 syscall::pidfd::pidfd_open, "dx", Partial, "no PIDFD_THREAD";
+    pidfd_send_signal 424 syscall::pidfd::pidfd_send_signal, "fSpx", Partial, "flags are EINVAL";
+    pidfd_getfd 438 syscall::pidfd::pidfd_getfd, "ffx", Full, "";
     landlock_create_ruleset 444 syscall::info::absent, "pux", Refused, "ENOSYS";
     landlock_add_rule 445 syscall::info::absent, "fdpx", Refused, "ENOSYS";
     landlock_restrict_self 446 syscall::info::absent, "fx", Refused, "ENOSYS";

@@ -14,6 +14,8 @@ pub const CLONE_SYSVSEM: u64 = 0x40000;
 pub const CLONE_SETTLS: u64 = 0x80000;
 pub const CLONE_PARENT_SETTID: u64 = 0x100000;
 pub const CLONE_CHILD_CLEARTID: u64 = 0x200000;
+/// No longer a flag; refused together with CLONE_PIDFD.
+pub const CLONE_DETACHED: u64 = 0x400000;
 pub const CLONE_CHILD_SETTID: u64 = 0x1000000;
 /// Every flag that asks for a namespace: cgroup, uts, ipc, user, pid, net, mount, time.
 pub const CLONE_NEW_ANY: u64 =

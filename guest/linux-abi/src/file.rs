@@ -88,6 +88,17 @@ pub mod fcntl {
     pub const F_UNLCK: i16 = 2;
 }
 
+/// Seals of fcntl(2)'s F_ADD_SEALS.
+pub mod seal {
+    pub const SEAL: u32 = 1;
+    pub const SHRINK: u32 = 2;
+    pub const GROW: u32 = 4;
+    pub const WRITE: u32 = 8;
+    pub const FUTURE_WRITE: u32 = 0x10;
+    pub const EXEC: u32 = 0x20;
+    pub const ALL: u32 = 0x3f;
+}
+
 /// ioctl(2) requests (asm-generic/ioctls.h).
 pub mod ioctl {
     pub const TCGETS: u32 = 0x5401;

@@ -5,6 +5,8 @@ pub mod clone;
 pub mod elf;
 pub mod errno;
 pub mod file;
+pub mod inotify;
+pub mod ipc;
 pub mod mman;
 pub mod rlimit;
 pub mod signal;

@@ -4,6 +4,7 @@ use shallop_linux_abi::Errno;
 use shallop_linux_abi::mman::*;
 
 use super::{Content, Mm, OnFork, Vma, page_down, page_up};
+use crate::syscall::memory::is_write_sealed;
 use crate::tunables::{HIGHEST, LOWEST, PAGE};
 
 impl Mm {
@@ -21,7 +22,10 @@ impl Mm {
             return Err(Errno::ENOMEM);
         }
         let denied = |v: &Vma| match &v.content {
-            Content::File { file, .. } => v.shared && prot & PROT_WRITE != 0 && !file.writable(),
+            Content::File { file, .. } => {
+                let writes = v.shared && prot & PROT_WRITE != 0 && v.prot & PROT_WRITE == 0;
+                writes && (!file.writable() || is_write_sealed(file))
+            }
             _ => false,
         };
         if self.intersecting(addr, end).iter().filter_map(|key| self.vmas.get(key)).any(denied) {

@@ -47,6 +47,18 @@ impl Mm {
 }
 
 impl Kernel {
+    /// Whether some process has a shared mapping of the file that can be written, or be made so.
+    pub fn is_mapped_writable(&self, inode: &InodeRef) -> bool {
+        let of_file = |vma: &super::Vma| match &vma.content {
+            Content::File { file, .. } => {
+                let same = std::ptr::addr_eq(Rc::as_ptr(&file.location.inode), Rc::as_ptr(inode));
+                same && vma.shared && file.writable()
+            }
+            _ => false,
+        };
+        self.processes.iter().any(|process| process.mm.borrow().vmas().any(of_file))
+    }
+
     /// To be called after a file was made shorter.
     pub fn file_cut(&self, inode: &InodeRef, size: u64) {
         for process in self.processes.iter().filter(|p| !p.is_zombie()) {

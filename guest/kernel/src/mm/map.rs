@@ -22,7 +22,7 @@ impl Mm {
             return Err(Errno::ENOMEM);
         }
         self.check_count()?;
-        let start = self.choose(&request, len)?;
+        let start = self.choose(request.addr, len, request.fixed)?;
         let end = start + len;
         if request.fixed == Fixed::Replace {
             self.forget(start, end);
@@ -41,21 +41,48 @@ impl Mm {
         }
     }
 
-    fn choose(&self, request: &Request, len: u64) -> Result<u64, Errno> {
-        if request.fixed == Fixed::Hint {
-            return self.place(request.addr, len);
+    fn choose(&self, addr: u64, len: u64, fixed: Fixed) -> Result<u64, Errno> {
+        if fixed == Fixed::Hint {
+            return self.place(addr, len);
         }
-        if !request.addr.is_multiple_of(PAGE) {
+        if !addr.is_multiple_of(PAGE) {
             return Err(Errno::EINVAL);
         }
-        let end = request.addr.checked_add(len).filter(|end| *end <= HIGHEST).ok_or(Errno::ENOMEM)?;
-        if request.addr < LOWEST {
+        let end = addr.checked_add(len).filter(|end| *end <= HIGHEST).ok_or(Errno::ENOMEM)?;
+        if addr < LOWEST {
             return Err(Errno::EPERM);
         }
-        if request.fixed == Fixed::NoReplace && !self.is_free(request.addr, end) {
+        if fixed == Fixed::NoReplace && !self.is_free(addr, end) {
             return Err(Errno::EEXIST);
         }
-        Ok(request.addr)
+        Ok(addr)
+    }
+
+    /// shmat(2): maps all of an object, shared; returns the address.
+    pub fn attach(&mut self, object: Rc<Object>, size: u64, addr: u64, fixed: Fixed, prot: u32) -> Result<u64, Errno> {
+        let len = page_up(size).filter(|len| *len <= HIGHEST - LOWEST).ok_or(Errno::ENOMEM)?;
+        self.check_count()?;
+        let start = self.choose(addr, len, fixed)?;
+        if fixed == Fixed::Replace {
+            self.forget(start, start + len);
+        }
+        self.platform.map_file(self.space(), start, len, prot, object.handle, 0, true)?;
+        let content = Content::Shared { object, offset: 0 };
+        self.insert(Vma { start, end: start + len, prot, shared: true, content, name: "", on_fork: OnFork::Copy });
+        Ok(start)
+    }
+
+    /// shmdt(2): takes away what is left of the mapping of an object that began at `addr`.
+    pub fn detach(&mut self, addr: u64) -> Result<(), Errno> {
+        let Some(Content::Shared { object, .. }) = self.find(addr).map(|vma| vma.content.clone()) else {
+            return Err(Errno::EINVAL);
+        };
+        let of_it = |vma: &&Vma| match &vma.content {
+            Content::Shared { object: other, offset } => Rc::ptr_eq(other, &object) && vma.start == addr + offset,
+            _ => false,
+        };
+        let parts: Vec<(u64, u64)> = self.vmas().filter(of_it).map(|vma| (vma.start, vma.end)).collect();
+        parts.into_iter().try_for_each(|(start, end)| self.munmap(start, end - start))
     }
 
     /// Asks the host for the pages of a new mapping.
@@ -67,9 +94,8 @@ impl Mm {
                 Ok(Content::File { file: file.clone(), offset: *offset, end })
             }
             None if request.shared => {
-                let handle = self.platform.object_create(len)?;
-                let object = Rc::new(Object { platform: self.platform, handle });
-                self.platform.map_file(self.space(), start, len, request.prot, handle, 0, true)?;
+                let object = Rc::new(Object::new(self.platform, len)?);
+                self.platform.map_file(self.space(), start, len, request.prot, object.handle, 0, true)?;
                 Ok(Content::Shared { object, offset: 0 })
             }
             None if request.prot == PROT_NONE => {

@@ -25,6 +25,13 @@ pub struct Object {
     pub handle: Handle,
 }
 
+impl Object {
+    /// An object of `len` bytes, all zero.
+    pub fn new(platform: &'static dyn Platform, len: u64) -> Result<Object, Errno> {
+        Ok(Object { platform, handle: platform.object_create(len)? })
+    }
+}
+
 impl Drop for Object {
     fn drop(&mut self) {
         self.platform.object_drop(self.handle);

@@ -19,7 +19,12 @@ pub fn clone(k: &mut Kernel, call: &Call) -> SysResult {
         tls,
         parent_tid,
         child_tid,
+        pidfd: parent_tid,
     };
+    // Both would be stored at the same place.
+    if flags & CLONE_PIDFD != 0 && flags & CLONE_PARENT_SETTID != 0 {
+        return Err(Errno::EINVAL.into());
+    }
     start(k, call, &args)
 }
 
@@ -35,7 +40,7 @@ pub fn clone3(k: &mut Kernel, call: &Call) -> SysResult {
     for (i, word) in words.iter_mut().enumerate() {
         *word = k.read_u64(call.tid, addr + 8 * i as u64)?;
     }
-    let [flags, _pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls] = words;
+    let [flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls] = words;
     if flags & CSIGNAL != 0 || exit_signal > 64 {
         return Err(Errno::EINVAL.into());
     }
@@ -43,7 +48,7 @@ pub fn clone3(k: &mut Kernel, call: &Call) -> SysResult {
         return Err(Errno::EINVAL.into());
     }
     let stack = stack.wrapping_add(stack_size);
-    start(k, call, &CloneArgs { flags, exit_signal: exit_signal as u32, stack, tls, parent_tid, child_tid })
+    start(k, call, &CloneArgs { flags, exit_signal: exit_signal as u32, stack, tls, parent_tid, child_tid, pidfd })
 }
 
 fn start(k: &mut Kernel, call: &Call, args: &CloneArgs) -> SysResult {

@@ -1,9 +1,10 @@
-//! Copying between files without the program's memory: sendfile, copy_file_range, splice.
+//! Copying between files without the program's memory: sendfile, copy_file_range, splice, tee; and vmsplice.
 
 use std::rc::Rc;
 
 use shallop_linux_abi::Errno;
 use shallop_linux_abi::file::open;
+use shallop_linux_abi::inotify::{IN_ACCESS, IN_MODIFY};
 
 use super::rw::{CHUNK, MAX_BYTES, write_all};
 use crate::dispatch::Call;
@@ -40,6 +41,7 @@ pub fn sendfile(k: &mut Kernel, call: &Call) -> SysResult {
         addr => k.write_u64(call.tid, addr, from + done)?,
     }
     out.offset.set(to + done);
+    tell(k, &input, &out, done);
     Ok(done)
 }
 
@@ -80,7 +82,16 @@ pub fn copy_file_range(k: &mut Kernel, call: &Call) -> SysResult {
             addr => k.write_u64(call.tid, addr, value)?,
         }
     }
+    tell(k, &input, &out, done);
     Ok(done)
+}
+
+/// Tells who watches that bytes were copied.
+fn tell(k: &Kernel, input: &OpenFile, out: &OpenFile, done: u64) {
+    if done > 0 {
+        k.io.watches.tell(&input.location, IN_ACCESS);
+        k.io.watches.tell(&out.location, IN_MODIFY);
+    }
 }
 
 /// Most bytes that one copying call moves before the program hears of it.
@@ -121,10 +132,13 @@ fn copy(
     (done, Ok(()))
 }
 
+/// SPLICE_F_NONBLOCK, and all flags of splice(2).
+const NONBLOCK: u64 = 2;
+const FLAGS: u64 = 0xf;
+
 /// `splice(in, in_offset, out, out_offset, count, flags)`: one side is a pipe. Moves what is there, as read(2) and
 /// write(2) would.
 pub fn splice(k: &mut Kernel, call: &Call) -> SysResult {
-    const NONBLOCK: u64 = 2;
     let [input, from_at, out, to_at, count, flags] = call.args;
     let (input, out) = (k.file(call.tid, input)?, k.file(call.tid, out)?);
     if !out.writable() || !input.readable() {
@@ -135,7 +149,7 @@ pub fn splice(k: &mut Kernel, call: &Call) -> SysResult {
         return Err(Errno::ESPIPE.into());
     }
     let append = out.flags() & open::APPEND != 0;
-    if flags & !0xf != 0 || !pipe(&input) && !pipe(&out) || Rc::ptr_eq(&input.file, &out.file) || append {
+    if flags & !FLAGS != 0 || !pipe(&input) && !pipe(&out) || Rc::ptr_eq(&input.file, &out.file) || append {
         return Err(Errno::EINVAL.into());
     }
     if input.location.inode.kind() == FileKind::Directory {
@@ -156,6 +170,7 @@ pub fn splice(k: &mut Kernel, call: &Call) -> SysResult {
             addr => k.write_u64(call.tid, addr, value)?,
         }
     }
+    tell(k, &input, &out, done);
     Ok(done)
 }
 
@@ -183,4 +198,50 @@ fn move_some(
         result?;
     }
     Ok(written as u64)
+}
+
+/// The end of a pipe, at a descriptor that reads or writes; EINVAL for what is no pipe.
+fn pipe_end(file: &OpenFile) -> Result<&PipeEnd, Errno> {
+    file.file.as_any().downcast_ref::<PipeEnd>().ok_or(Errno::EINVAL)
+}
+
+/// `tee(in, out, count, flags)`: what is in one pipe is put into another, too.
+pub fn tee(k: &mut Kernel, call: &Call) -> SysResult {
+    let [input, out, count, flags, ..] = call.args;
+    if flags & !FLAGS != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    let (input, out) = (k.file(call.tid, input)?, k.file(call.tid, out)?);
+    if !out.writable() || !input.readable() {
+        return Err(Errno::EBADF.into());
+    }
+    let (from, to) = (pipe_end(&input)?, pipe_end(&out)?);
+    if Rc::ptr_eq(&from.pipe, &to.pipe) {
+        return Err(Errno::EINVAL.into());
+    }
+    if count == 0 {
+        return Ok(0);
+    }
+    let nonblock = |file: &OpenFile| flags & NONBLOCK != 0 || file.nonblock();
+    let bytes = from.pipe.peek(count.min(CHUNK as u64) as usize, nonblock(&input))?;
+    if bytes.is_empty() {
+        return Ok(0);
+    }
+    let result = to.room(nonblock(&out)).and_then(|room| out.file.write_at(0, &bytes[..bytes.len().min(room)], true));
+    if matches!(result, Err(Stop::Errno(Errno::EPIPE))) {
+        k.send_signal(Target::Task(call.tid), broken_pipe(&*out.file));
+    }
+    Ok(result? as u64)
+}
+
+/// `vmsplice(fd, iov, count, flags)`: memory into a pipe, or a pipe into memory, by copying.
+pub fn vmsplice(k: &mut Kernel, call: &Call) -> SysResult {
+    if call.args[3] & !FLAGS != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    let file = k.file(call.tid, call.args[0])?;
+    if !file.file.as_any().is::<PipeEnd>() {
+        return Err(Errno::EBADF.into());
+    }
+    if file.writable() { super::rw::writev(k, call) } else { super::rw::readv(k, call) }
 }

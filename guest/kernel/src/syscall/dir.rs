@@ -2,6 +2,7 @@
 
 use shallop_linux_abi::Errno;
 use shallop_linux_abi::file::at;
+use shallop_linux_abi::inotify::*;
 
 use crate::dispatch::Call;
 use crate::kernel::Kernel;
@@ -9,7 +10,7 @@ use crate::task::credentials::cap;
 use crate::vfs::open_file::OpenFile;
 use crate::vfs::path::{Found, Last, Limits};
 use crate::vfs::permission;
-use crate::vfs::{DirEntry, FileKind, Location, NewNode};
+use crate::vfs::{DirEntry, FileKind, InodeRef, Location, NewNode};
 use crate::wait::{SysResult, Tid};
 
 use super::stat::device_parts;
@@ -47,6 +48,7 @@ pub fn getdents64(k: &mut Kernel, call: &Call) -> SysResult {
     }
     k.write_memory(call.tid, buf, &out)?;
     file.offset.set(position);
+    k.io.watches.tell(&file.location, IN_ACCESS);
     Ok(out.len() as u64)
 }
 
@@ -163,6 +165,8 @@ pub fn linkat(k: &mut Kernel, call: &Call) -> SysResult {
     }
     k.check_change_directory(call.tid, &found.parent)?;
     found.parent.inode.link(&found.name, &target.inode)?;
+    k.io.watches.tell_self(&target.inode, IN_ATTRIB);
+    k.io.watches.tell_name(&found.parent.inode, &found.name, &target.inode, IN_CREATE, 0);
     Ok(0)
 }
 
@@ -185,6 +189,8 @@ pub fn unlinkat(k: &mut Kernel, call: &Call) -> SysResult {
         (true, false) => return Err(Errno::EISDIR.into()),
         (false, true) => return Err(Errno::ENOTDIR.into()),
     }
+    k.io.watches.tell_unlinked(&location.inode);
+    k.io.watches.tell_name(&found.parent.inode, &found.name, &location.inode, IN_DELETE, 0);
     Ok(0)
 }
 
@@ -233,6 +239,7 @@ fn rename(k: &mut Kernel, call: &Call, flags: u32) -> SysResult {
     if directory {
         follow_move(k, &source, &to);
     }
+    tell_moved(k, &from, &to, &source.inode, to.location.as_ref());
     Ok(0)
 }
 
@@ -269,7 +276,24 @@ fn exchange(k: &mut Kernel, tid: Tid, from: &Found, to: &Found, source: &Locatio
     a.rename(&aside, b, &to.name)?;
     follow_move(k, source, to);
     follow_move(k, &target, from);
+    tell_moved(k, from, to, &source.inode, None);
+    tell_moved(k, to, from, &target.inode, None);
     Ok(0)
+}
+
+/// Tells who watches: a name went, a name came, what had that name lost it, the file moved.
+fn tell_moved(k: &Kernel, from: &Found, to: &Found, moved: &InodeRef, replaced: Option<&Location>) {
+    let watches = &k.io.watches;
+    if watches.is_idle() {
+        return;
+    }
+    let cookie = watches.new_cookie();
+    watches.tell_name(&from.parent.inode, &from.name, moved, IN_MOVED_FROM, cookie);
+    watches.tell_name(&to.parent.inode, &to.name, moved, IN_MOVED_TO, cookie);
+    if let Some(replaced) = replaced {
+        watches.tell_unlinked(&replaced.inode);
+    }
+    watches.tell_self(moved, IN_MOVE_SELF);
 }
 
 /// Tasks whose current directory is in a directory that moved stay there, under its new name.

@@ -1,7 +1,7 @@
 //! fcntl and flock.
 
 use shallop_linux_abi::Errno;
-use shallop_linux_abi::file::{fcntl as cmd, open, seek};
+use shallop_linux_abi::file::{fcntl as cmd, open, seal, seek};
 
 use crate::dispatch::Call;
 use crate::fs::pipe::PipeEnd;
@@ -49,8 +49,30 @@ pub fn fcntl(k: &mut Kernel, call: &Call) -> SysResult {
         cmd::SETSIG | cmd::GETSIG => Ok(0),
         cmd::GETPIPE_SZ => Ok(pipe(&file)?.pipe.capacity() as u64),
         cmd::SETPIPE_SZ => Ok(pipe(&file)?.pipe.set_capacity(arg as u32 as usize)? as u64),
+        cmd::GET_SEALS => Ok(file.location.inode.seals().ok_or(Errno::EINVAL)?.into()),
+        cmd::ADD_SEALS => add_seals(k, &file, arg as u32),
         _ => Err(Errno::EINVAL.into()),
     }
+}
+
+/// F_ADD_SEALS: EBUSY when the file is to be write-protected and somebody has it mapped for writing.
+fn add_seals(k: &Kernel, file: &OpenFile, seals: u32) -> SysResult {
+    let inode = &file.location.inode;
+    let held = inode.seals().ok_or(Errno::EINVAL)?;
+    if !file.writable() {
+        return Err(Errno::EPERM.into());
+    }
+    if seals & !seal::ALL != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    if held & seal::SEAL != 0 {
+        return Err(Errno::EPERM.into());
+    }
+    if seals & seal::WRITE != 0 && held & seal::WRITE == 0 && k.is_mapped_writable(inode) {
+        return Err(Errno::EBUSY.into());
+    }
+    inode.add_seals(seals)?;
+    Ok(0)
 }
 
 fn pipe(file: &OpenFile) -> Result<&PipeEnd, Errno> {

@@ -1,13 +1,15 @@
 //! mmap(2) and its family, brk(2).
 
+use shallop_linux_abi::Errno;
+use shallop_linux_abi::file::{open, seal};
 use shallop_linux_abi::mman::*;
-use shallop_linux_abi::{Errno, file::open};
 
 use crate::dispatch::Call;
 use crate::kernel::Kernel;
 use crate::mm::{Fixed, Request, page_up};
 use crate::tunables::PAGE;
 use crate::vfs::FileKind;
+use crate::vfs::open_file::OpenFile;
 use crate::wait::SysResult;
 
 pub fn mmap(k: &mut Kernel, call: &Call) -> SysResult {
@@ -42,13 +44,7 @@ pub fn mmap(k: &mut Kernel, call: &Call) -> SysResult {
     Ok(result?)
 }
 
-fn file_to_map(
-    k: &Kernel,
-    call: &Call,
-    fd: u32,
-    prot: u32,
-    shared: bool,
-) -> Result<std::rc::Rc<crate::vfs::open_file::OpenFile>, Errno> {
+fn file_to_map(k: &Kernel, call: &Call, fd: u32, prot: u32, shared: bool) -> Result<std::rc::Rc<OpenFile>, Errno> {
     let file = k.task(call.tid).files.borrow().get(fd)?;
     if file.is_path() {
         return Err(Errno::EBADF);
@@ -59,7 +55,15 @@ fn file_to_map(
     if file.location.inode.kind() == FileKind::Directory {
         return Err(Errno::ENODEV);
     }
+    if shared && prot & PROT_WRITE != 0 && is_write_sealed(&file) {
+        return Err(Errno::EPERM);
+    }
     Ok(file)
+}
+
+/// Sealed against new shared mappings that write (F_SEAL_WRITE, F_SEAL_FUTURE_WRITE).
+pub fn is_write_sealed(file: &OpenFile) -> bool {
+    file.location.inode.seals().is_some_and(|seals| seals & (seal::WRITE | seal::FUTURE_WRITE) != 0)
 }
 
 pub fn munmap(k: &mut Kernel, call: &Call) -> SysResult {

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use shallop_linux_abi::Errno;
 use shallop_linux_abi::file::{open, resolve};
+use shallop_linux_abi::inotify::{IN_MODIFY, IN_OPEN};
 
 use crate::dispatch::Call;
 use crate::fs::pipe::{Pipe, PipeEnd};
@@ -66,7 +67,7 @@ fn open_at(k: &mut Kernel, tid: Tid, dirfd: u64, path: &[u8], flags: u32, mode: 
         _ => flags & (open::PATH | open::DIRECTORY | open::NOFOLLOW | open::CLOEXEC),
     };
     if flags & open::TMPFILE == open::TMPFILE {
-        return Err(Errno::EOPNOTSUPP.into());
+        return open_nameless(k, tid, dirfd, path, flags, mode, limits);
     }
     if flags & open::CREAT != 0 && flags & open::DIRECTORY != 0 {
         return Err(Errno::EINVAL.into());
@@ -83,6 +84,29 @@ fn open_at(k: &mut Kernel, tid: Tid, dirfd: u64, path: &[u8], flags: u32, mode: 
         None => k.create_at(tid, &found, &NewNode::Regular, mode)?,
     };
     let file = open_location(k, tid, &location, flags, created)?;
+    Ok(k.install(tid, file, flags & open::CLOEXEC != 0)?.into())
+}
+
+/// O_TMPFILE: `path` is the directory.
+fn open_nameless(
+    k: &mut Kernel,
+    tid: Tid,
+    dirfd: u64,
+    path: &[u8],
+    flags: u32,
+    mode: u32,
+    limits: Limits,
+) -> SysResult {
+    if flags & open::ACCMODE == open::RDONLY || flags & open::CREAT != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    let found = k.walk_at(tid, dirfd, path, flags & open::NOFOLLOW == 0, limits)?;
+    let directory = found.location.ok_or(Errno::ENOENT)?;
+    if directory.inode.kind() != FileKind::Directory {
+        return Err(Errno::ENOTDIR.into());
+    }
+    let place = k.create_nameless(tid, &directory, mode, flags & open::EXCL == 0)?;
+    let file = open_location(k, tid, &place, flags & !open::TMPFILE, true)?;
     Ok(k.install(tid, file, flags & open::CLOEXEC != 0)?.into())
 }
 
@@ -111,7 +135,8 @@ pub fn open_location(
     if !created {
         check_access(k, tid, location, flags)?;
     }
-    if flags & open::TRUNC != 0 && kind == FileKind::Regular && !created {
+    let cut = flags & open::TRUNC != 0 && kind == FileKind::Regular && !created;
+    if cut {
         location.inode.set_attr(&SetAttr { size: Some(0), ..SetAttr::default() })?;
         k.file_cut(&location.inode, 0);
     }
@@ -122,7 +147,13 @@ pub fn open_location(
         // Only a session leader without a terminal gets one; for others opening is just opening.
         let _ = job::adopt(k, tid, &tty.tty.clone());
     }
-    Ok(OpenFile::new(file, place, flags, &k.io.locks))
+    let file = OpenFile::new(file, place, flags, &k.io.locks);
+    file.watched_by(&k.io.watches);
+    k.io.watches.tell(location, IN_OPEN);
+    if cut {
+        k.io.watches.tell(location, IN_MODIFY);
+    }
+    Ok(file)
 }
 
 fn check_access(k: &Kernel, tid: Tid, location: &Location, flags: u32) -> Result<(), Errno> {

@@ -2,10 +2,12 @@
 
 use shallop_linux_abi::Errno;
 use shallop_linux_abi::file::{open, seek};
+use shallop_linux_abi::inotify::{IN_ACCESS, IN_MODIFY};
 use shallop_linux_abi::rlimit::RLIMIT_FSIZE;
 
 use super::signalfd::SignalFile;
 use crate::dispatch::Call;
+use crate::fs::pipe::PipeEnd;
 use crate::fs::pseudo::PseudoFile;
 use crate::kernel::Kernel;
 use crate::signal::number::SIGXFSZ;
@@ -84,20 +86,43 @@ pub fn pwritev(k: &mut Kernel, call: &Call) -> SysResult {
     transfer_out(k, call.tid, &file, &segments, Some(offset))
 }
 
-/// `preadv2(fd, iov, count, offset, _, flags)`: offset -1 is the file's own; flags are refused (EOPNOTSUPP).
+/// Flags of preadv2(2): what concerns only how soon is accepted, as is not waiting where files never wait.
+const RWF_HIPRI: u32 = 1;
+const RWF_SYNC: u32 = 2 | 4;
+const RWF_NOWAIT: u32 = 8;
+const RWF_APPEND: u32 = 0x10;
+
+/// EOPNOTSUPP for flags that a file cannot follow.
+fn check_flags(k: &Kernel, call: &Call, known: u32) -> Result<u32, Errno> {
+    let flags = call.args[5] as u32;
+    let waits = flags & RWF_NOWAIT != 0 && k.file(call.tid, call.args[0])?.location.inode.kind() != FileKind::Regular;
+    if flags & !known != 0 || waits { Err(Errno::EOPNOTSUPP) } else { Ok(flags) }
+}
+
+/// `preadv2(fd, iov, count, offset, _, flags)`: offset -1 is the file's own.
 pub fn preadv2(k: &mut Kernel, call: &Call) -> SysResult {
-    if call.args[5] as u32 != 0 {
-        return Err(Errno::EOPNOTSUPP.into());
-    }
+    check_flags(k, call, RWF_HIPRI | RWF_SYNC | RWF_NOWAIT)?;
     if call.args[3] as i64 == -1 { readv(k, call) } else { preadv(k, call) }
 }
 
 /// `pwritev2(fd, iov, count, offset, _, flags)`: as [`preadv2`].
 pub fn pwritev2(k: &mut Kernel, call: &Call) -> SysResult {
-    if call.args[5] as u32 != 0 {
-        return Err(Errno::EOPNOTSUPP.into());
+    let flags = check_flags(k, call, RWF_HIPRI | RWF_SYNC | RWF_NOWAIT | RWF_APPEND)?;
+    let own = call.args[3] as i64 == -1;
+    let file = writable(k, call)?;
+    let mut at = if own { None } else { Some(position(&file, call.args[3])?) };
+    let segments = vector(k, call)?;
+    if flags & RWF_APPEND != 0 && file.file.seekable() {
+        at = Some(file.location.inode.stat()?.size);
     }
-    if call.args[3] as i64 == -1 { writev(k, call) } else { pwritev(k, call) }
+    let done = transfer_out(k, call.tid, &file, &segments, at)?;
+    if flags & RWF_APPEND != 0 && own {
+        file.offset.set(at.unwrap_or(0) + done);
+    }
+    if flags & RWF_SYNC != 0 {
+        file.file.sync()?;
+    }
+    Ok(done)
 }
 
 fn readable(k: &Kernel, call: &Call) -> Result<std::rc::Rc<OpenFile>, Errno> {
@@ -182,7 +207,8 @@ fn transfer_in(k: &mut Kernel, tid: Tid, file: &OpenFile, segments: &[Segment], 
     if let Some(signals) = file.file.as_any().downcast_ref::<SignalFile>() {
         signals.collect(k, tid, segments.iter().map(|(_, len)| len).sum());
     }
-    let stream = !file.file.seekable();
+    // A pipe fills one segment after the other; most other streams give a line, a packet or an event to each read.
+    let single = !file.file.seekable() && !file.file.as_any().is::<PipeEnd>();
     let mut done = 0;
     let mut buffer = Vec::new();
     for (addr, len) in chunks(segments, 0) {
@@ -200,7 +226,7 @@ fn transfer_in(k: &mut Kernel, tid: Tid, file: &OpenFile, segments: &[Segment], 
             return Err(errno.into());
         }
         done += count as u64;
-        if count < len || stream {
+        if count < len || single {
             break;
         }
     }
@@ -210,6 +236,9 @@ fn transfer_in(k: &mut Kernel, tid: Tid, file: &OpenFile, segments: &[Segment], 
     }
     if at.is_none() {
         file.offset.set(start + done);
+    }
+    if done > 0 {
+        k.io.watches.tell(&file.location, IN_ACCESS);
     }
     crate::tty::send_pending(k);
     Ok(done)
@@ -303,6 +332,7 @@ fn finish_out(
         result?;
     } else {
         drop_privileges(k, tid, &file.location)?;
+        k.io.watches.tell(&file.location, IN_MODIFY);
     }
     if at.is_none() {
         file.offset.set(start + done);
@@ -391,6 +421,7 @@ fn resize(k: &mut Kernel, tid: Tid, location: &Location, length: u64) -> Result<
     if length < before.size {
         k.file_cut(&location.inode, length);
     }
+    k.io.watches.tell(location, IN_MODIFY);
     drop_privileges(k, tid, location)
 }
 

@@ -13,7 +13,7 @@ use crate::wait::{OnSignal, Stop, SysResult, Tid, Wait};
 
 const MINSIGSTKSZ: u64 = 2048;
 
-fn check_signal(signal: u64) -> Result<u32, Errno> {
+pub(super) fn check_signal(signal: u64) -> Result<u32, Errno> {
     if signal <= NSIG.into() { Ok(signal as u32) } else { Err(Errno::EINVAL) }
 }
 
@@ -155,7 +155,7 @@ pub fn sigaltstack(k: &mut Kernel, call: &Call) -> SysResult {
 }
 
 /// EPERM unless the caller may send a signal to the process (kill(2)).
-fn may_signal(k: &Kernel, from: Tid, to: Pid, signal: u32) -> Result<(), Errno> {
+pub(super) fn may_signal(k: &Kernel, from: Tid, to: Pid, signal: u32) -> Result<(), Errno> {
     let who = &k.task(from).credentials;
     let target = k.processes.get(to).ok_or(Errno::ESRCH)?;
     let Some(task) = target.tasks.first().and_then(|t| k.tasks.get(*t)) else { return Ok(()) };

@@ -2,6 +2,7 @@
 
 use shallop_linux_abi::Errno;
 use shallop_linux_abi::file::at;
+use shallop_linux_abi::inotify::{IN_ACCESS, IN_ATTRIB, IN_MODIFY};
 
 use crate::dispatch::Call;
 use crate::kernel::Kernel;
@@ -210,6 +211,7 @@ fn change_mode(k: &mut Kernel, tid: Tid, location: &Location, mode: u32) -> SysR
         mode &= !0o2000;
     }
     location.inode.set_attr(&SetAttr { mode: Some(mode), ..SetAttr::default() })?;
+    k.io.watches.tell(location, IN_ATTRIB);
     Ok(0)
 }
 
@@ -258,6 +260,7 @@ fn change_owner(k: &mut Kernel, tid: Tid, location: &Location, uid: u32, gid: u3
         mode = Some(stat.mode & 0o7777 & if group_exec { !0o6000 } else { !0o4000 });
     }
     location.inode.set_attr(&SetAttr { mode, uid, gid, ..SetAttr::default() })?;
+    k.io.watches.tell(location, IN_ATTRIB);
     Ok(0)
 }
 
@@ -292,6 +295,12 @@ pub fn utimensat(k: &mut Kernel, call: &Call) -> SysResult {
         When::At(time) => Some(time),
     });
     location.inode.set_attr(&SetAttr { atime, mtime, ..SetAttr::default() })?;
+    let event = match (atime, mtime) {
+        (Some(_), None) => IN_ACCESS,
+        (None, Some(_)) => IN_MODIFY,
+        _ => IN_ATTRIB,
+    };
+    k.io.watches.tell(&location, event);
     Ok(0)
 }
 

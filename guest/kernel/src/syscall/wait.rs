@@ -3,6 +3,7 @@
 use shallop_linux_abi::Errno;
 use shallop_linux_abi::signal::*;
 
+use super::pidfd;
 use super::time::write_rusage;
 use crate::dispatch::Call;
 use crate::kernel::Kernel;
@@ -73,16 +74,21 @@ pub fn waitid(k: &mut Kernel, call: &Call) -> SysResult {
         return Err(Errno::EINVAL.into());
     }
     let own = k.process_of(call.tid).pgid;
+    let mut nonblock = false;
     let who = match kind {
         0 => Who::Any,
         1 if id as i32 > 0 => Who::Process(Pid(id as u32)),
         2 if id == 0 => Who::Group(own),
         2 if id as i32 > 0 => Who::Group(Pid(id as u32)),
-        // P_PIDFD: there are no pidfds.
-        3 => return Err(Errno::EBADF.into()),
+        3 => pidfd_child(k, call, id, &mut nonblock)?,
         _ => return Err(Errno::EINVAL.into()),
     };
+    let again = nonblock && options & WNOHANG == 0;
+    let options = if nonblock { options | WNOHANG } else { options };
     let found = find(k, call, who, what(options), options)?;
+    if again && found.is_none() {
+        return Err(Errno::EAGAIN.into());
+    }
     if usage != 0 {
         write_rusage(k, call.tid, usage, found.map_or(0, |n| n.cpu_time))?;
     }
@@ -91,6 +97,14 @@ pub fn waitid(k: &mut Kernel, call: &Call) -> SysResult {
         k.write_memory(call.tid, info, &bytes)?;
     }
     Ok(0)
+}
+
+/// P_PIDFD: whom to wait for. A process that is gone is nobody's child.
+fn pidfd_child(k: &Kernel, call: &Call, fd: u64, nonblock: &mut bool) -> Result<Who, Errno> {
+    let (pid, own_nonblock) =
+        pidfd::process(k, call.tid, fd).map_err(|errno| if errno == Errno::ESRCH { Errno::ECHILD } else { errno })?;
+    *nonblock = own_nonblock;
+    Ok(Who::Process(pid))
 }
 
 fn child_info(news: &News) -> SignalInfo {

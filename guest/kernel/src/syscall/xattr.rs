@@ -2,6 +2,7 @@
 
 use shallop_linux_abi::Errno;
 use shallop_linux_abi::file::{NAME_MAX, at};
+use shallop_linux_abi::inotify::IN_ATTRIB;
 
 use crate::dispatch::Call;
 use crate::kernel::Kernel;
@@ -94,6 +95,7 @@ fn set(k: &Kernel, call: &Call, location: &Location) -> SysResult {
         return Err(Errno::ENODATA.into());
     }
     location.inode.set_xattr(&name, &bytes)?;
+    k.io.watches.tell(location, IN_ATTRIB);
     Ok(0)
 }
 
@@ -110,6 +112,7 @@ fn remove(k: &Kernel, call: &Call, location: &Location) -> SysResult {
     let name = name(k, call.tid, call.args[1])?;
     check(k, call.tid, location, &name, WRITE)?;
     location.inode.remove_xattr(&name)?;
+    k.io.watches.tell(location, IN_ATTRIB);
     Ok(0)
 }
 

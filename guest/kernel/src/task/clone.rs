@@ -6,9 +6,10 @@ use std::rc::Rc;
 use shallop_linux_abi::Errno;
 use shallop_linux_abi::clone::*;
 
-use super::{Life, Pid, Process, State, SyscallProgress, Task, VforkDone};
+use super::{Life, Pid, Process, ProcessWatch, State, SyscallProgress, Task, VforkDone};
 use crate::kernel::Kernel;
 use crate::signal::{AltStack, Pending};
+use crate::syscall::pidfd;
 use crate::tunables::PID_MAX;
 use crate::wait::{Tid, WaitQueue};
 
@@ -23,6 +24,8 @@ pub struct CloneArgs {
     pub tls: u64,
     pub parent_tid: u64,
     pub child_tid: u64,
+    /// Where CLONE_PIDFD stores the descriptor.
+    pub pidfd: u64,
 }
 
 /// What a new task is.
@@ -42,7 +45,7 @@ impl CloneArgs {
         if self.has(CLONE_NEW_ANY) {
             return Err(Errno::EPERM);
         }
-        if self.has(CLONE_PIDFD) || self.has(CLONE_INTO_CGROUP) {
+        if self.has(CLONE_INTO_CGROUP) || self.has(CLONE_PIDFD) && self.has(CLONE_THREAD | CLONE_DETACHED) {
             return Err(Errno::EINVAL);
         }
         let thread_alone = self.has(CLONE_THREAD) && !self.has(CLONE_SIGHAND);
@@ -77,15 +80,31 @@ pub fn clone(k: &mut Kernel, parent: Tid, args: &CloneArgs) -> Result<Cloned, Er
     let host = k.platform.task_create(space)?;
     let vfork = args.has(CLONE_VFORK).then(VforkDone::default);
     let task = new_task(k, parent, tid, args, space, vfork.clone());
+    let watch = Rc::new(ProcessWatch::default());
+    if args.has(CLONE_PIDFD)
+        && let Err(errno) = give_pidfd(k, parent, Pid(tid.0), args, &watch)
+    {
+        k.platform.task_drop(host);
+        return Err(errno);
+    }
     k.tasks.insert(tid, Task { host: Some(host), ..task });
     if args.has(CLONE_THREAD) {
         k.process_of_mut(parent).tasks.push(tid);
     } else {
-        new_process(k, parent, Pid(tid.0), args, mm);
+        new_process(k, parent, Pid(tid.0), args, mm, watch);
     }
     store_ids(k, parent, tid, args);
     k.enqueue(tid);
     Ok(Cloned { tid, vfork })
+}
+
+/// CLONE_PIDFD: the parent gets a descriptor of the child, which the child itself does not inherit.
+fn give_pidfd(k: &Kernel, parent: Tid, pid: Pid, args: &CloneArgs, watch: &Rc<ProcessWatch>) -> Result<(), Errno> {
+    let fd = pidfd::install(k, parent, pid, watch, 0)?;
+    k.write_u32(parent, args.pidfd, fd).inspect_err(|_| {
+        let unused = k.task(parent).files.borrow_mut().remove(fd);
+        drop(unused);
+    })
 }
 
 fn address_space(k: &Kernel, parent: Tid, args: &CloneArgs) -> Result<Rc<RefCell<crate::mm::Mm>>, Errno> {
@@ -144,7 +163,14 @@ fn new_task(
     }
 }
 
-fn new_process(k: &mut Kernel, parent: Tid, pid: Pid, args: &CloneArgs, mm: Rc<RefCell<crate::mm::Mm>>) {
+fn new_process(
+    k: &mut Kernel,
+    parent: Tid,
+    pid: Pid,
+    args: &CloneArgs,
+    mm: Rc<RefCell<crate::mm::Mm>>,
+    watch: Rc<ProcessWatch>,
+) {
     let started = k.now_monotonic();
     let uid = k.task(parent).credentials.uid;
     let from = k.process_of(parent);
@@ -171,6 +197,7 @@ fn new_process(k: &mut Kernel, parent: Tid, pid: Pid, args: &CloneArgs, mm: Rc<R
         stopped: None,
         news: None,
         exit_signal: args.exit_signal,
+        watch,
         child_queue: WaitQueue::new(),
         signal_queue: WaitQueue::new(),
         actions,

@@ -138,6 +138,9 @@ fn end_process(k: &mut Kernel, pid: Pid, status: u32) {
     let process = k.process_mut(pid);
     process.life = Life::Zombie(status);
     process.stopped = None;
+    process.watch.end();
+    k.ipc.process_ended(pid);
+    let process = k.process_mut(pid);
     let children = std::mem::take(&mut process.children);
     let timers = std::mem::take(&mut process.itimers);
     let posix = std::mem::take(&mut process.timers);
@@ -157,6 +160,7 @@ fn end_process(k: &mut Kernel, pid: Pid, status: u32) {
 
 /// A zombie keeps no memory.
 fn release_memory(k: &mut Kernel, pid: Pid) {
+    k.detach_segments(pid);
     let none = crate::mm::Mm::none(k.platform);
     let process = k.process_mut(pid);
     process.exe = None;

@@ -5,6 +5,7 @@ pub mod credentials;
 pub mod exec;
 pub mod exit;
 pub mod wait;
+pub mod watch;
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -24,6 +25,7 @@ use crate::vfs::{FsContext, Location};
 use crate::wait::{Tid, Wait, WaitQueue};
 
 pub use credentials::{Capabilities, Credentials};
+pub use watch::ProcessWatch;
 
 /// A process id: the tid of its first task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -136,6 +138,8 @@ pub struct Process {
     pub news: Option<u32>,
     /// Sent to the parent at the end; 0 for none.
     pub exit_signal: u32,
+    /// What those who hold a pidfd of it see.
+    pub watch: Rc<ProcessWatch>,
     /// Woken when a child changes state.
     pub child_queue: WaitQueue,
     /// Woken when a signal becomes pending (sigtimedwait, signalfd).

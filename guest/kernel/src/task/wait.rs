@@ -86,6 +86,7 @@ fn take(k: &mut Kernel, parent: Pid, news: &News) {
 /// Forgets a zombie.
 pub fn reap(k: &mut Kernel, pid: Pid) {
     let Some(process) = k.processes.remove(pid) else { return };
+    process.watch.reap();
     if let Some(parent) = k.processes.get_mut(process.ppid) {
         parent.children.retain(|c| *c != pid);
     }

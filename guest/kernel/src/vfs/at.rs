@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use shallop_linux_abi::Errno;
 use shallop_linux_abi::file::{PATH_MAX, at};
+use shallop_linux_abi::inotify::IN_CREATE;
 use shallop_linux_abi::rlimit::RLIMIT_NOFILE;
 
 use super::open_file::OpenFile;
@@ -105,20 +106,41 @@ impl Kernel {
             return Err(Errno::ENOENT);
         }
         self.check_change_directory(tid, &found.parent)?;
-        let task = self.task(tid);
-        let parent = found.parent.inode.stat()?;
+        let attr = self.new_attr(tid, &found.parent, mode, directory)?;
+        let inode = found.parent.inode.create(&found.name, node, &attr)?;
+        self.io.watches.tell_name(&found.parent.inode, &found.name, &inode, IN_CREATE, 0);
+        Ok(found.parent.child(&found.name, inode))
+    }
+
+    /// Owner and mode of a new file in `parent`; ENOENT when that was removed.
+    fn new_attr(&self, tid: Tid, parent: &Location, mode: u32, directory: bool) -> Result<NewAttr, Errno> {
+        let parent = parent.inode.stat()?;
         if parent.nlink == 0 {
             return Err(Errno::ENOENT);
         }
+        let task = self.task(tid);
         let inherits = parent.mode & 0o2000 != 0;
         let mut mode = mode & 0o7777 & !task.fs.borrow().umask;
         if inherits && directory {
             mode |= 0o2000;
         }
         let gid = if inherits { parent.gid } else { task.credentials.fsgid };
-        let attr = NewAttr { mode, uid: task.credentials.fsuid, gid, now: self.now_realtime() };
-        let inode = found.parent.inode.create(&found.name, node, &attr)?;
-        Ok(found.parent.child(&found.name, inode))
+        Ok(NewAttr { mode, uid: task.credentials.fsuid, gid, now: self.now_realtime() })
+    }
+
+    /// O_TMPFILE: a regular file in `directory`'s file system that has no name. Its place shows its inode number.
+    pub fn create_nameless(
+        &self,
+        tid: Tid,
+        directory: &Location,
+        mode: u32,
+        linkable: bool,
+    ) -> Result<Location, Errno> {
+        self.check_change_directory(tid, directory)?;
+        let attr = self.new_attr(tid, directory, mode, false)?;
+        let inode = directory.inode.create_nameless(&attr, linkable)?;
+        let name = format!("#{}", inode.stat()?.ino);
+        Ok(directory.child(name.as_bytes(), inode))
     }
 
     /// The checks before `found`'s name goes away: rights, sticky bit, mount points. `directory`: rmdir(2)'s rules.

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::lock::LockTable;
+use super::watch::Watches;
 use crate::fs::pipe::Pipe;
 use crate::signal::{SignalInfo, Target};
 use crate::tty::Tty;
@@ -17,6 +18,8 @@ pub type PendingSignals = Rc<RefCell<Vec<(Target, SignalInfo)>>>;
 #[derive(Default)]
 pub struct IoState {
     pub locks: Rc<LockTable>,
+    /// What inotify watches.
+    pub watches: Rc<Watches>,
     /// FIFOs that someone has open, by (dev, ino).
     pub fifos: RefCell<HashMap<(u64, u64), Rc<Pipe>>>,
     /// Terminals by minor number of `/dev/pts`; 0 is the container's own (`-t`) when there is one.

@@ -11,6 +11,7 @@ pub mod mount;
 pub mod open_file;
 pub mod path;
 pub mod permission;
+pub mod watch;
 
 use std::rc::Rc;
 
@@ -151,6 +152,10 @@ pub trait Inode {
     fn create(&self, _name: &[u8], _node: &NewNode, _attr: &NewAttr) -> Result<InodeRef, Errno> {
         Err(Errno::EPERM)
     }
+    /// A regular file without a name in this directory's file system (O_TMPFILE). `linkable`: it may get one.
+    fn create_nameless(&self, _attr: &NewAttr, _linkable: bool) -> Result<InodeRef, Errno> {
+        Err(Errno::EOPNOTSUPP)
+    }
     fn link(&self, _name: &[u8], _target: &InodeRef) -> Result<(), Errno> {
         Err(Errno::EPERM)
     }
@@ -187,6 +192,15 @@ pub trait Inode {
     }
     fn list_xattr(&self) -> Result<Vec<Vec<u8>>, Errno> {
         Ok(Vec::new())
+    }
+
+    /// F_GET_SEALS of fcntl(2); `None` where files have no seals.
+    fn seals(&self) -> Option<u32> {
+        None
+    }
+    /// F_ADD_SEALS. That nobody has it mapped for writing is the caller's matter.
+    fn add_seals(&self, _seals: u32) -> Result<(), Errno> {
+        Err(Errno::EINVAL)
     }
 
     /// Opens it. `flags` are open(2)'s; O_TRUNC has been done by the caller. FIFOs and devices are opened here too.

@@ -1,11 +1,13 @@
 //! `OpenFile`: the open file description (open(2)): what descriptors that were duplicated or inherited share.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 
 use shallop_linux_abi::file::open;
+use shallop_linux_abi::inotify::{IN_CLOSE_NOWRITE, IN_CLOSE_WRITE};
 
 use super::lock::LockTable;
+use super::watch::Watches;
 use super::{File, Location};
 
 /// An open file: its operations, where it was found, its offset and status flags.
@@ -19,6 +21,8 @@ pub struct OpenFile {
     /// This description as a lock owner (flock, OFD locks); 0 until it locks something.
     lock_owner: Cell<u64>,
     locks: Rc<LockTable>,
+    /// Who is told of its closing; set for files of the tree.
+    watches: OnceCell<Rc<Watches>>,
 }
 
 /// Status flags that fcntl(F_SETFL) may change.
@@ -38,7 +42,13 @@ impl OpenFile {
             owner: Cell::new(0),
             lock_owner: Cell::new(0),
             locks: locks.clone(),
+            watches: OnceCell::new(),
         })
+    }
+
+    /// From now on the watches are told when it closes.
+    pub fn watched_by(&self, watches: &Rc<Watches>) {
+        let _ = self.watches.set(watches.clone());
     }
 
     pub fn flags(&self) -> u32 {
@@ -82,5 +92,8 @@ impl Drop for OpenFile {
             self.locks.release_owner(self.lock_owner.get());
         }
         self.file.release();
+        if let Some(watches) = self.watches.get() {
+            watches.tell(&self.location, if self.writable() { IN_CLOSE_WRITE } else { IN_CLOSE_NOWRITE });
+        }
     }
 }

@@ -4,7 +4,7 @@
 
 use std::rc::Rc;
 
-use shallop_layer::upper::{Attr, Body, NewBody, Op};
+use shallop_layer::upper::{Attr, Body, File, NewBody, Op};
 use shallop_linux_abi::Errno;
 
 use super::node::{Node, from_timespec};
@@ -27,6 +27,21 @@ pub(super) fn create(dir: &Node, name: &[u8], new: &NewNode, attr: &NewAttr) -> 
     node
 }
 
+/// Makes a regular file without a name. It goes with its last holder, or with the next start.
+pub(super) fn create_nameless(dir: &Node, attr: &NewAttr, linkable: bool) -> Result<Rc<Node>, Errno> {
+    if dir.attr()?.nlink == 0 {
+        return Err(Errno::ENOENT);
+    }
+    let overlay = dir.overlay();
+    let ino = overlay.upper.borrow_mut().new_ino().map_err(|_| Errno::ENOSPC)?;
+    let (attr, body) = describe(&NewNode::Regular, attr);
+    overlay.record(&[Op::Node { ino, attr: Attr { nlink: 0, ..attr }, body }])?;
+    let node = overlay.node(File { ino, lower: None })?;
+    node.set_linkable(linkable);
+    overlay.changed();
+    Ok(node)
+}
+
 /// Gives a file one more name.
 pub(super) fn link(dir: &Node, name: &[u8], target: &Node) -> Result<(), Errno> {
     if target.is_directory() {
@@ -34,7 +49,7 @@ pub(super) fn link(dir: &Node, name: &[u8], target: &Node) -> Result<(), Errno> 
     }
     check_room(dir, name)?;
     let nlink = target.attr()?.nlink;
-    if nlink == 0 {
+    if nlink == 0 && !target.take_linkable() {
         return Err(Errno::ENOENT);
     }
     if nlink == u32::MAX {

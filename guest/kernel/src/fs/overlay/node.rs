@@ -33,6 +33,8 @@ pub(super) struct Node {
     stale: Cell<bool>,
     /// Pages of it may be mapped into processes.
     mapped: Cell<bool>,
+    /// Without a name, it may get one (O_TMPFILE).
+    linkable: Cell<bool>,
     me: Weak<Node>,
 }
 
@@ -54,6 +56,7 @@ impl Node {
             listing: RefCell::default(),
             stale: Cell::new(true),
             mapped: Cell::new(false),
+            linkable: Cell::new(false),
             me: me.clone(),
         }))
     }
@@ -80,6 +83,15 @@ impl Node {
 
     pub(super) fn was_mapped(&self) -> bool {
         self.mapped.get()
+    }
+
+    pub(super) fn set_linkable(&self, linkable: bool) {
+        self.linkable.set(linkable);
+    }
+
+    /// Whether it may be given its first name; it can be asked once.
+    pub(super) fn take_linkable(&self) -> bool {
+        self.linkable.take()
     }
 
     pub(super) fn set_mapped(&self) {
@@ -255,6 +267,10 @@ impl Inode for Node {
 
     fn create(&self, name: &[u8], node: &NewNode, attr: &NewAttr) -> Result<InodeRef, Errno> {
         Ok(names::create(self, name, node, attr)?)
+    }
+
+    fn create_nameless(&self, attr: &NewAttr, linkable: bool) -> Result<InodeRef, Errno> {
+        Ok(names::create_nameless(self, attr, linkable)?)
     }
 
     fn link(&self, name: &[u8], target: &InodeRef) -> Result<(), Errno> {

@@ -100,6 +100,17 @@ impl Pipe {
         Ok(count)
     }
 
+    /// Up to `max` of the bytes at its front, which stay there. As [`Pipe::read`] when there are none.
+    pub fn peek(&self, max: usize, nonblock: bool) -> Result<Vec<u8>, Stop> {
+        let buffer = self.buffer.borrow();
+        if buffer.is_empty() {
+            drop(buffer);
+            self.read(&mut [0], nonblock)?;
+            return Ok(Vec::new());
+        }
+        Ok(buffer.iter().take(max).copied().collect())
+    }
+
     /// Puts in what fits. EPIPE without readers.
     fn write(&self, bytes: &[u8], nonblock: bool) -> Result<usize, Stop> {
         if self.readers.get() == 0 {

@@ -9,6 +9,7 @@ use crate::fs::pipe::MAX_CAPACITY;
 use crate::fs::pseudo::tree::{Directory, Row, Subject};
 use crate::kernel::Kernel;
 use crate::tunables::{LOWEST, MAPPINGS_MAX, OPEN_FILES, OS_RELEASE, OS_VERSION, PID_MAX};
+use crate::vfs::watch;
 
 type Text = Result<Vec<u8>, Errno>;
 
@@ -88,9 +89,9 @@ static FS: Directory = rows(&[
 ]);
 
 static INOTIFY: Directory = rows(&[
-    file("max_queued_events", |_, _| line(16384)),
-    file("max_user_instances", |_, _| line(128)),
-    file("max_user_watches", |_, _| line(65536)),
+    file("max_queued_events", |_, _| line(watch::QUEUE_MAX)),
+    file("max_user_instances", |_, _| line(watch::INSTANCES_MAX)),
+    file("max_user_watches", |_, _| line(watch::WATCHES_MAX)),
 ]);
 
 static NET: Directory = rows(&[directory("core", &NET_CORE), directory("ipv4", &NET_IPV4)]);

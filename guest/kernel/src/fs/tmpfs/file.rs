@@ -25,6 +25,7 @@ impl File for OpenRegular {
 
     fn write_at(&self, offset: u64, bytes: &[u8], _nonblock: bool) -> Result<usize, Stop> {
         let Body::Regular(data) = &self.node.body else { return Err(Errno::EINVAL.into()) };
+        self.node.check_write(offset.saturating_add(bytes.len() as u64))?;
         let count = data.borrow_mut().write(offset, bytes)?;
         self.node.touch();
         Ok(count)

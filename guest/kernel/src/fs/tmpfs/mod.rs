@@ -55,11 +55,12 @@ impl Tmpfs {
 }
 
 /// A file without a name, as memfd_create(2) makes: a place labelled `/memfd:<name> (deleted)`.
-pub fn memfd(platform: &'static dyn Platform, name: &[u8], uid: u32, gid: u32) -> Location {
+pub fn memfd(platform: &'static dyn Platform, name: &[u8], (uid, gid): (u32, u32), mode: u32, seals: u32) -> Location {
     let volume = Volume::new(platform, u64::MAX);
-    let attr = NewAttr { mode: 0o777, uid, gid, now: volume.now() };
+    let attr = NewAttr { mode, uid, gid, now: volume.now() };
     let node = Node::detached(&volume, &NewNode::Regular, &attr);
     node.forget();
+    node.seals.set(seals);
     let label = [b"/memfd:", name, b" (deleted)"].concat();
     Location { inode: node, name: label.into(), parent: None, mount: 0 }
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
 
 use shallop_linux_abi::Errno;
+use shallop_linux_abi::file::seal;
 
 use super::data::Data;
 use super::directory::Directory;
@@ -52,6 +53,10 @@ pub(super) struct Node {
     xattrs: RefCell<BTreeMap<Vec<u8>, Vec<u8>>>,
     /// Of a directory: where it is.
     pub parent: RefCell<Weak<Node>>,
+    /// Without a name, it may get one (O_TMPFILE).
+    linkable: Cell<bool>,
+    /// F_SEAL_* of fcntl(2).
+    pub seals: Cell<u32>,
     me: Weak<Node>,
 }
 
@@ -92,6 +97,8 @@ impl Node {
             born: attr.now,
             xattrs: RefCell::default(),
             parent: RefCell::default(),
+            linkable: Cell::new(false),
+            seals: Cell::new(seal::SEAL),
             me: me.clone(),
         })
     }
@@ -128,6 +135,21 @@ impl Node {
             meta.nlink = meta.nlink.saturating_add_signed(by);
             meta.ctime = now;
         });
+    }
+
+    /// EPERM when a seal forbids the file to have `size` bytes.
+    fn check_size(&self, size: u64) -> Result<(), Errno> {
+        let seals = self.seals.get();
+        let sealed = size < self.size() && seals & seal::SHRINK != 0 || size > self.size() && seals & seal::GROW != 0;
+        if sealed { Err(Errno::EPERM) } else { Ok(()) }
+    }
+
+    /// EPERM when a seal forbids to write up to `end`.
+    pub fn check_write(&self, end: u64) -> Result<(), Errno> {
+        if self.seals.get() & (seal::WRITE | seal::FUTURE_WRITE) != 0 {
+            return Err(Errno::EPERM);
+        }
+        self.check_size(end.max(self.size()))
     }
 
     pub fn is_directory(&self) -> bool {
@@ -205,10 +227,18 @@ impl Inode for Node {
     }
 
     fn set_attr(&self, attr: &SetAttr) -> Result<(), Errno> {
+        let executable = |mode: u32| mode & 0o111;
+        let kept = attr.mode.is_none_or(|mode| executable(mode) == executable(self.meta.get().mode));
+        if !kept && self.seals.get() & seal::EXEC != 0 {
+            return Err(Errno::EPERM);
+        }
         let now = self.volume.now();
         if let Some(size) = attr.size {
             match &self.body {
-                Body::Regular(data) => data.borrow_mut().resize(size)?,
+                Body::Regular(data) => {
+                    self.check_size(size)?;
+                    data.borrow_mut().resize(size)?;
+                }
                 Body::Directory(_) => return Err(Errno::EISDIR),
                 _ => return Err(Errno::EINVAL),
             }
@@ -250,6 +280,15 @@ impl Inode for Node {
         Ok(child)
     }
 
+    fn create_nameless(&self, attr: &NewAttr, linkable: bool) -> Result<InodeRef, Errno> {
+        self.living_directory()?;
+        self.volume.check_files()?;
+        let node = Node::detached(&self.volume, &NewNode::Regular, attr);
+        node.forget();
+        node.linkable.set(linkable);
+        Ok(node)
+    }
+
     fn link(&self, name: &[u8], target: &InodeRef) -> Result<(), Errno> {
         let directory = self.living_directory()?;
         let node = self.same_volume(target)?.me()?;
@@ -259,8 +298,10 @@ impl Inode for Node {
         if directory.borrow().get(name).is_some() {
             return Err(Errno::EEXIST);
         }
-        if node.meta.get().nlink == u32::MAX {
-            return Err(Errno::EMLINK);
+        match node.meta.get().nlink {
+            0 if !node.linkable.take() => return Err(Errno::ENOENT),
+            u32::MAX => return Err(Errno::EMLINK),
+            _ => {}
         }
         node.relink(1);
         directory.borrow_mut().insert(name, node);
@@ -339,6 +380,21 @@ impl Inode for Node {
 
     fn list_xattr(&self) -> Result<Vec<Vec<u8>>, Errno> {
         Ok(self.xattrs.borrow().keys().cloned().collect())
+    }
+
+    fn seals(&self) -> Option<u32> {
+        matches!(self.body, Body::Regular(_)).then(|| self.seals.get())
+    }
+
+    fn add_seals(&self, seals: u32) -> Result<(), Errno> {
+        if self.seals().ok_or(Errno::EINVAL)? & seal::SEAL != 0 {
+            return Err(Errno::EPERM);
+        }
+        // What may not become executable may not be written when it is.
+        let executable = seals & seal::EXEC != 0 && self.meta.get().mode & 0o111 != 0;
+        let more = if executable { seal::SHRINK | seal::GROW | seal::WRITE | seal::FUTURE_WRITE } else { 0 };
+        self.seals.set(self.seals.get() | seals | more);
+        Ok(())
     }
 
     fn open(&self, _flags: u32) -> Result<Rc<dyn File>, Stop> {

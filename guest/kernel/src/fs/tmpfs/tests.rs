@@ -164,7 +164,7 @@ fn a_mapping_and_reads_see_the_same_bytes() {
 #[test]
 fn an_unnamed_file_is_labelled_and_writable() {
     let host: &'static Fake = Box::leak(Box::new(Fake::new()));
-    let place = memfd(host, b"buf", 1, 2);
+    let place = memfd(host, b"buf", (1, 2), 0o777, 1);
     assert_eq!(place.path(), b"/memfd:buf (deleted)");
     write(&place.inode, 0, b"abc").unwrap();
     assert_eq!((read(&place.inode), place.inode.stat().unwrap().nlink), (b"abc".to_vec(), 0));

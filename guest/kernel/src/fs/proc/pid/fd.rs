@@ -6,8 +6,11 @@ use shallop_linux_abi::Errno;
 use shallop_linux_abi::file::open;
 
 use super::{number, shown_path, task};
+use crate::epoll::EpollFile;
 use crate::fs::pseudo::tree::{Body, Directory, Entry, More, Numbers, Subject};
 use crate::kernel::Kernel;
+use crate::syscall::inotify::InotifyFile;
+use crate::syscall::pidfd::PidFile;
 use crate::vfs::open_file::OpenFile;
 use crate::vfs::{FileKind, Location};
 
@@ -63,5 +66,21 @@ fn info(k: &Kernel, subject: &Subject) -> Result<Vec<u8>, Errno> {
     let flags = file.flags() | if cloexec { open::CLOEXEC } else { 0 };
     let ino = file.location.inode.stat().map_or(0, |stat| stat.ino);
     let (position, mount) = (file.offset.get(), file.location.mount);
-    Ok(format!("pos:\t{position}\nflags:\t0{flags:o}\nmnt_id:\t{mount}\nino:\t{ino}\n").into_bytes())
+    let more = details(&file);
+    Ok(format!("pos:\t{position}\nflags:\t0{flags:o}\nmnt_id:\t{mount}\nino:\t{ino}\n{more}").into_bytes())
+}
+
+/// What is said of some kinds of files only (proc_pid_fdinfo(5)).
+fn details(file: &OpenFile) -> String {
+    if let Some(process) = file.file.as_any().downcast_ref::<PidFile>() {
+        let pid = process.pid().map_or(-1, |pid| i64::from(pid.0));
+        return format!("Pid:\t{pid}\nNSpid:\t{pid}\n");
+    }
+    if let Some(inotify) = file.file.as_any().downcast_ref::<InotifyFile>() {
+        let watch = |(wd, (dev, ino)): (i32, (u64, u64))| format!("inotify wd:{wd} ino:{ino:x} sdev:{dev:x}\n");
+        return inotify.watcher.describe().into_iter().map(watch).collect();
+    }
+    let Some(set) = file.file.as_any().downcast_ref::<EpollFile>() else { return String::new() };
+    let item = |(fd, events, data): (u32, u32, u64)| format!("tfd: {fd:8} events: {events:8x} data: {data:16x}\n");
+    set.describe().into_iter().map(item).collect()
 }
