@@ -10,4 +10,4 @@ pub mod spec;
 pub use spec::{Bind, LaunchSpec, LayerGrant, Mount};
 
 /// Raised with every incompatible change of anything in this crate; checked at launch.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;

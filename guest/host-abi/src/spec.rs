@@ -35,6 +35,8 @@ pub struct LaunchSpec {
     pub interactive: bool,
     /// Bytes, shown as cgroup memory.max and MemTotal.
     pub memory_limit: u64,
+    /// Bytes, shown as the size of the root file system.
+    pub disk_limit: u64,
     pub tasks_max: u32,
     /// Print each system call to the trace stream, as strace does.
     pub strace: bool,

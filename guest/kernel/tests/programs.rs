@@ -95,6 +95,7 @@ fn run(program: &[u8], strace: bool) -> Outcome {
         tty: false,
         interactive: false,
         memory_limit: 1 << 30,
+        disk_limit: 1 << 40,
         tasks_max: 1000,
         strace,
         seed: 1,

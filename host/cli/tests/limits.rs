@@ -2,6 +2,7 @@
 //! limit, with an errno or by its end; the host and the next container do not notice.
 
 use rustix::process::{Pid, Signal, kill_process};
+use shallop_test_support::shallop::folder;
 use shallop_test_support::{Finished, Shallop, command, oracle, workspace};
 use std::fs;
 use std::io::Read;
@@ -228,4 +229,54 @@ fn a_fork_bomb_leaves_the_host_and_others_alone() {
         std::thread::yield_now();
     }
     shallop.run(&["run", "--rm", BUSYBOX, "true"]).expect_code(0);
+}
+
+#[test]
+fn the_disk_ends_at_its_limit() {
+    let Some(shallop) = shared(&["busybox"]) else { return };
+    let script = "df -m / | tail -1 | awk '{print $2}'; dd if=/dev/zero of=/big bs=1M count=64; \
+                  echo dd: $?; rm /big; echo small >/small && cat /small";
+    let done = shallop.run(&["run", "--rm", "--disk", "16m", BUSYBOX, "sh", "-c", script]).expect_code(0);
+    assert_eq!(done.stdout, "16\ndd: 1\nsmall\n", "{}", done.outputs());
+    let done = done.expect_error("No space left on device");
+    done.expect_error("the container used all of its 16 MiB of disk (--disk raises the limit)");
+    let done = shallop.run(&["run", "--rm", "--disk", "10k", BUSYBOX, "true"]);
+    done.expect_code(125).expect_error("invalid argument \"10k\" for --disk");
+    // Names take room, too.
+    let script = "i=0; while : >/file-with-a-name-of-some-length-$i; do i=$((i+1)); done 2>/dev/null; echo full";
+    let done = shallop.run(&["run", "--rm", "--disk", "1m", "--timeout", "100", BUSYBOX, "sh", "-c", script]);
+    done.expect_error("(--disk raises the limit)");
+}
+
+/// Build an image of one `RUN`.
+fn step(shallop: &Shallop, flags: &[&str], command: &str) -> Finished {
+    let dockerfile = format!("FROM catalog.internal/busybox\nRUN {command}\n");
+    let context = folder();
+    let context = context.path().to_string_lossy().into_owned();
+    let fixed = ["build", "--no-cache", "--progress", "plain", "-f", "-"];
+    shallop.run_with(&[&fixed[..], flags, &[&context]].concat(), dockerfile.as_bytes())
+}
+
+#[test]
+fn build_steps_meet_their_limits() {
+    let binary = env!("CARGO_BIN_EXE_shallop");
+    if !Shallop::shared(binary).needs("limits", &["busybox"]) {
+        return;
+    }
+    let shallop = Shallop::copy_of_shared(binary);
+    let done = step(&shallop, &["--memory", "64m"], "x=aaaaaaaa; while :; do x=$x$x; done");
+    done.expect_code(1).expect_error("the step was ended: it used more than its 64 MiB of memory (--memory raises");
+    for endless in ["while :; do :; done", "f() { f | f & }; f; sleep 100"] {
+        let done = step(&shallop, &["--timeout", "1"], endless);
+        done.expect_code(1).expect_error("the step was ended: its time was up after 1 s (--timeout raises the limit)");
+    }
+    let done = step(&shallop, &["--disk", "8m"], "dd if=/dev/zero of=/big bs=1M count=64");
+    let done = done.expect_code(1).expect_error("No space left on device");
+    done.expect_error("the step used all of its 8 MiB of disk (--disk raises the limit)");
+    let done = step(&shallop, &["--log-limit", "64k"], "yes a-flood-of-words | head -c 20000000; exit 3");
+    let done = done.expect_code(1).expect_error("[output clipped, log limit 64 KiB reached; --log-limit raises it]");
+    assert!(done.stderr.len() < 1 << 20, "{} bytes were shown", done.stderr.len());
+    let left = fs::read_dir(shallop.home().join("state/steps")).map_or(0, Iterator::count);
+    assert_eq!(left, 0, "files of steps are left");
+    step(&shallop, &[], "true").expect_code(0);
 }

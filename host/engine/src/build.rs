@@ -18,10 +18,8 @@ use shallop_supervisor::Worker;
 use crate::Session;
 use crate::images::{self, Substitutes};
 use crate::launch::{LinuxSandbox, Streams};
+use crate::limits::Limits;
 use crate::process::Process;
-
-/// Bytes that a step's sandbox may use.
-const STEP_MEMORY: u64 = 4 << 30;
 
 /// The host name that steps see, as BuildKit's do.
 const HOSTNAME: &str = "buildkitsandbox";
@@ -34,6 +32,10 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub struct Effects<'a> {
     pub session: &'a Session,
     pub substitutes: Substitutes,
+    /// Of each step.
+    pub limits: Limits,
+    /// Bytes of a step's output that are shown.
+    pub log_limit: u64,
 }
 
 impl Images for Effects<'_> {
@@ -145,8 +147,9 @@ impl Effects<'_> {
             volumes: Vec::new(),
             tty: false,
             interactive: false,
-            memory_limit: STEP_MEMORY,
-            wall_limit: None,
+            memory_limit: self.limits.memory,
+            disk_limit: self.limits.disk,
+            wall_limit: self.limits.wall,
             strace: false,
             translations: self.session.translations()?,
         };
@@ -157,17 +160,40 @@ impl Effects<'_> {
         let streams = Streams { stdio: [stdin, theirs.into(), stderr], trace: None };
         let worker = Worker::start(sandbox.request(kernel, cpu, streams)?)?;
         let mut buffer = [0; 16384];
+        let mut log = Log { left: self.log_limit, output };
         loop {
             match ours.read(&mut buffer).context("reading the step's output")? {
                 0 => break,
-                n => output(&buffer[..n]),
+                n => log.write(&buffer[..n], self.log_limit),
             }
         }
         let outcome = worker.wait()?;
         ensure!(outcome.report.is_none(), "{}", outcome.report.unwrap_or_default());
-        if let Some(limit) = outcome.limit {
-            anyhow::bail!("the step was ended by its {limit} limit");
+        if let Some(text) = self.limits.ended("step", &outcome) {
+            anyhow::bail!("{text}");
+        }
+        if let Some(text) = self.limits.disk_full("step", &outcome) {
+            (log.output)(format!("shallop: {text}\n").as_bytes());
         }
         Ok(outcome.exit_code())
+    }
+}
+
+/// A step's output on its way to the eye, cut off where it has become too much.
+struct Log<'a> {
+    left: u64,
+    output: &'a mut dyn FnMut(&[u8]),
+}
+
+impl Log<'_> {
+    fn write(&mut self, bytes: &[u8], limit: u64) {
+        let shown = bytes.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        (self.output)(&bytes[..shown]);
+        self.left -= shown as u64;
+        if self.left == 0 && shown > 0 {
+            // BuildKit's words.
+            let text = format!("\n[output clipped, log limit {} KiB reached; --log-limit raises it]\n", limit >> 10);
+            (self.output)(text.as_bytes());
+        }
     }
 }

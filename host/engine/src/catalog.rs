@@ -8,11 +8,12 @@ use shallop_oci::{Config, Digest, History, ImageConfig, Platform, Reference};
 use crate::Session;
 use crate::build::Effects;
 use crate::images::Substitutes;
+use crate::limits::{Limits, STEP_LOG};
 
 /// Builds a recipe and tags it `catalog.internal/<name>:latest`; `progress` is told of each phase.
 pub fn build(session: &Session, recipe: &Recipe, progress: &mut dyn FnMut(&str)) -> Result<Digest> {
     let mut made = assemble(recipe, &session.dirs.catalog_cache(), progress)?;
-    let effects = Effects { session, substitutes: Substitutes::Ask };
+    let effects = Effects { session, substitutes: Substitutes::Ask, limits: Limits::of_step(), log_limit: STEP_LOG };
     progress("storing the layer");
     let layer = effects.put_layer(&mut |out| made.rootfs.write(out))?;
     let mut config = ImageConfig::new(&Platform::linux_riscv64());

@@ -38,6 +38,8 @@ pub struct LinuxSandbox {
     pub tty: bool,
     pub interactive: bool,
     pub memory_limit: u64,
+    /// Bytes that each file of the writable layer may have.
+    pub disk_limit: u64,
     pub wall_limit: Option<Duration>,
     pub strace: bool,
     /// When hot code is to be translated.
@@ -56,8 +58,8 @@ impl LinuxSandbox {
     pub fn request(self, kernel: File, cpu: File, streams: Streams) -> Result<Request> {
         let mut grants = Grants { translations: self.translations.clone(), ..Grants::default() };
         let layers = self.layers.into_iter().map(|layer| grants.layer(layer)).collect();
-        let upper_journal = grants.add(Access::Own, self.upper_journal.into());
-        let upper_data = grants.add(Access::Own, self.upper_data.into());
+        let upper_journal = grants.add(Access::Own { limit: self.disk_limit }, self.upper_journal.into());
+        let upper_data = grants.add(Access::Own { limit: self.disk_limit }, self.upper_data.into());
         let mounts = self.volumes.iter().map(|volume| grants.volume(volume)).collect::<Result<_>>()?;
         let title = self.process.argv.clone();
         let spec = LaunchSpec {
@@ -76,6 +78,7 @@ impl LinuxSandbox {
             tty: self.tty,
             interactive: self.interactive,
             memory_limit: self.memory_limit,
+            disk_limit: self.disk_limit,
             tasks_max: TASKS_MAX,
             strace: self.strace,
             seed: seed()?,

@@ -18,6 +18,7 @@ pub mod build;
 pub mod catalog;
 pub mod images;
 pub mod launch;
+pub mod limits;
 pub mod precompile;
 pub mod process;
 pub mod run;

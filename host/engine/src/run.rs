@@ -15,6 +15,7 @@ use shallop_supervisor::{Outcome, Request, Worker};
 
 use crate::images::{self, Substitutes};
 use crate::launch::{LinuxSandbox, Streams};
+use crate::limits::Limits;
 use crate::process::{Defaults, Overrides, Process};
 use crate::signals::Caught;
 use crate::terminal::RawTerminal;
@@ -34,9 +35,7 @@ pub struct Options {
     pub hostname: Option<String>,
     pub platform: Option<String>,
     pub volumes: Vec<Volume>,
-    /// Bytes.
-    pub memory: u64,
-    pub wall_limit: Option<Duration>,
+    pub limits: Limits,
     pub substitute: bool,
     pub strace: bool,
     pub timings: bool,
@@ -98,17 +97,8 @@ fn finish(options: &Options, outcome: Outcome, timings: &mut Timings) -> Result<
     if let Some(report) = &outcome.report {
         say(report);
     }
-    match outcome.limit.as_deref() {
-        Some("memory") => {
-            let limit = options.memory >> 20;
-            say(&format!(
-                "the container was ended: it used more than its {limit} MiB of memory (--memory raises the limit)"
-            ));
-        }
-        Some("wall clock") => say("the container was ended: its time was up (--timeout raises the limit)"),
-        Some(limit) => say(&format!("the container was ended by its {limit} limit")),
-        None => {}
-    }
+    let said = [options.limits.ended("container", &outcome), options.limits.disk_full("container", &outcome)];
+    said.iter().flatten().for_each(|text| say(text));
     if options.timings {
         eprint!("{}", timings.report());
     }
@@ -131,7 +121,7 @@ fn create(session: &Session, options: &Options, image: &Image) -> Result<Contain
         config: json!({
             "Tty": options.overrides.tty,
             "OpenStdin": options.interactive,
-            "Memory": options.memory,
+            "Memory": options.limits.memory,
             "AutoRemove": options.remove,
             "Binds": options.volumes.iter().map(|v| format!("{}:{}", v.source.display(), v.target)).collect::<Vec<_>>(),
         }),
@@ -187,8 +177,9 @@ fn start(
             volumes: options.volumes.clone(),
             tty: options.overrides.tty,
             interactive: options.interactive,
-            memory_limit: options.memory,
-            wall_limit: options.wall_limit,
+            memory_limit: options.limits.memory,
+            disk_limit: options.limits.disk,
+            wall_limit: options.limits.wall,
             strace: options.strace,
             translations: session.translations()?,
         };

@@ -80,8 +80,8 @@ fn request(session: &Session, options: &Options, wasm: &[u8], argv: Vec<String>,
     Ok(Request {
         workload: Workload {
             kind: Kind::Wasi { argv: argv.clone(), env: env.into_iter().filter_map(split).collect(), preopens },
-            memory_limit: options.memory,
-            wall_limit: options.wall_limit,
+            memory_limit: options.limits.memory,
+            wall_limit: options.limits.wall,
         },
         code: vec![code.into()],
         grants: grants.list,

@@ -17,8 +17,11 @@ const MAX_HANDLES: usize = 1 << 20;
 pub enum Handle {
     /// Never changes. Read and mapped private.
     Immutable(Arc<File>),
-    /// This sandbox's alone: upper data or a memory object.
-    Own(Arc<File>),
+    /// This sandbox's alone: upper data or a memory object. It never has more than `limit` bytes.
+    Own {
+        file: Arc<File>,
+        limit: u64,
+    },
     /// Outside files; never mapped.
     Volume {
         file: File,
@@ -40,7 +43,7 @@ impl Handles {
         for grant in grants {
             let _ = table.insert(match grant {
                 Grant::Immutable(file) => Handle::Immutable(Arc::new(file)),
-                Grant::Own(file) => Handle::Own(Arc::new(file)),
+                Grant::Own { file, limit } => Handle::Own { file: Arc::new(file), limit },
                 Grant::VolumeFile { file, read_only } => Handle::Volume { file, read_only },
                 Grant::Directory { dir, read_only } => Handle::Directory { dir, read_only },
             });
@@ -59,7 +62,7 @@ impl Handles {
     /// A file to read from.
     pub fn file(&self, number: u32) -> Result<&File, Errno> {
         match self.0.get(number) {
-            Some(Handle::Immutable(file) | Handle::Own(file)) => Ok(file),
+            Some(Handle::Immutable(file) | Handle::Own { file, .. }) => Ok(file),
             Some(Handle::Volume { file, .. }) => Ok(file),
             Some(Handle::Directory { .. }) => Err(libc::EISDIR),
             None => Err(libc::EBADF),
@@ -74,11 +77,19 @@ impl Handles {
         }
     }
 
+    /// Most bytes that a file may have.
+    pub fn limit(&self, number: u32) -> u64 {
+        match self.0.get(number) {
+            Some(Handle::Own { limit, .. }) => *limit,
+            _ => u64::MAX,
+        }
+    }
+
     /// A file to map.
     pub fn mappable(&self, number: u32) -> Result<(&Arc<File>, Stability), Errno> {
         match self.0.get(number) {
             Some(Handle::Immutable(file)) => Ok((file, Stability::Immutable)),
-            Some(Handle::Own(file)) => Ok((file, Stability::Own)),
+            Some(Handle::Own { file, .. }) => Ok((file, Stability::Own)),
             Some(_) => Err(libc::ENODEV),
             None => Err(libc::EBADF),
         }

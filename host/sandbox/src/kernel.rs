@@ -59,6 +59,8 @@ pub struct Host {
     pub spec: Vec<u8>,
     pub console: Console,
     pub exit: Option<u32>,
+    /// A file of its own was to become larger than it may.
+    pub disk_full: bool,
     timeline: Timeline,
 }
 
@@ -169,6 +171,7 @@ fn host(
         spec: launch.spec,
         console: Console::default(),
         exit: None,
+        disk_full: false,
         timeline,
     }
 }
@@ -195,15 +198,16 @@ fn outcome(mut host: Host, result: wasmtime::Result<()>) -> Outcome {
     host.tasks.clear();
     host.spaces.clear();
     let marks = std::mem::take(&mut host.timeline.marks);
+    let disk_full = host.disk_full;
     if let Some(status) = host.exit {
         // The kernel could not start the container when it says so on its own stderr, which no program reaches.
         let report = Some(host.console.text()).filter(|said| status == FAILED && !said.is_empty());
-        return Outcome { status, marks, report, limit: None };
+        return Outcome { status, marks, report, disk_full, limit: None };
     }
     if let Some(ending) = host.interrupt.ended() {
-        return Outcome { status: KILLED, marks, limit: ending.limit(), ..Outcome::default() };
+        return Outcome { status: KILLED, marks, disk_full, limit: ending.limit(), ..Outcome::default() };
     }
-    Outcome { status: FAILED, marks, report: Some(report(&host.console, &result)), limit: None }
+    Outcome { status: FAILED, marks, report: Some(report(&host.console, &result)), disk_full, limit: None }
 }
 
 /// Tells why a kernel that did not exit has stopped.

@@ -19,7 +19,11 @@ pub enum Grant {
     /// A file of the store that nobody changes any more: read, mapped private.
     Immutable(File),
     /// A file that belongs to this sandbox alone (the upper layer): read, written, resized, mapped.
-    Own(File),
+    Own {
+        file: File,
+        /// Most bytes that it may have; what would be behind is ENOSPC.
+        limit: u64,
+    },
     /// A volume that is a single file. Never mapped: another program may shorten it.
     VolumeFile { file: File, read_only: bool },
     /// A volume.
@@ -67,6 +71,8 @@ pub struct Outcome {
     pub marks: Vec<(u32, Duration)>,
     /// The limit that ended it: "memory" or "wall clock".
     pub limit: Option<&'static str>,
+    /// One of its own files reached its limit at some time.
+    pub disk_full: bool,
 }
 
 /// Who translates hot code, and how.

@@ -18,7 +18,7 @@ const WAIT: &str = "(loop $again (drop (call $event_wait (i64.const 0x7fffffffff
 /// Runs `body`, and kills it once it runs.
 fn killed(body: &str) -> Outcome {
     let sign = file(b"");
-    let grants = vec![Grant::Own(sign.try_clone().expect("a second descriptor"))];
+    let grants = vec![Grant::Own { file: sign.try_clone().expect("a second descriptor"), limit: u64::MAX }];
     let setup = Setup { grants, ..Setup::default() };
     let events = setup.events.clone();
     let killer = std::thread::spawn(move || {

@@ -83,7 +83,8 @@ fn grants_allow_what_they_are_for() {
     let seen = own.try_clone().expect("a second descriptor");
     let read_only = Grant::VolumeFile { file: file(b"volume"), read_only: true };
     let writable = Grant::VolumeFile { file: file(b"volume"), read_only: false };
-    let grants = vec![Grant::Immutable(file(&[7; 4096])), Grant::Own(own), read_only, writable];
+    let grants =
+        vec![Grant::Immutable(file(&[7; 4096])), Grant::Own { file: own, limit: u64::MAX }, read_only, writable];
     let outcome = run_kernel(
         &format!(
             "{BODY} (i32.store (i32.const 8192) (i32.const 0x21212121))

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Ready, Request};
 
 /// Raised with every incompatible change of this protocol.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// Descriptors in one message (Linux takes 253).
 const BATCH: usize = 128;
@@ -29,8 +29,8 @@ const MAX_HEADER: usize = 16 << 20;
 pub enum Access {
     /// A store file: read and mapped, never written, never truncated.
     Immutable,
-    /// A file of the sandbox's own (its upper layer).
-    Own,
+    /// A file of the sandbox's own (its upper layer), which has at most so many bytes.
+    Own { limit: u64 },
     /// A single-file volume.
     VolumeFile { read_only: bool },
     /// A directory volume.
@@ -77,6 +77,8 @@ pub struct Outcome {
     pub report: Option<String>,
     /// The limit that ended it.
     pub limit: Option<String>,
+    /// Its own files reached their limit at some time; that ends nothing.
+    pub disk_full: bool,
     /// Named points of the start-up and when they were reached, from the worker's start.
     pub marks: Vec<(u32, Duration)>,
 }

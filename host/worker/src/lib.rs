@@ -90,7 +90,7 @@ fn grant((access, descriptor): (Access, OwnedFd)) -> Grant {
     let file = File::from(descriptor);
     match access {
         Access::Immutable => Grant::Immutable(file),
-        Access::Own => Grant::Own(file),
+        Access::Own { limit } => Grant::Own { file, limit },
         Access::VolumeFile { read_only } => Grant::VolumeFile { file, read_only },
         Access::Directory { read_only } => Grant::Directory { dir: cap_std::fs::Dir::from_std_file(file), read_only },
     }
@@ -140,5 +140,11 @@ fn run_wasi(workload: Workload, code: Vec<OwnedFd>, grants: Vec<Grant>, events: 
 }
 
 fn outcome(from: shallop_sandbox::Outcome) -> Outcome {
-    Outcome { status: from.status, report: from.report, limit: from.limit.map(str::to_owned), marks: from.marks }
+    Outcome {
+        status: from.status,
+        report: from.report,
+        limit: from.limit.map(str::to_owned),
+        disk_full: from.disk_full,
+        marks: from.marks,
+    }
 }

@@ -31,7 +31,7 @@ const MAX_LINKS: u32 = 8;
 
 /// A table with the image at its root.
 pub fn root(platform: &'static dyn Platform, spec: &LaunchSpec) -> Result<MountTable, Failure> {
-    let overlay = Overlay::mount(platform, &spec.layers, spec.upper_journal, spec.upper_data)
+    let overlay = Overlay::mount(platform, &spec.layers, spec.upper_journal, spec.upper_data, spec.disk_limit)
         .map_err(|text| Failure::new(FAILED, format!("the image cannot be opened: {text}")))?;
     Ok(MountTable::new(overlay))
 }

@@ -64,6 +64,7 @@ fn spec(host: &Fake, argv: &[&str]) -> LaunchSpec {
         tty: false,
         interactive: false,
         memory_limit: 1 << 30,
+        disk_limit: 1 << 40,
         tasks_max: 100,
         strace: false,
         seed: 1,

@@ -54,6 +54,18 @@ pub struct Args {
     /// Translate all programs of the image now, not when they are run
     #[arg(long)]
     precompile: bool,
+    /// Memory limit of each step: bytes, or with k, m, g
+    #[arg(short, long, value_name = "SIZE", default_value = "4g")]
+    memory: String,
+    /// Limit of what a step's own files take on disk
+    #[arg(long, value_name = "SIZE", default_value = "32g")]
+    disk: String,
+    /// End a step after so many seconds
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<u64>,
+    /// How much of a step's output is shown
+    #[arg(long, value_name = "SIZE", default_value = "2m")]
+    log_limit: String,
     /// Write the image ID to a file
     #[arg(long, value_name = "FILE")]
     iidfile: Option<PathBuf>,
@@ -79,6 +91,8 @@ impl Args {
         for tag in &self.tag {
             Reference::parse_cli(tag).with_context(|| format!("invalid tag \"{tag}\""))?;
         }
+        let limits = super::limits::limits(&self.memory, &self.disk, self.timeout)?;
+        let log_limit = super::limits::at_least("--log-limit", &self.log_limit, 1 << 10, "1k")?;
         let (dockerfile_path, dockerfile) = dockerfile(&self.path, self.file.as_deref())?;
         let build_platform = Platform::linux_riscv64();
         let platform = match &self.platform {
@@ -102,7 +116,7 @@ impl Args {
         };
         let session = Session::open()?;
         let substitutes = if self.substitute { Substitutes::Accept } else { Substitutes::Ask };
-        let effects = Effects { session: &session, substitutes };
+        let effects = Effects { session: &session, substitutes, limits, log_limit };
         let built = shallop_build::build(&request, &effects, &effects, &progress)?;
         if self.precompile {
             precompile(&session, &built.image, &progress)?;

@@ -1,7 +1,6 @@
 //! `shallop run`: create a container from an image and run it in the foreground.
 
 use anyhow::{Context, Result, bail, ensure};
-use shallop_config::size;
 use shallop_engine::run::{self, Options};
 use shallop_engine::{Session, Volume, process::Overrides};
 
@@ -47,6 +46,9 @@ pub struct Args {
     /// Memory limit: bytes, or with k, m, g
     #[arg(short, long, value_name = "SIZE", default_value = "2g")]
     memory: String,
+    /// Limit of what the container's own files take on disk: bytes, or with k, m, g
+    #[arg(long, value_name = "SIZE", default_value = "32g")]
+    disk: String,
     /// End the container after so many seconds
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u64>,
@@ -104,9 +106,7 @@ impl Args {
             hostname: self.hostname,
             platform: self.platform,
             volumes: self.volume.iter().map(|v| Volume::parse(v)).collect::<Result<_>>()?,
-            memory: memory(&self.memory)
-                .with_context(|| format!("invalid argument \"{}\" for --memory", self.memory))?,
-            wall_limit: self.timeout.map(std::time::Duration::from_secs),
+            limits: super::limits::limits(&self.memory, &self.disk, self.timeout)?,
             substitute: self.substitute,
             strace: self.strace,
             timings: self.timings,
@@ -114,11 +114,4 @@ impl Args {
         let code = run::run(&Session::open()?, options)?;
         Ok(code as u8)
     }
-}
-
-/// Bytes for a container.
-fn memory(text: &str) -> Result<u64> {
-    let bytes = size::parse(text)?;
-    ensure!(bytes >= 6 << 20, "the minimum is 6m");
-    Ok(bytes)
 }

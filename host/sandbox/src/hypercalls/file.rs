@@ -35,7 +35,20 @@ fn read(memory: &mut [u8], host: &mut Host, handle: u32, at: u64, dst: u32, len:
 fn write(memory: &mut [u8], host: &mut Host, handle: u32, at: u64, src: u32, len: u32) -> Result<u64, Errno> {
     let file = host.handles.file_mut(handle)?;
     let bytes = bytes(memory, src, len)?;
+    let limit = host.handles.limit(handle);
+    let end = at.checked_add(len.into()).ok_or(libc::EFBIG)?;
+    // Past the limit, holes that lie before may make room.
+    if end > limit && allocated(file)?.saturating_add(len.into()) > limit {
+        host.disk_full = true;
+        return Err(libc::ENOSPC);
+    }
     retry(|| file.write_at(bytes, offset(at).map_err(std::io::Error::from_raw_os_error)?))
+}
+
+/// Bytes that a file takes on disk.
+fn allocated(file: &std::fs::File) -> Result<u64, Errno> {
+    let stat = fstat(file).map_err(os_errno)?;
+    Ok(u64::try_from(stat.st_blocks).unwrap_or(0).saturating_mul(512))
 }
 
 fn retry(mut call: impl FnMut() -> std::io::Result<usize>) -> Result<u64, Errno> {
@@ -55,6 +68,10 @@ fn size(_: &mut [u8], host: &mut Host, handle: u32) -> Result<u64, Errno> {
 
 fn resize(_: &mut [u8], host: &mut Host, handle: u32, len: u64) -> Result<u64, Errno> {
     let file = host.handles.file_mut(handle)?;
+    if len > host.handles.limit(handle) {
+        host.disk_full = true;
+        return Err(libc::ENOSPC);
+    }
     file.set_len(offset(len)?).map(|()| 0).map_err(io_errno)
 }
 

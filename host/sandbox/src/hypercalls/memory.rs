@@ -63,6 +63,11 @@ fn map_file(
     let prot = protection(prot)?;
     let (file, stability) = host.handles.mappable(handle)?;
     let file = file.clone();
+    // What a program then writes into the pages asks nobody.
+    if offset.checked_add(len).is_none_or(|end| end > host.handles.limit(handle)) {
+        host.disk_full = true;
+        return Err(libc::ENOSPC);
+    }
     let sharing = if shared == 0 { Sharing::Private } else { Sharing::Shared };
     if sharing == Sharing::Shared && matches!(stability, Stability::Immutable) {
         return Err(libc::EACCES);
@@ -125,7 +130,7 @@ fn resident(_: &mut [u8], host: &mut Host, space: u32) -> Result<u64, Errno> {
 
 fn object_create(_: &mut [u8], host: &mut Host, len: u64) -> Result<u64, Errno> {
     let object = MemoryObject::create(len).map_err(|e| e.errno())?;
-    host.handles.insert(Handle::Own(object.file())).map(u64::from)
+    host.handles.insert(Handle::Own { file: object.file(), limit: u64::MAX }).map(u64::from)
 }
 
 fn object_drop(_: &mut [u8], host: &mut Host, handle: u32) -> Result<u64, Errno> {

@@ -26,8 +26,15 @@ impl Node {
         Ok(n)
     }
 
-    /// Writes all of `bytes`.
+    /// Writes all of `bytes`. On a full disk, what was freed and not yet given back is given back first.
     pub(super) fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), Errno> {
+        match self.try_write(offset, bytes) {
+            Err(Errno::ENOSPC) if self.overlay().flush(false).is_ok() => self.try_write(offset, bytes),
+            done => done,
+        }
+    }
+
+    fn try_write(&self, offset: u64, bytes: &[u8]) -> Result<(), Errno> {
         if bytes.is_empty() {
             return Ok(());
         }

@@ -35,8 +35,6 @@ use crate::vfs::{FileSystem, InodeRef};
 const MAGIC: u64 = 0x794c_7630;
 /// The journal is written out when this much of it waits.
 const PENDING_MAX: usize = 64 << 10;
-/// Pages that statfs says there are (1 TiB); the host's disk is the real bound.
-const TOTAL_PAGES: u64 = 1 << 28;
 
 /// A mounted overlay.
 pub struct Overlay {
@@ -47,6 +45,8 @@ pub struct Overlay {
     upper: RefCell<Upper>,
     journal: HostFile,
     data: HostFile,
+    /// What statfs says there is; the host keeps to it.
+    total_pages: u64,
     /// Files that somebody holds, by inode number: two lookups of one file give one node.
     nodes: RefCell<HashMap<u64, Weak<Node>>>,
     root: RefCell<Option<Rc<Node>>>,
@@ -55,7 +55,8 @@ pub struct Overlay {
 }
 
 impl Overlay {
-    /// Mounts `layers`, the lowest first, under the writable layer in `journal` and `data`.
+    /// Mounts `layers`, the lowest first, under the writable layer in `journal` and `data`, which have at most
+    /// `disk_limit` bytes each.
     ///
     /// # Errors
     /// A sentence that says which layer is damaged or unreadable.
@@ -64,6 +65,7 @@ impl Overlay {
         layers: &[LayerGrant],
         journal: Handle,
         data: Handle,
+        disk_limit: u64,
     ) -> Result<Rc<Overlay>, String> {
         let (journal, data) = (HostFile::new(platform, journal), HostFile::new(platform, data));
         let index = |(n, grant): (usize, &LayerGrant)| {
@@ -80,6 +82,7 @@ impl Overlay {
             upper: RefCell::new(upper),
             journal,
             data,
+            total_pages: disk_limit / PAGE,
             nodes: RefCell::default(),
             root: RefCell::default(),
             orphans: RefCell::default(),
@@ -135,6 +138,12 @@ impl Overlay {
         if waiting > PENDING_MAX {
             let _ = self.flush(false);
         }
+    }
+
+    /// Before something is made: what waits for the journal must have found room there.
+    fn check_room(&self) -> Result<(), Errno> {
+        let waiting = self.upper.borrow().pending_bytes();
+        if waiting > PENDING_MAX { self.flush(false) } else { Ok(()) }
     }
 
     /// Writes what waits to the journal file, then lets freed pages be reused.
@@ -240,9 +249,9 @@ impl FileSystem for Overlay {
 
     fn statfs(&self) -> (u64, u64, u64, u64, u64, u64) {
         let upper = self.upper.borrow();
-        let free = TOTAL_PAGES.saturating_sub(upper.data_end());
+        let free = self.total_pages.saturating_sub(upper.data_end());
         let inodes = 1 << 26;
-        (MAGIC, PAGE, TOTAL_PAGES, free, inodes, inodes - (self.nodes.borrow().len() as u64).min(inodes))
+        (MAGIC, PAGE, self.total_pages, free, inodes, inodes - (self.nodes.borrow().len() as u64).min(inodes))
     }
 
     /// Everything is in the host's files afterwards, as an orderly end leaves them. What must survive a power failure

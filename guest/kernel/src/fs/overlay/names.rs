@@ -16,6 +16,7 @@ const NAME_MAX: usize = 255;
 /// Makes a new file.
 pub(super) fn create(dir: &Node, name: &[u8], new: &NewNode, attr: &NewAttr) -> Result<Rc<Node>, Errno> {
     check_room(dir, name)?;
+    dir.overlay().check_room()?;
     dir.take_over()?;
     let overlay = dir.overlay();
     let ino = overlay.upper.borrow_mut().new_ino().map_err(|_| Errno::ENOSPC)?;
@@ -33,6 +34,7 @@ pub(super) fn create_nameless(dir: &Node, attr: &NewAttr, linkable: bool) -> Res
         return Err(Errno::ENOENT);
     }
     let overlay = dir.overlay();
+    overlay.check_room()?;
     let ino = overlay.upper.borrow_mut().new_ino().map_err(|_| Errno::ENOSPC)?;
     let (attr, body) = describe(&NewNode::Regular, attr);
     overlay.record(&[Op::Node { ino, attr: Attr { nlink: 0, ..attr }, body }])?;
@@ -48,6 +50,7 @@ pub(super) fn link(dir: &Node, name: &[u8], target: &Node) -> Result<(), Errno> 
         return Err(Errno::EPERM);
     }
     check_room(dir, name)?;
+    dir.overlay().check_room()?;
     let nlink = target.attr()?.nlink;
     if nlink == 0 && !target.take_linkable() {
         return Err(Errno::ENOENT);

@@ -213,6 +213,7 @@ impl Node {
     }
 
     fn put_xattr(&self, name: &[u8], value: Option<&[u8]>) -> Result<(), Errno> {
+        self.overlay.check_room()?;
         self.take_over()?;
         let value = value.map(<[u8]>::to_vec);
         self.overlay.record(&[Op::Xattr { ino: self.ino(), name: name.to_vec(), value }])?;

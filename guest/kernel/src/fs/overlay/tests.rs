@@ -56,7 +56,7 @@ fn world() -> World {
 
 impl World {
     fn mount(&self) -> (Rc<Overlay>, InodeRef) {
-        let fs = Overlay::mount(self.host, &self.grants, self.journal, self.data).unwrap();
+        let fs = Overlay::mount(self.host, &self.grants, self.journal, self.data, 1 << 40).unwrap();
         let root = FileSystem::root(&*fs);
         (fs, root)
     }

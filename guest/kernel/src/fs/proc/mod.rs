@@ -5,6 +5,7 @@
 //! | `root` | `/proc/cpuinfo`, `meminfo`, `stat`, `uptime` … |
 //! | `setting` | `/proc/sys` |
 //! | `net` | `/proc/<pid>/net` |
+//! | `sysvipc` | `/proc/sysvipc` |
 //! | `pid` | `/proc/<pid>`, `task/<tid>` |
 
 #[cfg(test)]
@@ -13,6 +14,7 @@ mod net;
 mod pid;
 mod root;
 mod setting;
+mod sysvipc;
 #[cfg(test)]
 mod tests;
 
@@ -72,12 +74,13 @@ const fn directory(name: &'static str, directory: &'static Directory) -> Row {
 
 static ROOT: Directory = Directory { rows: &ROWS, more: Some(More { find: find_process, list: list_processes }) };
 
-static ROWS: [Row; 22] = [
+static ROWS: [Row; 23] = [
     link("self", root::self_link),
     link("thread-self", root::thread_self),
     link("mounts", |_, _| Ok(b"self/mounts".to_vec())),
     link("net", |_, _| Ok(b"self/net".to_vec())),
     directory("sys", &setting::DIRECTORY),
+    directory("sysvipc", &sysvipc::DIRECTORY),
     file("cgroups", root::cgroups),
     file("cmdline", root::cmdline),
     file("cpuinfo", root::cpuinfo),

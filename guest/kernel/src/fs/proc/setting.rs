@@ -44,6 +44,8 @@ static KERNEL: Directory = rows(&[
     file("shmmni", |_, _| line(4096)),
     file("msgmax", |_, _| line(8192)),
     file("msgmnb", |_, _| line(16384)),
+    file("msgmni", |_, _| line(32000)),
+    file("shm_rmid_forced", |_, _| line(0)),
     file("sem", |_, _| line("32000\t1024000000\t500\t32000")),
     directory("random", &RANDOM),
     directory("yama", &YAMA),

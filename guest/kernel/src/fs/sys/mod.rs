@@ -113,7 +113,8 @@ static TOPOLOGY: Directory = rows(&[
 static NODES: Directory =
     rows(&[file("online", |_, _| line(0)), file("possible", |_, _| line(0)), directory("node0", &NODE0)]);
 
-static NODE0: Directory = rows(&[file("cpulist", |_, _| line(0)), file("distance", |_, _| line(10))]);
+static NODE0: Directory =
+    rows(&[file("cpulist", |_, _| line(0)), file("cpumap", |_, _| line(1)), file("distance", |_, _| line(10))]);
 
 static FS: Directory = rows(&[directory("cgroup", &CGROUP)]);
 
@@ -144,7 +145,12 @@ static CGROUP: Directory = rows(&[
     file("pids.max", |k, _| line(k.tasks_max)),
 ]);
 
-static KERNEL: Directory = rows(&[directory("mm", &MM), directory("debug", &EMPTY), directory("security", &EMPTY)]);
+static KERNEL: Directory = rows(&[
+    file("cpu_byteorder", |_, _| line("little")),
+    directory("mm", &MM),
+    directory("debug", &EMPTY),
+    directory("security", &EMPTY),
+]);
 
 static MM: Directory = rows(&[directory("transparent_hugepage", &HUGE), directory("hugepages", &EMPTY)]);
 
@@ -193,6 +199,7 @@ mod tests {
         for path in [
             "devices/system/cpu/online",
             "devices/system/cpu/cpu0/topology/core_id",
+            "devices/system/node/node0/cpumap",
             "fs/cgroup/memory.max",
             "fs/cgroup/cpu.max",
             "kernel/mm/transparent_hugepage/enabled",

@@ -2,8 +2,8 @@
 
 use shallop_linux_abi::Errno;
 
-use super::{link, process, shown_path, task};
-use crate::fs::pseudo::tree::{Directory, Subject};
+use super::{process, shown_path, task};
+use crate::fs::pseudo::tree::Subject;
 use crate::kernel::Kernel;
 use crate::syscall::time::task_cpu_time;
 use crate::vfs::Location;
@@ -14,24 +14,6 @@ type Text = Result<Vec<u8>, Errno>;
 const STRINGS_MAX: u64 = 4 << 20;
 /// Longest name of a task (TASK_COMM_LEN less the NUL).
 const COMM_MAX: usize = 15;
-
-pub(super) static NAMESPACES: Directory = Directory {
-    rows: &[
-        link("cgroup", |_, _| namespace("cgroup", 4_026_531_835)),
-        link("ipc", |_, _| namespace("ipc", 4_026_531_839)),
-        link("mnt", |_, _| namespace("mnt", 4_026_531_841)),
-        link("net", |_, _| namespace("net", 4_026_531_840)),
-        link("pid", |_, _| namespace("pid", 4_026_531_836)),
-        link("time", |_, _| namespace("time", 4_026_531_834)),
-        link("user", |_, _| namespace("user", 4_026_531_837)),
-        link("uts", |_, _| namespace("uts", 4_026_531_838)),
-    ],
-    more: None,
-};
-
-fn namespace(name: &str, ino: u64) -> Text {
-    Ok(format!("{name}:[{ino}]").into_bytes())
-}
 
 pub(super) fn cwd(k: &Kernel, subject: &Subject) -> Result<Location, Errno> {
     Ok(task(k, subject)?.fs.borrow().cwd.clone())

@@ -5,6 +5,7 @@ mod limits;
 mod maps;
 mod misc;
 mod mounts;
+mod ns;
 mod stat;
 mod status;
 
@@ -15,7 +16,7 @@ pub(super) use mounts::escape;
 
 use shallop_linux_abi::Errno;
 
-use super::{directory, file, link, net, number, process, task};
+use super::{directory, file, net, number, process, task};
 use crate::fs::pseudo::tree::{Body, Directory, Entry, More, Numbers, Row, Subject, Text};
 use crate::kernel::Kernel;
 use crate::vfs::{FileKind, Location};
@@ -40,7 +41,7 @@ macro_rules! common_rows {
             Row { name: "root", mode: 0o777, body: Body::Magic(misc::root_text, misc::root) },
             Row { name: "fd", mode: 0o500, body: Body::Directory(&fd::LINKS) },
             Row { name: "fdinfo", mode: 0o555, body: Body::Directory(&fd::INFO) },
-            directory("ns", &misc::NAMESPACES),
+            directory("ns", &ns::DIRECTORY),
             directory("net", &net::DIRECTORY),
             private("auxv", |k, s| Ok(process(k, s)?.auxv.clone())),
             file("cgroup", |_, _| Ok(b"0::/\n".to_vec())),

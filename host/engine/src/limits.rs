@@ -1,0 +1,53 @@
+//! What a container or a step may use, and what is said when it wanted more.
+
+use std::time::Duration;
+
+use shallop_supervisor::Outcome;
+
+/// Bytes of memory of a container, of a step; bytes of disk of both; bytes of a step's output that are shown.
+pub const CONTAINER_MEMORY: u64 = 2 << 30;
+pub const STEP_MEMORY: u64 = 4 << 30;
+pub const DISK: u64 = 32 << 30;
+pub const STEP_LOG: u64 = 2 << 20;
+
+/// The limits of one sandbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes.
+    pub memory: u64,
+    /// Bytes that its writable layer may have.
+    pub disk: u64,
+    pub wall: Option<Duration>,
+}
+
+impl Limits {
+    /// Those of a build step that nobody changed.
+    pub fn of_step() -> Limits {
+        Limits { memory: STEP_MEMORY, disk: DISK, wall: None }
+    }
+
+    /// Why it was ended, when a limit did it; `what` is "container" or "step".
+    pub fn ended(&self, what: &str, outcome: &Outcome) -> Option<String> {
+        Some(match outcome.limit.as_deref()? {
+            "memory" => {
+                let limit = shown(self.memory);
+                format!("the {what} was ended: it used more than its {limit} of memory (--memory raises the limit)")
+            }
+            "wall clock" => {
+                let limit = self.wall.map_or(0, |wall| wall.as_secs());
+                format!("the {what} was ended: its time was up after {limit} s (--timeout raises the limit)")
+            }
+            limit => format!("the {what} was ended by its {limit} limit"),
+        })
+    }
+
+    /// What to say when it met the disk's limit, which ends nothing.
+    pub fn disk_full(&self, what: &str, outcome: &Outcome) -> Option<String> {
+        let limit = shown(self.disk);
+        outcome.disk_full.then(|| format!("the {what} used all of its {limit} of disk (--disk raises the limit)"))
+    }
+}
+
+fn shown(bytes: u64) -> String {
+    format!("{} MiB", bytes >> 20)
+}
