@@ -4,6 +4,7 @@ mod build;
 mod catalog;
 mod images;
 mod inspect;
+mod network;
 mod precompile;
 mod ps;
 mod rm;

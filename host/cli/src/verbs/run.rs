@@ -1,9 +1,11 @@
 //! `shallop run`: create a container from an image and run it in the foreground.
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use shallop_config::size;
 use shallop_engine::run::{self, Options};
 use shallop_engine::{Session, Volume, process::Overrides};
+
+use super::network::NetworkArgs;
 
 /// Create and run a new container from an image, or run a WASI module file
 #[derive(Debug, clap::Args)]
@@ -56,9 +58,8 @@ pub struct Args {
     /// Container host name
     #[arg(short = 'h', long)]
     hostname: Option<String>,
-    /// Connect to a network (only `none` so far)
-    #[arg(long, alias = "net")]
-    network: Option<String>,
+    #[command(flatten)]
+    network: NetworkArgs,
     /// Accept a catalog image in place of one that cannot be had
     #[arg(long)]
     substitute: bool,
@@ -83,9 +84,8 @@ pub struct Args {
 
 impl Args {
     pub fn run(self) -> Result<u8> {
-        if let Some(network) = self.network.as_deref().filter(|n| *n != "none") {
-            bail!("--network {network}: containers have no network yet; only `none` is accepted");
-        }
+        let network = self.network.settings()?;
+        network.access()?;
         let (image, arguments) = self.image_and_command.split_first().context("name an image")?;
         ensure!(!image.starts_with('-'), "unknown flag: {image}\nSee 'shallop run --help'");
         let options = Options {
@@ -104,6 +104,7 @@ impl Args {
             hostname: self.hostname,
             platform: self.platform,
             volumes: self.volume.iter().map(|v| Volume::parse(v)).collect::<Result<_>>()?,
+            network,
             memory: memory(&self.memory)
                 .with_context(|| format!("invalid argument \"{}\" for --memory", self.memory))?,
             wall_limit: self.timeout.map(std::time::Duration::from_secs),
