@@ -49,6 +49,17 @@
 //! | | `stdio_winsize(dst)` | 0; rows, columns as two u16 LE; -ENOTTY |
 //! | event | `event_wait(deadline_ns: i64)` | bits of [`event`]; waits until something is ready or the monotonic deadline passes (`i64::MAX`: no deadline; 0: only look) |
 //! | | `event_take_signal()` | next forwarded signal number, 0 when none |
+//! | net | `net_open(stream: i32, ip: i32, port: i32)` | handle of a socket to an address outside: connecting (TCP) or connected (UDP). `ip` points to 16 bytes, IPv4 as `::ffff:a.b.c.d`; EACCES when the policy refuses |
+//! | | `net_status(socket)` | 0 when it is connected; -EINPROGRESS while it connects; else what went wrong, once |
+//! | | `net_receive(socket, dst, len, peek: i32)` | bytes, 0 at the end; -EAGAIN |
+//! | | `net_send(socket, src, len)` | bytes; -EAGAIN |
+//! | | `net_shutdown(socket, how: i32)` | 0; as shutdown(2) |
+//! | | `net_poll(socket)` | bits of poll(2): IN 1, OUT 4, ERR 8, HUP 16, RDHUP 0x2000 |
+//! | | `net_available(socket)` | bytes that a receive would give |
+//! | | `net_close(socket)` | 0 |
+//! | | `net_events(dst, len)` | bytes written: numbers (u32 LE) of sockets whose state changed since this was last asked |
+//! | | `net_resolve(id: i32, kind: i32, name, name_len)` | 0; the answer comes later, under the number that the kernel chose. `kind` 4: IPv4 addresses, 6: IPv6 |
+//! | | `net_answer(dst, len)` | bytes of the next answer: `{id: u32, status: u32, count: u32}` LE ([`resolved`]), then `count` addresses of 16 bytes; 0 when there is none |
 //! | clock | `clock_now(clock: i32)` | nanoseconds; 0 real time, 1 monotonic, 2 CPU time of this sandbox |
 //! | | `random(dst, len)` | 0 |
 //! | life | `spec_read(dst, len)` | bytes of the launch spec (JSON); called with 0, 0 first |
@@ -86,7 +97,26 @@ pub mod event {
     pub const SIGNAL: u32 = 2;
     /// The terminal's size changed.
     pub const WINSIZE: u32 = 4;
+    /// `net_events` or `net_answer` has something.
+    pub const NET: u32 = 8;
 }
+
+/// Status of an answer of `net_answer`.
+pub mod resolved {
+    pub const OK: u32 = 0;
+    /// There is no such name.
+    pub const NO_NAME: u32 = 1;
+    /// It could not be found out.
+    pub const FAILED: u32 = 2;
+    /// The policy does not allow to ask.
+    pub const REFUSED: u32 = 3;
+}
+
+/// Addresses in one answer at most.
+pub const MAX_ADDRESSES: usize = 64;
+
+/// Longest name of `net_resolve` (RFC 1035).
+pub const MAX_NAME: usize = 255;
 
 /// Why `task_run` came back. Laid out as four little-endian words: kind u32, detail u32, address u64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,7 @@
 pub mod hypercall;
 pub mod spec;
 
-pub use spec::{Bind, LaunchSpec, LayerGrant, Mount};
+pub use spec::{Bind, LaunchSpec, LayerGrant, Mount, Network};
 
 /// Raised with every incompatible change of anything in this crate; checked at launch.
 pub const ABI_VERSION: u32 = 2;

@@ -1,5 +1,7 @@
 //! The launch spec: one sandbox's whole configuration, passed as JSON by the worker to the kernel.
 
+use std::net::Ipv4Addr;
+
 use serde::{Deserialize, Serialize};
 
 /// The number of a granted host descriptor: what the kernel passes to the `file_*` and `volume_*` hypercalls.
@@ -27,6 +29,8 @@ pub struct LaunchSpec {
     pub upper_journal: Handle,
     pub upper_data: Handle,
     pub mounts: Vec<Mount>,
+    /// The network outside; `None`: there is the container's own loopback alone.
+    pub network: Option<Network>,
     /// Contents of files that the engine puts over the image: (`/etc/hosts`, text), (`/etc/hostname`, text), …
     pub overlay_files: Vec<(String, String)>,
     /// The container's stdio is a terminal (`-t`): the kernel puts its line discipline over host stdio.
@@ -53,6 +57,15 @@ pub struct LayerGrant {
     pub index: Handle,
     /// Page-aligned copies of large files, mapped copy-on-write into processes.
     pub aligned: Option<Handle>,
+}
+
+/// What a container sees of the network outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Network {
+    /// Its own address there.
+    pub address: Ipv4Addr,
+    /// The way out; as an address it stands for the host.
+    pub gateway: Ipv4Addr,
 }
 
 /// What is mounted at a path of the container besides the root.

@@ -105,6 +105,9 @@ fn take_events(k: &mut Kernel, events: u32) {
     if events & event::WINSIZE != 0 {
         crate::tty::winsize_changed(k);
     }
+    if events & event::NET != 0 {
+        crate::net::inet::outside::news(k);
+    }
     crate::tty::send_pending(k);
 }
 

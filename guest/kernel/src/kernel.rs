@@ -1,6 +1,7 @@
 //! `Kernel`: everything the sandbox's Linux owns, and the accessors that handlers use.
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 use shallop_linux_abi::Errno;
 use shallop_machine::Isa;
@@ -8,6 +9,7 @@ use shallop_platform::{Clock, Platform, SpaceId};
 
 use crate::futex::FutexTable;
 use crate::ipc::Ipc;
+use crate::net::Net;
 use crate::signal::{SignalInfo, Target};
 use crate::task::{Pid, Process, ProcessTable, Task, TaskTable};
 use crate::time::Timers;
@@ -24,6 +26,7 @@ pub struct Kernel {
     pub ready: ReadyList,
     pub mounts: MountTable,
     pub io: IoState,
+    pub net: Rc<Net>,
     pub tasks: TaskTable,
     pub processes: ProcessTable,
     pub hostname: Vec<u8>,

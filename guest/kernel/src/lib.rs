@@ -11,7 +11,8 @@
 //! | `task/` | tasks and processes, cut by verb |
 //! | `signal/`, `mm/`, `futex/`, `time/`, `loader/` | signals, address space map, futexes, timers, ELF and `#!` |
 //! | `ipc/` | System V shared memory, semaphores, message queues |
-//! | `vfs/`, `fs/`, `tty/`, `epoll/`, `socket/` | files: traits and walking, file systems, line discipline, event sets, socket pairs |
+//! | `vfs/`, `fs/`, `tty/`, `epoll/` | files: traits and walking, file systems, line discipline, event sets |
+//! | `net/` | sockets: AF_UNIX, the sandbox's own TCP and UDP, netlink |
 //! | `wait` | blocking and waking |
 //!
 //! Single-threaded by design: a `Kernel` owns everything, tasks run one at a time through `Platform::task_run`.
@@ -28,9 +29,9 @@ pub mod ipc;
 pub mod launch;
 pub mod loader;
 pub mod mm;
+pub mod net;
 pub mod quirks;
 pub mod signal;
-pub mod socket;
 pub mod strace;
 pub mod syscall;
 pub mod table;

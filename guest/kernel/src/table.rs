@@ -338,24 +338,24 @@ calls! {
     riscv_hwprobe 258 syscall::info::absent, "pupux", Refused, "ENOSYS: the C library takes its plain routines";
 
     // Sockets.
-    socket 198 syscall::socket::socket, "ddd", Refused, "EAFNOSUPPORT: there is no network; AF_UNIX is there as socketpair";
+    socket 198 syscall::socket::socket, "ddd", Partial, "AF_UNIX, AF_INET, AF_INET6 (TCP, UDP), AF_NETLINK (NETLINK_ROUTE); raw sockets are EPERM, ICMP is EACCES";
     socketpair 199 syscall::socket::socketpair, "dddp", Full, "";
-    bind 200 syscall::socket::named, "fpu", Refused, "EOPNOTSUPP: sockets have no names";
-    listen 201 syscall::socket::named, "fd", Refused, "EOPNOTSUPP: sockets have no names";
-    accept 202 syscall::socket::named, "fpp", Refused, "EOPNOTSUPP: sockets have no names";
-    accept4 242 syscall::socket::named, "fppx", Refused, "EOPNOTSUPP: sockets have no names";
-    connect 203 syscall::socket::connect, "fpu", Refused, "EISCONN: a pair is connected";
+    bind 200 syscall::socket::bind, "fpu", Full, "";
+    listen 201 syscall::socket::listen, "fd", Full, "";
+    accept 202 syscall::socket::accept, "fpp", Full, "";
+    accept4 242 syscall::socket::accept4, "fppx", Full, "";
+    connect 203 syscall::socket::connect, "fpu", Full, "";
     getsockname 204 syscall::socket::getsockname, "fpp", Full, "";
-    getpeername 205 syscall::socket::getsockname, "fpp", Full, "";
-    sendto 206 syscall::socket::sendto, "fbuxpu", Full, "";
-    recvfrom 207 syscall::socket::recvfrom, "fBuxpp", Full, "";
-    setsockopt 208 syscall::socket::setsockopt, "fddpu", Partial, "accepted, without effect";
-    getsockopt 209 syscall::socket::getsockopt, "fddpp", Partial, "type, domain, protocol, error, buffer sizes, peer credentials";
+    getpeername 205 syscall::socket::getpeername, "fpp", Full, "";
+    sendto 206 syscall::socket::sendto, "fbuxpu", Partial, "MSG_OOB is EOPNOTSUPP";
+    recvfrom 207 syscall::socket::recvfrom, "fBuxpp", Partial, "no MSG_OOB; MSG_ERRQUEUE is EAGAIN";
+    setsockopt 208 syscall::socket::setsockopt, "fddpu", Partial, "address reuse, IPV6_V6ONLY, SO_LINGER with no time, time-outs, SO_PASSCRED and SO_BROADCAST have an effect; others are kept and told again";
+    getsockopt 209 syscall::socket::getsockopt, "fddpp", Partial, "TCP_INFO tells the state alone";
     shutdown 210 syscall::socket::shutdown, "fd", Full, "";
-    sendmsg 211 syscall::socket::sendmsg, "fpx", Full, "";
-    recvmsg 212 syscall::socket::recvmsg, "fpx", Full, "";
-    sendmmsg 269 syscall::info::absent, "fpux", Refused, "ENOSYS";
-    recvmmsg 243 syscall::info::absent, "fpuxt", Refused, "ENOSYS";
+    sendmsg 211 syscall::socket::sendmsg, "fpx", Partial, "control messages: SCM_RIGHTS and SCM_CREDENTIALS; those of IP are ignored";
+    recvmsg 212 syscall::socket::recvmsg, "fpx", Partial, "control messages: SCM_RIGHTS and SCM_CREDENTIALS";
+    sendmmsg 269 syscall::socket::sendmmsg, "fpux", Partial, "waits for the first message only";
+    recvmmsg 243 syscall::socket::recvmmsg, "fpuxt", Partial, "waits for the first message only";
 }
 
 const NUMBERS: usize = 512;

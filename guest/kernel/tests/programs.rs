@@ -88,6 +88,7 @@ fn run(program: &[u8], strace: bool) -> Outcome {
         cwd: "/work".into(),
         user: String::new(),
         layers: vec![layer],
+        network: None,
         upper_journal: host.add_file(upper::empty_journal()),
         upper_data: host.add_file(Vec::new()),
         mounts: Vec::new(),

@@ -1,10 +1,14 @@
-//! A deterministic host for tests: files, volumes, address spaces and stdio in memory, a clock that only tests move.
+//! A deterministic host for tests: files, volumes, address spaces, stdio and a network in memory, a clock that only
+//! tests move.
 //!
 //! Tasks run through a closure (`Fake::on_run`), so a test plays the CPU. `exit` panics with the status, since
 //! the trait says that it does not return.
 
+mod net;
+
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
 use std::rc::Rc;
 
 use shallop_host_abi::hypercall::{Exit, HostStat, open_flags};
@@ -12,7 +16,7 @@ use shallop_host_abi::spec::Handle;
 use shallop_linux_abi::Errno;
 use shallop_machine::Registers;
 
-use crate::{Clock, HostTask, Platform, Result, SpaceId};
+use crate::{Clock, Family, HostSocket, HostTask, Platform, Resolved, Result, SpaceId};
 
 const PAGE: u64 = 4096;
 
@@ -63,6 +67,8 @@ pub struct Fake {
     /// Terminal size; `None`: not a terminal.
     pub size: Cell<Option<(u16, u16)>>,
     random: Cell<u64>,
+    /// The world outside.
+    pub net: net::FakeNet,
 }
 
 impl Fake {
@@ -466,15 +472,50 @@ impl Platform for Fake {
         self.size.get().ok_or(Errno::ENOTTY)
     }
 
+    fn net_open(&self, stream: bool, to: SocketAddr) -> Result<HostSocket> {
+        self.net.open(stream, to)
+    }
+    fn net_status(&self, socket: HostSocket) -> Result<()> {
+        self.net.status(socket)
+    }
+    fn net_receive(&self, socket: HostSocket, buf: &mut [u8], peek: bool) -> Result<usize> {
+        self.net.receive(socket, buf, peek)
+    }
+    fn net_send(&self, socket: HostSocket, bytes: &[u8]) -> Result<usize> {
+        self.net.send(socket, bytes)
+    }
+    fn net_shutdown(&self, socket: HostSocket, how: u32) -> Result<()> {
+        self.net.shutdown(socket, how)
+    }
+    fn net_poll(&self, socket: HostSocket) -> u32 {
+        self.net.poll(socket)
+    }
+    fn net_available(&self, socket: HostSocket) -> Result<usize> {
+        self.net.available(socket)
+    }
+    fn net_close(&self, socket: HostSocket) {
+        self.net.close(socket);
+    }
+    fn net_events(&self) -> Vec<HostSocket> {
+        self.net.take_events()
+    }
+    fn net_resolve(&self, id: u32, family: Family, name: &str) -> Result<()> {
+        self.net.resolve(id, family, name)
+    }
+    fn net_answer(&self) -> Option<Resolved> {
+        self.net.take_answer()
+    }
+
     fn event_wait(&self, deadline: Option<u64>) -> u32 {
         let signal = if self.signals.borrow().is_empty() { 0 } else { 2 };
         let input = u32::from(!self.stdin.borrow().is_empty() || self.stdin_closed.get());
-        if signal | input == 0 {
+        let net = if self.net.has_news() { 8 } else { 0 };
+        if signal | input | net == 0 {
             let deadline =
                 deadline.expect("the fake host would wait for ever: nothing is ready and there is no deadline");
             self.clock.set(self.clock.get().max(deadline));
         }
-        signal | input
+        signal | input | net
     }
     fn take_signal(&self) -> Option<u32> {
         self.signals.borrow_mut().pop_front()

@@ -7,6 +7,8 @@ pub mod fake;
 #[cfg(target_family = "wasm")]
 pub mod wasi;
 
+use std::net::{IpAddr, SocketAddr};
+
 use shallop_host_abi::hypercall::{Exit, HostStat};
 use shallop_host_abi::spec::Handle;
 use shallop_linux_abi::Errno;
@@ -29,6 +31,27 @@ pub struct SpaceId(pub u32);
 /// A host task's number (not a Linux tid).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct HostTask(pub u32);
+
+/// A host socket's number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct HostSocket(pub u32);
+
+/// Which addresses of a name are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    V4 = 4,
+    V6 = 6,
+}
+
+/// What was found out about a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolved {
+    /// As the question had it.
+    pub id: u32,
+    /// Of `shallop_host_abi::hypercall::resolved`.
+    pub status: u32,
+    pub addresses: Vec<IpAddr>,
+}
 
 /// The host, by family. One implementation per kind of host; the kernel holds it as `&'static dyn Platform`.
 pub trait Platform {
@@ -90,6 +113,24 @@ pub trait Platform {
     fn stdio_write(&self, fd: u32, bytes: &[u8]) -> Result<usize>;
     /// Rows and columns.
     fn winsize(&self) -> Result<(u16, u16)>;
+
+    /// A socket to an address outside: connecting (`stream`: TCP) or connected (UDP).
+    fn net_open(&self, stream: bool, to: SocketAddr) -> Result<HostSocket>;
+    /// Fails with EINPROGRESS while it connects, and with what went wrong, once.
+    fn net_status(&self, socket: HostSocket) -> Result<()>;
+    fn net_receive(&self, socket: HostSocket, buf: &mut [u8], peek: bool) -> Result<usize>;
+    fn net_send(&self, socket: HostSocket, bytes: &[u8]) -> Result<usize>;
+    fn net_shutdown(&self, socket: HostSocket, how: u32) -> Result<()>;
+    /// Bits of poll(2).
+    fn net_poll(&self, socket: HostSocket) -> u32;
+    fn net_available(&self, socket: HostSocket) -> Result<usize>;
+    fn net_close(&self, socket: HostSocket);
+    /// Sockets whose state changed since this was last asked.
+    fn net_events(&self) -> Vec<HostSocket>;
+    /// Asks for a name's addresses; the answer comes later, under this number.
+    fn net_resolve(&self, id: u32, family: Family, name: &str) -> Result<()>;
+    /// The next answer that has come.
+    fn net_answer(&self) -> Option<Resolved>;
 
     /// Waits for `shallop_host_abi::hypercall::event` bits or the monotonic deadline in nanoseconds.
     fn event_wait(&self, deadline: Option<u64>) -> u32;

@@ -1,11 +1,13 @@
 //! The host behind the hypercalls: each `Platform` method is one import of the module `shallop`.
 
-use shallop_host_abi::hypercall::{Exit, HostStat};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use shallop_host_abi::hypercall::{Exit, HostStat, MAX_ADDRESSES};
 use shallop_host_abi::spec::{Handle, LaunchSpec};
 use shallop_linux_abi::Errno;
 use shallop_machine::Registers;
 
-use crate::{Clock, HostTask, Platform, Result, SpaceId};
+use crate::{Clock, Family, HostSocket, HostTask, Platform, Resolved, Result, SpaceId};
 
 /// The imports themselves, in the order of `shallop_host_abi::hypercall`'s table.
 mod import {
@@ -55,6 +57,17 @@ mod import {
         pub fn stdio_read(fd: u32, dst: *mut u8, len: usize) -> i64;
         pub fn stdio_write(fd: u32, src: *const u8, len: usize) -> i64;
         pub fn stdio_winsize(dst: *mut u16) -> i64;
+        pub fn net_open(stream: u32, ip: *const u8, port: u32) -> i64;
+        pub fn net_status(socket: u32) -> i64;
+        pub fn net_receive(socket: u32, dst: *mut u8, len: usize, peek: u32) -> i64;
+        pub fn net_send(socket: u32, src: *const u8, len: usize) -> i64;
+        pub fn net_shutdown(socket: u32, how: u32) -> i64;
+        pub fn net_poll(socket: u32) -> i64;
+        pub fn net_available(socket: u32) -> i64;
+        pub fn net_close(socket: u32) -> i64;
+        pub fn net_events(dst: *mut u8, len: usize) -> i64;
+        pub fn net_resolve(id: u32, kind: u32, name: *const u8, name_len: usize) -> i64;
+        pub fn net_answer(dst: *mut u8, len: usize) -> i64;
         pub fn event_wait(deadline_ns: i64) -> i64;
         pub fn event_take_signal() -> i64;
         pub fn clock_now(clock: u32) -> i64;
@@ -291,6 +304,65 @@ impl Platform for Hypercalls {
         Ok((size[0], size[1]))
     }
 
+    fn net_open(&self, stream: bool, to: SocketAddr) -> Result<HostSocket> {
+        let ip = match to.ip() {
+            IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
+            IpAddr::V6(ip) => ip.octets(),
+        };
+        answer(unsafe { import::net_open(stream.into(), ip.as_ptr(), to.port().into()) }).map(|n| HostSocket(n as u32))
+    }
+
+    fn net_status(&self, socket: HostSocket) -> Result<()> {
+        done(unsafe { import::net_status(socket.0) })
+    }
+
+    fn net_receive(&self, socket: HostSocket, buf: &mut [u8], peek: bool) -> Result<usize> {
+        answer(unsafe { import::net_receive(socket.0, buf.as_mut_ptr(), buf.len(), peek.into()) }).map(|n| n as usize)
+    }
+
+    fn net_send(&self, socket: HostSocket, bytes: &[u8]) -> Result<usize> {
+        answer(unsafe { import::net_send(socket.0, bytes.as_ptr(), bytes.len()) }).map(|n| n as usize)
+    }
+
+    fn net_shutdown(&self, socket: HostSocket, how: u32) -> Result<()> {
+        done(unsafe { import::net_shutdown(socket.0, how) })
+    }
+
+    fn net_poll(&self, socket: HostSocket) -> u32 {
+        answer(unsafe { import::net_poll(socket.0) }).unwrap_or(0) as u32
+    }
+
+    fn net_available(&self, socket: HostSocket) -> Result<usize> {
+        answer(unsafe { import::net_available(socket.0) }).map(|n| n as usize)
+    }
+
+    fn net_close(&self, socket: HostSocket) {
+        unsafe { import::net_close(socket.0) };
+    }
+
+    fn net_events(&self) -> Vec<HostSocket> {
+        let mut numbers = Vec::new();
+        loop {
+            let mut bytes = [0; 1024];
+            let len = answer(unsafe { import::net_events(bytes.as_mut_ptr(), bytes.len()) }).unwrap_or(0) as usize;
+            let words = bytes[..len.min(bytes.len())].chunks_exact(4);
+            numbers.extend(words.map(|word| HostSocket(u32::from_le_bytes([word[0], word[1], word[2], word[3]]))));
+            if len < bytes.len() {
+                return numbers;
+            }
+        }
+    }
+
+    fn net_resolve(&self, id: u32, family: Family, name: &str) -> Result<()> {
+        done(unsafe { import::net_resolve(id, family as u32, name.as_ptr(), name.len()) })
+    }
+
+    fn net_answer(&self) -> Option<Resolved> {
+        let mut bytes = [0; 12 + 16 * MAX_ADDRESSES];
+        let len = answer(unsafe { import::net_answer(bytes.as_mut_ptr(), bytes.len()) }).ok()? as usize;
+        split_answer(bytes.get(..len)?)
+    }
+
     fn event_wait(&self, deadline: Option<u64>) -> u32 {
         let deadline = deadline.map_or(i64::MAX, |ns| i64::try_from(ns).unwrap_or(i64::MAX));
         answer(unsafe { import::event_wait(deadline) }).unwrap_or(0) as u32
@@ -324,6 +396,18 @@ impl Platform for Hypercalls {
         unsafe { import::exit(status) };
         unreachable!("the host came back from exit")
     }
+}
+
+/// Decodes `net_answer`'s record.
+fn split_answer(bytes: &[u8]) -> Option<Resolved> {
+    let word = |at: usize| bytes.get(at..at + 4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+    let (id, status, count) = (word(0)?, word(4)?, word(8)? as usize);
+    let address = |octets: &[u8]| {
+        let ip = Ipv6Addr::from(<[u8; 16]>::try_from(octets).unwrap_or_default());
+        ip.to_ipv4_mapped().map_or(IpAddr::V6(ip), IpAddr::V4)
+    };
+    let addresses = bytes.get(12..)?.chunks_exact(16).take(count).map(address).collect();
+    Some(Resolved { id, status, addresses })
 }
 
 /// Decodes `volume_read_dir`'s entries: `{kind: u8, name_len: u16 LE, name}`.

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::io::Write;
 
 use anyhow::Result;
+use shallop_dockerfile::Network;
 use shallop_layer::merge::Merged;
 use shallop_oci::{Digest, ImageConfig, Platform};
 
@@ -47,6 +48,7 @@ pub struct RunStep {
     pub workdir: String,
     pub user: String,
     pub platform: Platform,
+    pub network: Network,
 }
 
 /// How a RUN ended.

@@ -1,7 +1,7 @@
 //! The steps that make layers: RUN, WORKDIR, COPY and ADD, taken from the cache where they were done before.
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use shallop_dockerfile::CommandLine;
+use shallop_dockerfile::{CommandLine, Network};
 use shallop_layer::tar::Writer;
 use shallop_oci::{Config, Digest, Platform};
 
@@ -81,6 +81,7 @@ impl Builder<'_> {
             workdir: if image.working_dir.is_empty() { "/".into() } else { image.working_dir.clone() },
             user: image.user.clone(),
             platform: state.platform.clone(),
+            network: self.network(step),
         };
         let key = run::key(&run_step, step, &proxies);
         let counted =
@@ -99,6 +100,11 @@ impl Builder<'_> {
             }
             Ok(Some(result.layer.context("the step's sandbox gave no layer")?))
         })
+    }
+
+    /// The network of a step: its own flag's, else the build's.
+    fn network(&self, step: &shallop_dockerfile::Run) -> Network {
+        if self.request.no_network { Network::None } else { step.network }
     }
 
     pub(crate) fn workdir(&self, state: &mut State, path: &str, text: &str) -> Result<()> {

@@ -25,4 +25,5 @@ mod tree;
 mod tests;
 
 pub use effects::{Cached, End, Images, Progress, RunResult, RunStep, Steps};
+pub use shallop_dockerfile::Network;
 pub use solve::{Built, Request, StepFailed, build};

@@ -31,6 +31,8 @@ pub struct Request {
     /// Where the build runs.
     pub build_platform: Platform,
     pub no_cache: bool,
+    /// `--network none`: steps get none.
+    pub no_network: bool,
 }
 
 /// What was built.

@@ -153,6 +153,7 @@ impl Case {
             platform: Platform::linux_riscv64(),
             build_platform: Platform::linux_riscv64(),
             no_cache: false,
+            no_network: false,
         }
     }
 

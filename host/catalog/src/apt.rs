@@ -144,6 +144,11 @@ fn one_line(text: &str) -> Option<(String, Option<String>)> {
     })
 }
 
+/// The address that this machine's apt fetches Debian's packages from.
+pub fn debian_mirror() -> Option<String> {
+    source().ok().map(|(uri, _)| uri)
+}
+
 fn is_debian(uri: &str) -> bool {
     uri.trim_end_matches('/').ends_with("/debian")
 }

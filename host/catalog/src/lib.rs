@@ -13,7 +13,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-pub use apt::Apt;
+pub use apt::{Apt, debian_mirror};
 pub use recipe::{RECIPES, Recipe, lookup};
 pub use rootfs::Rootfs;
 pub use substitute::{Substitute, find as substitute};

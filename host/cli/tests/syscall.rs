@@ -284,7 +284,7 @@ macro_rules! families {
     };
 }
 
-families!(file, pipe, process, signal, memory, time, poll, futex, ids, ipc, limits, tty, proc);
+families!(file, pipe, process, signal, memory, time, poll, futex, ids, ipc, limits, tty, proc, socket);
 
 #[test]
 fn mode_interpreter() {

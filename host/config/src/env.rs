@@ -43,6 +43,8 @@ vars! {
     XDG_STATE_HOME = "Base of the state folder (default ~/.local/state)";
     /// XDG Base Directory Specification.
     XDG_RUNTIME_DIR = "Base of the folder for sockets and locks (default: below the state folder)";
+    /// As Docker has it.
+    DOCKER_CONFIG = "Folder of Docker's config.json (default ~/.docker): its proxies are passed on";
     /// https://reproducible-builds.org/specs/source-date-epoch/
     SOURCE_DATE_EPOCH = "Time stamp, in seconds since 1970, that builds write in place of the present";
     /// https://no-color.org

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
-use shallop_build::{Cached, Images, RunResult, RunStep, Steps};
+use shallop_build::{Cached, Images, Network, RunResult, RunStep, Steps};
 use shallop_layer::merge::Merged;
 use shallop_layer::upper::{self, Upper};
 use shallop_oci::{Digest, ImageConfig, Platform, Reference};
@@ -19,6 +19,7 @@ use crate::Session;
 use crate::images::{self, Substitutes};
 use crate::launch::{LinuxSandbox, Streams};
 use crate::limits::Limits;
+use crate::network::Access;
 use crate::process::Process;
 
 /// The host name that steps see, as BuildKit's do.
@@ -36,6 +37,8 @@ pub struct Effects<'a> {
     pub limits: Limits,
     /// Bytes of a step's output that are shown.
     pub log_limit: u64,
+    /// The network of steps that do not ask for none.
+    pub network: Access,
 }
 
 impl Images for Effects<'_> {
@@ -132,19 +135,21 @@ impl Steps for Effects<'_> {
 
 impl Effects<'_> {
     fn in_sandbox(&self, step: &RunStep, journal: File, data: File, output: &mut dyn FnMut(&[u8])) -> Result<i32> {
+        let none = Access::none();
+        let access = if step.network == Network::None { &none } else { &self.network };
+        let lent = access.lent(&|| self.session.merged(&step.layers))?;
+        let mut env = step.env.clone();
+        lent.join(&mut env);
         let sandbox = LinuxSandbox {
             arch: step.platform.architecture.clone(),
             hostname: HOSTNAME.into(),
-            process: Process {
-                argv: step.argv.clone(),
-                env: step.env.clone(),
-                workdir: step.workdir.clone(),
-                user: step.user.clone(),
-            },
+            process: Process { argv: step.argv.clone(), env, workdir: step.workdir.clone(), user: step.user.clone() },
             layers: self.session.layers(&step.layers)?,
             upper_journal: journal,
             upper_data: data,
             volumes: Vec::new(),
+            network: access.policy.clone(),
+            files: lent.files,
             tty: false,
             interactive: false,
             memory_limit: self.limits.memory,
@@ -168,6 +173,9 @@ impl Effects<'_> {
             }
         }
         let outcome = worker.wait()?;
+        for refused in &outcome.refused {
+            output(format!("the network policy refused {refused}\n").as_bytes());
+        }
         ensure!(outcome.report.is_none(), "{}", outcome.report.unwrap_or_default());
         if let Some(text) = self.limits.ended("step", &outcome) {
             anyhow::bail!("{text}");

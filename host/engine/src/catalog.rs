@@ -1,7 +1,7 @@
 //! Building the catalog's images into the store.
 
 use anyhow::{Context, Result};
-use shallop_build::{Images, RunStep, Steps};
+use shallop_build::{Images, Network, RunStep, Steps};
 use shallop_catalog::{Recipe, assemble};
 use shallop_oci::{Config, Digest, History, ImageConfig, Platform, Reference};
 
@@ -9,11 +9,18 @@ use crate::Session;
 use crate::build::Effects;
 use crate::images::Substitutes;
 use crate::limits::{Limits, STEP_LOG};
+use crate::network::Access;
 
 /// Builds a recipe and tags it `catalog.internal/<name>:latest`; `progress` is told of each phase.
 pub fn build(session: &Session, recipe: &Recipe, progress: &mut dyn FnMut(&str)) -> Result<Digest> {
     let mut made = assemble(recipe, &session.dirs.catalog_cache(), progress)?;
-    let effects = Effects { session, substitutes: Substitutes::Ask, limits: Limits::of_step(), log_limit: STEP_LOG };
+    let effects = Effects {
+        session,
+        substitutes: Substitutes::Ask,
+        limits: Limits::of_step(),
+        log_limit: STEP_LOG,
+        network: Access::none(),
+    };
     progress("storing the layer");
     let layer = effects.put_layer(&mut |out| made.rootfs.write(out))?;
     let mut config = ImageConfig::new(&Platform::linux_riscv64());
@@ -55,6 +62,7 @@ fn step(effects: &Effects<'_>, config: &ImageConfig, command: &str) -> Result<Di
         workdir: "/".into(),
         user: String::new(),
         platform: config.platform(),
+        network: Network::None,
     };
     let mut said = Vec::new();
     let result = effects.run(&step, &mut |bytes| said.extend_from_slice(bytes))?;

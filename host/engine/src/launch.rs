@@ -1,14 +1,16 @@
 //! From an image, a process and volumes to a worker's `Request`: numbers the grants and fills the launch spec.
 
 use std::fs::File;
+use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use shallop_compiler::translated::{self, Found};
 use shallop_host_abi::ABI_VERSION;
-use shallop_host_abi::spec::{Bind, LaunchSpec, LayerGrant, Mount};
+use shallop_host_abi::spec::{Bind, LaunchSpec, LayerGrant, Mount, Network};
 use shallop_supervisor::jobs::Variant;
+use shallop_supervisor::network::{self, Policy};
 use shallop_supervisor::{Access, Grant, Kind, Ready, Request, Translations, Workload};
 
 use crate::process::Process;
@@ -35,6 +37,10 @@ pub struct LinuxSandbox {
     pub upper_journal: File,
     pub upper_data: File,
     pub volumes: Vec<Volume>,
+    /// What of the network it may reach; `None`: nothing.
+    pub network: Option<Policy>,
+    /// Files that are laid over the image's for the time that it runs: path, text.
+    pub files: Vec<(String, String)>,
     pub tty: bool,
     pub interactive: bool,
     pub memory_limit: u64,
@@ -65,7 +71,8 @@ impl LinuxSandbox {
         let spec = LaunchSpec {
             version: ABI_VERSION,
             arch: self.arch,
-            overlay_files: network_files(&self.hostname),
+            overlay_files: [network_files(&self.hostname, self.network.as_ref()), self.files].concat(),
+            network: self.network.as_ref().map(|_| container_network()),
             hostname: self.hostname,
             argv: self.process.argv,
             env: self.process.env,
@@ -94,6 +101,7 @@ impl LinuxSandbox {
             grants: grants.list,
             stdio: streams.stdio,
             trace: streams.trace,
+            network: self.network,
             translations: self.translations,
             ready: grants.ready,
             title,
@@ -152,14 +160,28 @@ impl Grants {
     }
 }
 
+/// What a container sees of the network outside.
+fn container_network() -> Network {
+    Network { address: network::SUBNET_ADDRESS, gateway: network::GATEWAY }
+}
+
 /// The files that Docker puts over every image.
-fn network_files(hostname: &str) -> Vec<(String, String)> {
-    let hosts = format!("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.0.1\t{hostname}\n");
+fn network_files(hostname: &str, policy: Option<&Policy>) -> Vec<(String, String)> {
+    let own = if policy.is_some() { network::SUBNET_ADDRESS } else { Ipv4Addr::LOCALHOST };
+    let mut hosts = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n".to_owned();
+    for (name, ip) in policy.iter().flat_map(|policy| &policy.hosts) {
+        hosts.push_str(&format!("{ip}\t{name}\n"));
+    }
+    hosts.push_str(&format!("{own}\t{hostname}\n"));
+    let resolver = match policy {
+        Some(_) => "nameserver 127.0.0.11\noptions ndots:0\n",
+        None => "",
+    };
     let file = |path: &str, text: String| (path.to_owned(), text);
     vec![
         file("/etc/hostname", format!("{hostname}\n")),
         file("/etc/hosts", hosts),
-        file("/etc/resolv.conf", String::new()),
+        file("/etc/resolv.conf", resolver.to_owned()),
     ]
 }
 

@@ -6,6 +6,7 @@
 //! | `images` | finding an image by name, with the embedded one and substitutes |
 //! | `process` | what runs: the image's defaults and the flags, joined |
 //! | `volume`, `terminal`, `signals` | `-v`, `-it`, what reaches the command from outside |
+//! | `network`, `mirrors`, `proxies` | what of the network there is, and what the machine lends with it |
 //! | `launch` | from all that to a worker's request |
 //! | `run` | create, start, wait, clean up |
 //! | `build` | the builder's effects: layers from the store, steps in sandboxes |
@@ -19,8 +20,11 @@ pub mod catalog;
 pub mod images;
 pub mod launch;
 pub mod limits;
+mod mirrors;
+pub mod network;
 pub mod precompile;
 pub mod process;
+pub mod proxies;
 pub mod run;
 pub mod session;
 mod signals;

@@ -16,12 +16,13 @@ use shallop_supervisor::{Outcome, Request, Worker};
 use crate::images::{self, Substitutes};
 use crate::launch::{LinuxSandbox, Streams};
 use crate::limits::Limits;
+use crate::network::Settings;
 use crate::process::{Defaults, Overrides, Process};
 use crate::signals::Caught;
 use crate::terminal::RawTerminal;
 use crate::timings::Timings;
 use crate::volume::Volume;
-use crate::{Session, wasi};
+use crate::{Session, proxies, wasi};
 
 /// The flags of `run`.
 #[derive(Debug, Clone)]
@@ -36,6 +37,7 @@ pub struct Options {
     pub platform: Option<String>,
     pub volumes: Vec<Volume>,
     pub limits: Limits,
+    pub network: Settings,
     pub substitute: bool,
     pub strace: bool,
     pub timings: bool,
@@ -99,6 +101,9 @@ fn finish(options: &Options, outcome: Outcome, timings: &mut Timings) -> Result<
     }
     let said = [options.limits.ended("container", &outcome), options.limits.disk_full("container", &outcome)];
     said.iter().flatten().for_each(|text| say(text));
+    for refused in &outcome.refused {
+        say(&format!("the network policy refused {refused}"));
+    }
     if options.timings {
         eprint!("{}", timings.report());
     }
@@ -154,7 +159,7 @@ fn start(
 ) -> Result<Outcome> {
     let _running = session.store.lock_container(&container.id)?;
     let hostname = options.hostname.clone().unwrap_or_else(|| short(&container.id));
-    let process = Process::resolve(&defaults(image), &options.overrides, &hostname)?;
+    let mut process = Process::resolve(&defaults(image), &options.overrides, &hostname)?;
     let request = if image.platform.is_wasi() {
         match wasi::image_request(session, options, image, process) {
             Err(error) if error.is::<wasi::NoSuchProgram>() => {
@@ -167,6 +172,12 @@ fn start(
         let open = |path: &Path| {
             File::options().read(true).write(true).open(path).with_context(|| format!("opening {}", path.display()))
         };
+        let access = options.network.access()?;
+        let lent = access.lent(&|| session.merged(&image.layers))?;
+        let proxies = if access.policy.is_some() { proxies::configured()? } else { Vec::new() };
+        let missing: Vec<String> = proxies::missing(&proxies, &process.env).collect();
+        process.env.extend(missing);
+        lent.join(&mut process.env);
         let sandbox = LinuxSandbox {
             arch: image.platform.architecture.clone(),
             hostname,
@@ -175,6 +186,8 @@ fn start(
             upper_journal: open(&upper.journal)?,
             upper_data: open(&upper.data)?,
             volumes: options.volumes.clone(),
+            network: access.policy,
+            files: lent.files,
             tty: options.overrides.tty,
             interactive: options.interactive,
             memory_limit: options.limits.memory,

@@ -12,6 +12,7 @@ use crate::config::Stops;
 use crate::cpu::Cpu;
 use crate::handles::Handles;
 use crate::hypercalls;
+use crate::hypercalls::net::Net;
 use crate::launch::{Artifacts, Launch, Outcome, Ready};
 use crate::limits::{self, Interrupt, Limits};
 use crate::process::Process;
@@ -51,6 +52,8 @@ pub struct Host {
     pub translation: Option<Arc<Translation>>,
     pub memory: Option<Memory>,
     pub handles: Handles,
+    /// `None`: there is no network outside.
+    pub net: Option<Net>,
     pub events: Arc<Events>,
     pub interrupt: Arc<Interrupt>,
     /// Watch stdin in `event_wait`: it was not reported since the last read.
@@ -138,7 +141,8 @@ pub fn run(artifacts: Artifacts, mut launch: Launch) -> Result<Outcome> {
     let storm = wanted.as_ref().is_some_and(|wanted| wanted.storm);
     let translation = wanted.map(|how| Translation::start(&tasks, how).map(Arc::new)).transpose()?;
     let ready = std::mem::take(&mut launch.ready);
-    let mut host = host(launch, (cpu, translation), interrupt.clone(), timeline);
+    let net = launch.network.take().map(Net::new).transpose()?;
+    let mut host = host(launch, (cpu, translation, net), interrupt.clone(), timeline);
     host.prepare(ready);
     let mut store = Store::new(&engine, host);
     store.set_epoch_deadline(1);
@@ -153,7 +157,7 @@ pub fn run(artifacts: Artifacts, mut launch: Launch) -> Result<Outcome> {
 
 fn host(
     launch: Launch,
-    (cpu, translation): (Cpu, Option<Arc<Translation>>),
+    (cpu, translation, net): (Cpu, Option<Arc<Translation>>, Option<Net>),
     interrupt: Arc<Interrupt>,
     timeline: Timeline,
 ) -> Host {
@@ -164,6 +168,7 @@ fn host(
         translation,
         memory: None,
         handles: Handles::new(launch.grants),
+        net,
         events: launch.events,
         interrupt,
         stdin_armed: true,

@@ -1,8 +1,9 @@
 //! What the worker hands over and gets back: [`Artifacts`], [`Launch`], [`WasiLaunch`], [`Outcome`], and the
-//! [`Translator`] that it may lend.
+//! [`Translator`] and the [`Network`] that it may lend.
 
 use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +42,8 @@ pub struct Launch {
     /// Where the system call trace goes.
     pub trace: Option<OwnedFd>,
     pub events: Arc<Events>,
+    /// `None`: there is no network outside.
+    pub network: Option<Box<dyn Network>>,
     /// `None`: all is interpreted.
     pub translation: Option<Translating>,
     /// What is translated already.
@@ -58,6 +61,41 @@ pub struct WasiLaunch {
     pub memory_limit: u64,
     pub wall_limit: Option<Duration>,
     pub events: Arc<Events>,
+}
+
+/// Which addresses of a name are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    V4,
+    V6,
+}
+
+/// What was found out about a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answered {
+    /// As the question had it.
+    pub id: u32,
+    /// Of `shallop_host_abi::hypercall::resolved`.
+    pub status: u32,
+    pub addresses: Vec<IpAddr>,
+}
+
+/// Somebody who makes the sandbox's connections to outside, as far as its policy goes.
+pub trait Network {
+    /// A socket to an address that does not wait: connecting (`stream`: TCP) or connected (UDP). The answer comes at once.
+    ///
+    /// # Errors
+    /// The errno for the program that asked.
+    fn open(&mut self, stream: bool, to: SocketAddr) -> Result<OwnedFd, i32>;
+    /// Asks for a name's addresses; the answer comes later, under this number.
+    ///
+    /// # Errors
+    /// The errno for the kernel.
+    fn resolve(&mut self, id: u32, family: Family, name: &str) -> Result<(), i32>;
+    /// Readable when an answer has come; `None`: none will come any more.
+    fn descriptor(&self) -> Option<BorrowedFd<'_>>;
+    /// The next answer that has come; never waits.
+    fn answer(&mut self) -> Option<Answered>;
 }
 
 /// How a sandbox ended.

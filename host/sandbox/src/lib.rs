@@ -31,7 +31,11 @@ pub use events::Events;
 pub use inherited::close_inherited;
 pub use kernel::run;
 pub use launch::{
-    Artifacts, Ask, Function, Grant, Launch, Outcome, Ready, Translated, Translating, Translator, WasiLaunch,
+    Answered, Artifacts, Ask, Family, Function, Grant, Launch, Network, Outcome, Ready, Translated, Translating,
+    Translator, WasiLaunch,
 };
+/// The words in which an [`Answered`] says how looking a name up ended.
+pub use shallop_host_abi::hypercall::resolved;
+
 pub use module_file::{encode_functions, read_entries};
 pub use wasi::run_wasi;

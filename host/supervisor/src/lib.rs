@@ -1,9 +1,10 @@
 //! The parent of one worker: starts it, hands it grants, forwards signals, waits for its outcome.
 //!
-//! `wire` is the protocol that both sides speak, `jobs` that of worker and translator process; `Worker` is a running sandbox seen from the supervisor.
+//! `wire` is the protocol that both sides speak, `jobs` that of worker and translator process; `network` makes the sandbox's connections; `Worker` is a running sandbox seen from the supervisor.
 #![forbid(unsafe_code)]
 
 pub mod jobs;
+pub mod network;
 pub mod translator;
 pub mod wire;
 
@@ -17,6 +18,7 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, Result};
 use rustix::process::Signal;
 
+use network::{Broker, Policy};
 use translator::Translator;
 pub use wire::{Access, Kind, Outcome, Translating, Workload};
 
@@ -66,6 +68,8 @@ pub struct Request {
     pub stdio: [OwnedFd; 3],
     /// Where `--strace` lines go.
     pub trace: Option<OwnedFd>,
+    /// What of the network it may reach; `None`: nothing.
+    pub network: Option<Policy>,
     /// When hot code is to be translated.
     pub translations: Option<Translations>,
     /// What of it the workload may want.
@@ -91,6 +95,7 @@ pub struct Worker {
     child: Child,
     control: UnixStream,
     translator: Option<Translator>,
+    network: Option<Broker>,
 }
 
 impl Worker {
@@ -113,8 +118,12 @@ impl Worker {
             Some(wanted) => Some(Translator::start(wanted)?).unzip(),
             None => (None, None),
         };
-        let worker = Worker { child, control, translator };
-        wire::send_request(&worker.control, &request, jobs).context("handing the grants to the worker")?;
+        let (network, answers) = match &request.network {
+            Some(policy) => Some(Broker::start(policy.clone())?).unzip(),
+            None => (None, None),
+        };
+        let worker = Worker { child, control, translator, network };
+        wire::send_request(&worker.control, &request, jobs, answers).context("handing the grants to the worker")?;
         Ok(worker)
     }
 
@@ -137,11 +146,17 @@ impl Worker {
             drop(self.control);
             drop(self.translator);
             let _ = self.child.wait();
-            return Ok(outcome);
+            return Ok(Outcome { refused: refused(self.network.as_ref()), ..outcome });
         }
         let status = self.child.wait().context("waiting for the worker")?;
-        Ok(Outcome { status: status.into_raw() as u32, report: crash_report(status), ..Outcome::default() })
+        let refused = refused(self.network.as_ref());
+        Ok(Outcome { status: status.into_raw() as u32, report: crash_report(status), refused, ..Outcome::default() })
     }
+}
+
+/// What the network's policy refused. The worker's own word for it does not count.
+fn refused(network: Option<&Broker>) -> Vec<String> {
+    network.map(Broker::refused).unwrap_or_default()
 }
 
 /// A command line that the host's `execve` takes, whatever is in the container's: no NUL, not too long.

@@ -79,6 +79,9 @@ pub struct Outcome {
     pub limit: Option<String>,
     /// Its own files reached their limit at some time; that ends nothing.
     pub disk_full: bool,
+    /// What the network's policy refused, a sentence each.
+    #[serde(skip)]
+    pub refused: Vec<String>,
     /// Named points of the start-up and when they were reached, from the worker's start.
     pub marks: Vec<(u32, Duration)>,
 }
@@ -109,6 +112,7 @@ struct Header {
     code: usize,
     grants: Vec<Access>,
     trace: bool,
+    network: bool,
     /// When a translator's socket comes.
     translating: Option<Translating>,
     ready: Vec<ReadyHeader>,
@@ -131,19 +135,28 @@ pub struct Received {
     pub grants: Vec<(Access, OwnedFd)>,
     pub stdio: [OwnedFd; 3],
     pub trace: Option<OwnedFd>,
+    /// Where the network is asked for, when there is one.
+    pub network: Option<OwnedFd>,
     /// Where jobs for the translator go, when hot code is to be translated.
     pub jobs: Option<(Translating, OwnedFd)>,
     pub ready: Vec<Ready>,
 }
 
-/// Sends everything over the control socket; `jobs` is the worker's end of the translator's socket.
-pub fn send_request(socket: &UnixStream, request: &Request, jobs: Option<OwnedFd>) -> Result<()> {
+/// Sends everything over the control socket; `jobs` and `network` are the worker's ends of the translator's and the
+/// network's socket.
+pub fn send_request(
+    socket: &UnixStream,
+    request: &Request,
+    jobs: Option<OwnedFd>,
+    network: Option<OwnedFd>,
+) -> Result<()> {
     let header = Header {
         version: VERSION,
         workload: request.workload.clone(),
         code: request.code.len(),
         grants: request.grants.iter().map(|g| g.access).collect(),
         trace: request.trace.is_some(),
+        network: network.is_some(),
         translating: request.translations.as_ref().filter(|_| jobs.is_some()).map(|wanted| wanted.how),
         ready: request.ready.iter().map(ready_header).collect(),
     };
@@ -152,7 +165,8 @@ pub fn send_request(socket: &UnixStream, request: &Request, jobs: Option<OwnedFd
     (&*socket).write_all(&json)?;
     let grants = request.grants.iter().map(|g| g.descriptor.as_fd());
     let descriptors = request.stdio.iter().chain(&request.code).map(AsFd::as_fd).chain(grants);
-    let last = request.trace.iter().chain(&jobs).chain(request.ready.iter().flat_map(|ready| &ready.modules));
+    let last =
+        request.trace.iter().chain(&network).chain(&jobs).chain(request.ready.iter().flat_map(|ready| &ready.modules));
     let descriptors: Vec<_> = descriptors.chain(last.map(AsFd::as_fd)).collect();
     descriptors.chunks(BATCH).try_for_each(|batch| send_descriptors(socket, batch))
 }
@@ -180,7 +194,8 @@ pub fn receive_request(socket: &UnixStream) -> Result<Received> {
     let header: Header = serde_json::from_slice(&json).context("reading the header")?;
     ensure!(header.version == VERSION, "the supervisor speaks version {}, this worker {VERSION}", header.version);
 
-    let single = 3 + usize::from(header.trace) + usize::from(header.translating.is_some());
+    let single =
+        3 + usize::from(header.trace) + usize::from(header.network) + usize::from(header.translating.is_some());
     let modules: usize = header.ready.iter().map(|ready| ready.modules).sum();
     let total = single + header.code + header.grants.len() + modules;
     let mut descriptors = Vec::with_capacity(total);
@@ -193,13 +208,14 @@ pub fn receive_request(socket: &UnixStream) -> Result<Received> {
     let code = take(header.code);
     let granted = take(header.grants.len());
     let trace = if header.trace { take(1).pop() } else { None };
+    let network = if header.network { take(1).pop() } else { None };
     let jobs = header.translating.and_then(|how| Some((how, take(1).pop()?)));
     let ready = header.ready.into_iter();
     let ready =
         ready.map(|ReadyHeader { grant, offset, len, modules }| Ready { grant, offset, len, modules: take(modules) });
     let ready = ready.collect();
     let grants = header.grants.into_iter().zip(granted).collect();
-    Ok(Received { workload: header.workload, code, grants, stdio, trace, jobs, ready })
+    Ok(Received { workload: header.workload, code, grants, stdio, trace, network, jobs, ready })
 }
 
 fn receive_descriptors(socket: &UnixStream, into: &mut Vec<OwnedFd>) -> Result<()> {
@@ -235,6 +251,7 @@ mod tests {
             grants,
             stdio: [null(), null(), null()],
             trace: None,
+            network: None,
             translations: Some(Translations {
                 limit: 0,
                 linger: 0,
@@ -244,10 +261,10 @@ mod tests {
             ready: vec![Ready { grant: 7, offset: 8, len: 9, modules: vec![null(), null()] }],
             title: vec![],
         };
-        send_request(&ours, &request, Some(null())).unwrap();
+        send_request(&ours, &request, Some(null()), Some(null())).unwrap();
         let received = receive_request(&theirs).unwrap();
         assert_eq!((received.code.len(), received.grants.len()), (2, 300));
-        assert!(received.trace.is_none() && received.jobs.is_some());
+        assert!(received.trace.is_none() && received.jobs.is_some() && received.network.is_some());
         assert_eq!((received.ready[0].offset, received.ready[0].modules.len()), (8, 2));
     }
 

@@ -77,7 +77,7 @@ mod linux {
         libc::SYS_fchmodat, libc::SYS_utimensat, libc::SYS_fcntl, libc::SYS_flock, libc::SYS_fstatfs, libc::SYS_faccessat, libc::SYS_faccessat2,
         // Waiting, pipes and the control socket.
         libc::SYS_ppoll, libc::SYS_poll, libc::SYS_pselect6, libc::SYS_eventfd2, libc::SYS_pipe2, libc::SYS_recvfrom, libc::SYS_sendto,
-        libc::SYS_recvmsg, libc::SYS_sendmsg, libc::SYS_shutdown, libc::SYS_dup, libc::SYS_dup3, libc::SYS_ioctl,
+        libc::SYS_recvmsg, libc::SYS_sendmsg, libc::SYS_getsockopt, libc::SYS_shutdown, libc::SYS_dup, libc::SYS_dup3, libc::SYS_ioctl,
         libc::SYS_epoll_create1, libc::SYS_epoll_ctl, libc::SYS_epoll_wait, libc::SYS_epoll_pwait,
         libc::SYS_timerfd_create, libc::SYS_timerfd_settime,
         // Time and chance.

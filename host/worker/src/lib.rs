@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod jail;
+mod network;
 mod translator;
 
 use std::fs::File;
@@ -13,7 +14,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use shallop_sandbox::{Artifacts, Events, Grant, Launch, Ready, Translating, WasiLaunch};
+use shallop_sandbox::{Artifacts, Events, Grant, Launch, Network, Ready, Translating, WasiLaunch};
 use shallop_supervisor::wire::{self, Access, Command, Kind, Outcome, Received, Workload};
 
 /// The worker process. Its stdin is the control socket; the container's stdio comes over it.
@@ -48,7 +49,8 @@ fn run(control: &UnixStream, received: Received) -> Result<Outcome> {
         Kind::Linux { .. } => {
             let translation = received.jobs.map(|(how, socket)| translator::translation(how, socket));
             let translation = (translation, received.ready.into_iter().map(ready).collect());
-            run_linux(received.workload, received.code, (grants, received.trace), events, translation)
+            let beside = (grants, received.trace, received.network.map(network::network));
+            run_linux(received.workload, received.code, beside, events, translation)
         }
         Kind::Wasi { .. } => run_wasi(received.workload, received.code, grants, events),
     }
@@ -104,7 +106,7 @@ fn ready(received: shallop_supervisor::Ready) -> Ready {
 fn run_linux(
     workload: Workload,
     code: Vec<OwnedFd>,
-    (grants, trace): (Vec<Grant>, Option<OwnedFd>),
+    (grants, trace, network): (Vec<Grant>, Option<OwnedFd>, Option<Box<dyn Network>>),
     events: Arc<Events>,
     (translation, ready): (Option<Translating>, Vec<Ready>),
 ) -> Result<Outcome> {
@@ -118,6 +120,7 @@ fn run_linux(
         wall_limit: workload.wall_limit,
         trace,
         events,
+        network,
         translation,
         ready,
     };
@@ -146,5 +149,6 @@ fn outcome(from: shallop_sandbox::Outcome) -> Outcome {
         limit: from.limit.map(str::to_owned),
         disk_full: from.disk_full,
         marks: from.marks,
+        ..Outcome::default()
     }
 }

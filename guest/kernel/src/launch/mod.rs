@@ -17,6 +17,8 @@ use crate::dispatch;
 use crate::futex::FutexTable;
 use crate::kernel::Kernel;
 use crate::mm::Mm;
+use crate::net::Net;
+use crate::net::interface::Interfaces;
 use crate::signal::{AltStack, Pending};
 use crate::task::{Credentials, INIT, Life, Process, State, Task, default_rlimits};
 use crate::vfs::FsContext;
@@ -120,6 +122,9 @@ fn empty_kernel(platform: &'static dyn Platform, isa: &'static dyn Isa, spec: &L
     k.memory_limit = spec.memory_limit;
     k.tasks_max = spec.tasks_max;
     k.strace = spec.strace;
+    if let Some(network) = spec.network {
+        k.net = Net::new(platform, Interfaces::with_network(network.address, network.gateway));
+    }
     k
 }
 
@@ -132,6 +137,7 @@ impl Kernel {
             ready: ReadyList::default(),
             mounts: Default::default(),
             io: IoState::default(),
+            net: Net::new(platform, Interfaces::default()),
             tasks: Default::default(),
             processes: Default::default(),
             hostname: b"localhost".to_vec(),

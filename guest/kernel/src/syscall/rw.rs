@@ -194,6 +194,9 @@ fn transfer_in(k: &mut Kernel, tid: Tid, file: &OpenFile, segments: &[Segment], 
     if file.location.inode.kind() == FileKind::Directory {
         return Err(Errno::EISDIR.into());
     }
+    if file.location.inode.kind() == FileKind::Socket {
+        return super::socket::read_into(k, tid, file, segments);
+    }
     if let Some(tty) = file.file.as_any().downcast_ref::<TtyFile>() {
         if k.task(tid).progress.timed_out {
             return Ok(0);
@@ -256,6 +259,9 @@ fn keep_deadline(k: &mut Kernel, tid: Tid, stop: Stop) -> Stop {
 /// Writes guest memory at `at`, or at the file's own offset, which then moves. What a blocking write has written before
 /// it waits is kept in the task's progress.
 fn transfer_out(k: &mut Kernel, tid: Tid, file: &OpenFile, segments: &[Segment], at: Option<u64>) -> SysResult {
+    if file.location.inode.kind() == FileKind::Socket {
+        return super::socket::write_from(k, tid, file, segments);
+    }
     if let Some(tty) = file.file.as_any().downcast_ref::<TtyFile>() {
         job::check_write(k, tid, tty, false)?;
     }

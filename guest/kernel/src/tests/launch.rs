@@ -57,6 +57,7 @@ fn spec(host: &Fake, argv: &[&str]) -> LaunchSpec {
         cwd: "/srv/dir".into(),
         user: String::new(),
         layers: vec![layer],
+        network: None,
         upper_journal: host.add_file(shallop_layer::upper::empty_journal()),
         upper_data: host.add_file(Vec::new()),
         mounts: Vec::new(),

@@ -3,6 +3,7 @@
 mod blocking;
 mod files;
 mod launch;
+mod network;
 mod processes;
 mod signals;
 

@@ -68,6 +68,6 @@ pub fn key(step: &RunStep, run: &Run, proxies: &[String]) -> String {
     if let Some(script) = &run.script {
         key.field("script", script.content.as_bytes());
     }
-    key.field("network", format!("{:?}", run.network).as_bytes());
+    key.field("network", format!("{:?}", step.network).as_bytes());
     key.finish()
 }

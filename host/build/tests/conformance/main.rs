@@ -45,6 +45,7 @@ fn made(dockerfile: &str) -> Result<Built, String> {
         platform: Platform::linux_riscv64(),
         build_platform: Platform::linux_riscv64(),
         no_cache: false,
+        no_network: false,
     };
     build(&request, &fake, &fake, &fake).map_err(|error| format!("{error:#}"))
 }

@@ -9,8 +9,10 @@ use shallop_build::Request;
 use shallop_engine::Session;
 use shallop_engine::build::Effects;
 use shallop_engine::images::Substitutes;
+use shallop_engine::proxies;
 use shallop_oci::{Platform, Reference};
 
+use super::network::NetworkArgs;
 use super::precompile::precompile;
 use crate::output::progress::{BuildProgress, Mode};
 
@@ -42,6 +44,8 @@ pub struct Args {
     /// Do not use the cache
     #[arg(long)]
     no_cache: bool,
+    #[command(flatten)]
+    network: NetworkArgs,
     /// Print the image ID only
     #[arg(short, long)]
     quiet: bool,
@@ -100,6 +104,11 @@ impl Args {
             None => build_platform.clone(),
         };
         ensure!(platform.is_supported(), "platform {platform} is not supported; there are linux/riscv64 and wasi/wasm");
+        let network = self.network.settings()?.access()?;
+        let mut arguments: Vec<_> = self.build_arg.iter().filter_map(|text| build_arg(text)).collect();
+        let given: Vec<String> = self.build_arg.clone();
+        let proxies = proxies::configured()?;
+        arguments.extend(proxies::missing(&proxies, &given).filter_map(|text| build_arg(&text)));
         let progress = BuildProgress::new(if self.quiet { Mode::Quiet } else { self.progress });
         progress.say(&format!("building {} for {platform}", dockerfile_path.display()));
         let request = Request {
@@ -107,16 +116,17 @@ impl Args {
             dockerfile,
             context: self.path,
             tags: self.tag.clone(),
-            arguments: self.build_arg.iter().filter_map(|text| build_arg(text)).collect(),
+            arguments,
             labels: self.label.iter().map(|text| pair(text)).collect(),
             target: self.target,
             platform,
             build_platform,
             no_cache: self.no_cache,
+            no_network: network.policy.is_none(),
         };
         let session = Session::open()?;
         let substitutes = if self.substitute { Substitutes::Accept } else { Substitutes::Ask };
-        let effects = Effects { session: &session, substitutes, limits, log_limit };
+        let effects = Effects { session: &session, substitutes, limits, log_limit, network };
         let built = shallop_build::build(&request, &effects, &effects, &progress)?;
         if self.precompile {
             precompile(&session, &built.image, &progress)?;

@@ -5,6 +5,7 @@ mod catalog;
 mod images;
 mod inspect;
 mod limits;
+mod network;
 mod precompile;
 mod ps;
 mod rm;

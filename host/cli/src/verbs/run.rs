@@ -4,6 +4,8 @@ use anyhow::{Context, Result, bail, ensure};
 use shallop_engine::run::{self, Options};
 use shallop_engine::{Session, Volume, process::Overrides};
 
+use super::network::NetworkArgs;
+
 /// Create and run a new container from an image, or run a WASI module file
 #[derive(Debug, clap::Args)]
 #[command(
@@ -58,9 +60,8 @@ pub struct Args {
     /// Container host name
     #[arg(short = 'h', long)]
     hostname: Option<String>,
-    /// Connect to a network (only `none` so far)
-    #[arg(long, alias = "net")]
-    network: Option<String>,
+    #[command(flatten)]
+    network: NetworkArgs,
     /// Accept a catalog image in place of one that cannot be had
     #[arg(long)]
     substitute: bool,
@@ -85,9 +86,8 @@ pub struct Args {
 
 impl Args {
     pub fn run(self) -> Result<u8> {
-        if let Some(network) = self.network.as_deref().filter(|n| *n != "none") {
-            bail!("--network {network}: containers have no network yet; only `none` is accepted");
-        }
+        let network = self.network.settings()?;
+        network.access()?;
         let (image, arguments) = self.image_and_command.split_first().context("name an image")?;
         ensure!(!image.starts_with('-'), "unknown flag: {image}\nSee 'shallop run --help'");
         let options = Options {
@@ -107,6 +107,7 @@ impl Args {
             platform: self.platform,
             volumes: self.volume.iter().map(|v| Volume::parse(v)).collect::<Result<_>>()?,
             limits: super::limits::limits(&self.memory, &self.disk, self.timeout)?,
+            network,
             substitute: self.substitute,
             strace: self.strace,
             timings: self.timings,

@@ -6,11 +6,15 @@ use rustix::time::{ClockId, clock_gettime};
 use shallop_host_abi::hypercall::event;
 use wasmtime::{Caller, Linker};
 
+use super::net::Net;
 use super::{answer, bytes_mut, check_ended, define, define_fallible, os_errno, split};
 use crate::kernel::Host;
 use crate::process::Errno;
 
 const NS: i64 = 1_000_000_000;
+
+/// Where stdin is among the polled descriptors.
+const STDIN: usize = 3;
 
 pub fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     define!(linker, "event_take_signal", take_signal);
@@ -28,21 +32,22 @@ pub fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
 fn wait(host: &mut Host, deadline: i64) -> Result<u32, Errno> {
     loop {
         host.events.drain();
-        let pending = pending(host);
+        let pending = pending(host)?;
         let timeout = if pending != 0 { Some(0) } else { left(deadline) };
         let stdin = poll_once(host, timeout)?;
-        let bits = pending | self::pending(host) | if stdin { event::STDIN } else { 0 };
+        let bits = pending | self::pending(host)? | if stdin { event::STDIN } else { 0 };
         if bits != 0 || left(deadline) == Some(0) || host.interrupt.ended().is_some() {
             return Ok(bits);
         }
     }
 }
 
-/// What other threads have left for the kernel.
-fn pending(host: &Host) -> u32 {
+/// What other threads, and the network, have left for the kernel.
+fn pending(host: &mut Host) -> Result<u32, Errno> {
     let signal = if host.events.has_signal() { event::SIGNAL } else { 0 };
     let winsize = if host.events.take_winsize() { event::WINSIZE } else { 0 };
-    signal | winsize
+    let news = host.net.as_mut().map_or(Ok(false), Net::fetch)?;
+    Ok(signal | winsize | if news { event::NET } else { 0 })
 }
 
 /// Nanoseconds until `deadline`; `None`: it never comes.
@@ -53,17 +58,19 @@ fn left(deadline: i64) -> Option<i64> {
     }
 }
 
-/// Polls stdin and the event descriptor. True when stdin has something that was not reported yet.
+/// Polls stdin, the event descriptor and the network's. True when stdin has something that was not reported yet.
 fn poll_once(host: &mut Host, timeout: Option<i64>) -> Result<bool, Errno> {
     let timeout = timeout.map(|ns| Timespec { tv_sec: ns / NS, tv_nsec: ns % NS });
     let (wake, stdin) = (host.events.descriptor(), rustix::stdio::stdin());
-    let mut fds = [PollFd::new(&wake, PollFlags::IN), PollFd::new(&stdin, PollFlags::IN)];
-    let watched = if host.stdin_armed { &mut fds[..] } else { &mut fds[..1] };
+    // Without a network the event descriptor is there in its place.
+    let [sockets, answers] = host.net.as_ref().map_or([wake, wake], Net::descriptors);
+    let mut fds = [&wake, &sockets, &answers, &stdin].map(|fd| PollFd::new(fd, PollFlags::IN));
+    let watched = if host.stdin_armed { &mut fds[..] } else { &mut fds[..STDIN] };
     match poll(watched, timeout.as_ref()) {
         Ok(_) | Err(Os::INTR) => {}
         Err(error) => return Err(os_errno(error)),
     }
-    let ready = host.stdin_armed && !fds[1].revents().is_empty();
+    let ready = host.stdin_armed && !fds[STDIN].revents().is_empty();
     host.stdin_armed &= !ready;
     Ok(ready)
 }

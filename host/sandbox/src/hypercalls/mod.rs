@@ -4,6 +4,7 @@ pub mod event;
 mod file;
 mod life;
 mod memory;
+pub mod net;
 mod stdio;
 mod task;
 mod volume;
@@ -26,6 +27,7 @@ pub fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     file::link(linker)?;
     volume::link(linker)?;
     stdio::link(linker)?;
+    net::link(linker)?;
     event::link(linker)?;
     life::link(linker)
 }

@@ -36,6 +36,7 @@ pub fn run_kernel(body: &str, setup: Setup) -> Outcome {
         wall_limit: setup.wall_limit,
         trace: None,
         events: setup.events,
+        network: None,
         translation: None,
         ready: Vec::new(),
     };

@@ -1,0 +1,249 @@
+//! What of the network a sandbox may reach: [`Policy`].
+//!
+//! Never reached: the host's own addresses (but by `host-gateway`) and multicast. Not by default: link-local addresses, where
+//! clouds keep their secrets.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+
+use anyhow::{Result, ensure};
+use rustix::io::Errno;
+
+/// The container's address, as the first one of Docker's default bridge has it.
+pub const SUBNET_ADDRESS: Ipv4Addr = Ipv4Addr::new(172, 17, 0, 2);
+/// The address that stands for the host.
+pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(172, 17, 0, 1);
+
+/// Names and addresses kept for one sandbox at most.
+const MAX_KNOWN: usize = 4096;
+
+/// One entry of an allow-list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// A name, an address, or `*.` and the end of a name.
+    pub name: String,
+    /// `None`: every port.
+    pub port: Option<u16>,
+}
+
+impl Rule {
+    /// Reads `NAME`, `NAME:PORT`, `*.DOMAIN:PORT`, `ADDRESS:PORT` or `[ADDRESS]:PORT`.
+    ///
+    /// # Errors
+    /// When it is none of these.
+    pub fn parse(text: &str) -> Result<Rule> {
+        let (name, port) = match text.rsplit_once(':') {
+            _ if text.parse::<Ipv6Addr>().is_ok() => (text, None),
+            Some((name, port)) => (name, Some(port)),
+            None => (text, None),
+        };
+        let name = name.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.').to_ascii_lowercase();
+        let domain = name.strip_prefix("*.").unwrap_or(&name);
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
+        ensure!(!domain.is_empty() && domain.chars().all(plain), "{text:?} is not NAME or NAME:PORT");
+        let port = port.map(|port| port.parse()).transpose();
+        let port = port.map_err(|_| anyhow::anyhow!("{text:?} is not NAME or NAME:PORT: no such port"))?;
+        Ok(Rule { name, port })
+    }
+
+    /// Whether it names this name.
+    fn names(&self, name: &str) -> bool {
+        match self.name.strip_prefix('*') {
+            Some(end) => name.len() > end.len() && name.ends_with(end),
+            None => self.name == name,
+        }
+    }
+}
+
+/// What a sandbox may reach.
+#[derive(Debug, Clone, Default)]
+pub struct Policy {
+    /// `None`: everything but what is always refused.
+    pub allowed: Option<Vec<Rule>>,
+    /// Names that are known here (`--add-host`).
+    pub hosts: Vec<(String, IpAddr)>,
+}
+
+/// Why something is refused: the errno for the program, and what to tell its user, if anything.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Refusal {
+    pub errno: Errno,
+    pub reason: Option<&'static str>,
+}
+
+impl Policy {
+    /// Whether `host-gateway` was granted.
+    pub fn reaches_host(&self) -> bool {
+        self.hosts.iter().any(|(_, ip)| *ip == IpAddr::V4(GATEWAY))
+    }
+
+    /// The addresses of a name that are known here.
+    pub fn known_here(&self, name: &str) -> Option<Vec<IpAddr>> {
+        let found: Vec<_> = self.hosts.iter().filter(|(host, _)| host == name).map(|(_, ip)| *ip).collect();
+        (!found.is_empty()).then_some(found)
+    }
+
+    /// Whether a name may be looked up.
+    pub fn may_resolve(&self, name: &str) -> bool {
+        let Some(rules) = &self.allowed else { return true };
+        rules.iter().any(|rule| rule.names(name))
+    }
+
+    /// Where a connection to an address goes, or why not. `learned` are the names that were looked up.
+    pub fn check(&self, to: SocketAddr, learned: &Learned) -> Result<SocketAddr, Refusal> {
+        let to = SocketAddr::new(plain(to.ip()), to.port());
+        let refuse = |errno, reason| Err(Refusal { errno, reason: Some(reason) });
+        if to.ip().is_multicast() || matches!(to.ip(), IpAddr::V4(ip) if ip.is_broadcast()) {
+            return Err(Refusal { errno: Errno::NETUNREACH, reason: None });
+        }
+        if to.ip() == IpAddr::V4(GATEWAY) {
+            return match self.reaches_host() && self.lists(to, learned) {
+                true => Ok(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), to.port())),
+                false => refuse(Errno::ACCESS, "the host is reached by --add-host host.docker.internal:host-gateway"),
+            };
+        }
+        if is_link_local(to.ip()) && !self.names_address(to) {
+            return refuse(Errno::ACCESS, "link-local addresses are not reached, unless --network-allow names them");
+        }
+        if !self.lists(to, learned) {
+            return refuse(Errno::ACCESS, "--network-allow does not name it");
+        }
+        match is_own(to) {
+            true => refuse(Errno::ACCESS, "it is the host's own address, which is reached as host.docker.internal"),
+            false => Ok(to),
+        }
+    }
+
+    /// Whether the allow-list, where there is one, has an address: itself or by a name.
+    fn lists(&self, to: SocketAddr, learned: &Learned) -> bool {
+        let Some(rules) = &self.allowed else { return true };
+        let names = learned.names_of(to.ip());
+        let own = self.hosts.iter().filter(|(_, ip)| *ip == to.ip()).map(|(name, _)| name.as_str());
+        let names: Vec<&str> = names.chain(own).collect();
+        let fits = |rule: &Rule| rule.port.is_none_or(|port| port == to.port());
+        self.names_address(to) || rules.iter().any(|rule| fits(rule) && names.iter().any(|name| rule.names(name)))
+    }
+
+    /// Whether the allow-list has an address as such.
+    fn names_address(&self, to: SocketAddr) -> bool {
+        let fits = |rule: &Rule| rule.port.is_none_or(|port| port == to.port());
+        let is_it = |rule: &Rule| rule.name.parse::<IpAddr>().is_ok_and(|ip| plain(ip) == to.ip());
+        self.allowed.iter().flatten().any(|rule| fits(rule) && is_it(rule))
+    }
+}
+
+/// The names of addresses that a sandbox has asked for.
+#[derive(Debug, Default)]
+pub struct Learned(BTreeMap<IpAddr, BTreeSet<String>>);
+
+impl Learned {
+    pub fn note(&mut self, name: &str, addresses: &[IpAddr]) {
+        for ip in addresses {
+            if self.0.len() < MAX_KNOWN || self.0.contains_key(&plain(*ip)) {
+                let names = self.0.entry(plain(*ip)).or_default();
+                if names.len() < MAX_KNOWN {
+                    names.insert(name.to_owned());
+                }
+            }
+        }
+    }
+
+    fn names_of(&self, ip: IpAddr) -> impl Iterator<Item = &str> {
+        self.0.get(&ip).into_iter().flatten().map(String::as_str)
+    }
+}
+
+/// The IPv4 address in an IPv6 one that only wraps it: mapped, compatible, or by way of a translator (RFC 6052).
+fn plain(ip: IpAddr) -> IpAddr {
+    let IpAddr::V6(six) = ip else { return ip };
+    let [a, b, c, d, e, f, g, h] = six.segments();
+    let inner = || Ipv4Addr::from(u32::from(g) << 16 | u32::from(h));
+    match (a, b, c, d, e, f) {
+        (0, 0, 0, 0, 0, 0xffff) | (0x64, 0xff9b, 0, 0, 0, 0) => inner().into(),
+        (0, 0, 0, 0, 0, 0) if six != Ipv6Addr::LOCALHOST && six != Ipv6Addr::UNSPECIFIED => inner().into(),
+        _ => ip,
+    }
+}
+
+fn is_link_local(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V6(ip) => ip.segments()[0] & 0xffc0 == 0xfe80,
+    }
+}
+
+/// Whether an address is this machine's: the system sends to those from themselves, or over the loopback.
+fn is_own(to: SocketAddr) -> bool {
+    if to.ip().is_loopback() || to.ip().is_unspecified() {
+        return true;
+    }
+    let any: IpAddr = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    // Connecting sends nothing. Where there is no way to it, it is not this machine.
+    let probe = UdpSocket::bind((any, 0)).and_then(|socket| {
+        socket.connect((to.ip(), to.port().max(1)))?;
+        socket.local_addr()
+    });
+    probe.is_ok_and(|from| from.ip() == to.ip() || from.ip().is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(policy: &Policy, to: &str) -> bool {
+        policy.check(to.parse().unwrap(), &Learned::default()).is_err()
+    }
+
+    #[test]
+    fn the_host_and_link_local_addresses_are_not_reached() {
+        let open = Policy::default();
+        for to in [
+            "127.0.0.1:80",
+            "[::1]:80",
+            "[::ffff:127.0.0.1]:80",
+            "0.0.0.0:80",
+            "169.254.169.254:80",
+            "[::ffff:169.254.169.254]:80",
+            "[64:ff9b::a9fe:a9fe]:80",
+            "[::169.254.169.254]:80",
+            "[fe80::1]:80",
+            "224.0.0.1:80",
+            "172.17.0.1:80",
+        ] {
+            assert!(refused(&open, to), "{to}");
+        }
+        assert!(!refused(&open, "192.0.2.1:80"));
+    }
+
+    #[test]
+    fn the_gateway_is_the_hosts_loopback_by_grant() {
+        let policy = Policy { hosts: vec![("host.docker.internal".into(), GATEWAY.into())], ..Policy::default() };
+        let to = policy.check("172.17.0.1:8080".parse().unwrap(), &Learned::default());
+        assert_eq!(to.unwrap(), "127.0.0.1:8080".parse().unwrap());
+        assert!(refused(&policy, "127.0.0.1:8080"));
+    }
+
+    #[test]
+    fn an_allow_list_is_by_name_and_port() {
+        let rules = ["example.com:443", "*.example.org", "192.0.2.9:25"].map(|text| Rule::parse(text).unwrap());
+        let policy = Policy { allowed: Some(rules.to_vec()), ..Policy::default() };
+        assert!(policy.may_resolve("example.com") && policy.may_resolve("a.b.example.org"));
+        assert!(!policy.may_resolve("example.org") && !policy.may_resolve("badexample.org"));
+        let mut learned = Learned::default();
+        learned.note("example.com", &["192.0.2.1".parse().unwrap()]);
+        let check = |to: &str| policy.check(to.parse().unwrap(), &learned).is_ok();
+        assert!(check("192.0.2.1:443") && check("192.0.2.9:25"));
+        assert!(!check("192.0.2.1:80") && !check("192.0.2.2:443") && !check("192.0.2.9:80"));
+    }
+
+    #[test]
+    fn rules_are_read() {
+        let rule = |name: &str, port| Rule { name: name.into(), port };
+        assert_eq!(Rule::parse("Example.COM.:80").unwrap(), rule("example.com", Some(80)));
+        assert_eq!(Rule::parse("[2001:db8::1]:80").unwrap(), rule("2001:db8::1", Some(80)));
+        assert_eq!(Rule::parse("2001:db8::1").unwrap(), rule("2001:db8::1", None));
+        for wrong in ["", "a b", "x:99999", ":80", "http://x"] {
+            assert!(Rule::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}
