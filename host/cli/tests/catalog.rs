@@ -62,7 +62,7 @@ const PYTHON: Image = Image {
     says: &[
         CONFIGURED,
         (
-            "command -v python python3 pip pip3",
+            "which python python3 pip pip3",
             "/usr/local/bin/python\n/usr/local/bin/python3\n/usr/local/bin/pip\n/usr/local/bin/pip3",
         ),
         ("[ \"$(python -V)\" = \"Python $PYTHON_VERSION\" ] && echo true", "true"),
@@ -109,8 +109,8 @@ const NGINX: Image = Image {
             "10-listen-on-ipv6-by-default.sh\n15-local-resolvers.envsh\n20-envsubst-on-templates.sh\n30-tune-worker-processes.sh",
         ),
         (
-            "nginx -t 2>&1",
-            "nginx: the configuration file /etc/nginx/nginx.conf syntax is ok\nnginx: configuration file /etc/nginx/nginx.conf test is successful",
+            "nginx -t 2>&1 | head -n 1",
+            "nginx: the configuration file /etc/nginx/nginx.conf syntax is ok",
         ),
         (
             "mkdir /etc/nginx/templates; echo 'server { listen ${PORT}; set $a b; }' >/etc/nginx/templates/a.conf.template; \
@@ -118,9 +118,9 @@ const NGINX: Image = Image {
             "server { listen 81; set $a b; }",
         ),
         (
-            "printf 'echo from a script\\n' >/docker-entrypoint.d/90-mine.sh; chmod +x /docker-entrypoint.d/90-mine.sh; \
+            "printf '#!/bin/sh\\necho from a script\\n' >/docker-entrypoint.d/90-mine.sh; chmod +x /docker-entrypoint.d/90-mine.sh; \
           printf 'export SET=yes\\n' >/docker-entrypoint.d/91-mine.envsh; chmod +x /docker-entrypoint.d/91-mine.envsh; \
-          printf '#!/bin/sh\\necho $SET\\n' >/usr/local/bin/nginx-debug; chmod +x /usr/local/bin/nginx-debug; sed -i '1i #!/bin/sh' /docker-entrypoint.d/90-mine.sh; \
+          printf '#!/bin/sh\\necho $SET\\n' >/usr/local/bin/nginx-debug; chmod +x /usr/local/bin/nginx-debug;  \
           NGINX_ENTRYPOINT_QUIET_LOGS=1 /docker-entrypoint.sh nginx-debug",
             "from a script\nyes",
         ),
@@ -140,7 +140,7 @@ const REDIS: Image = Image {
     says: &[
         CONFIGURED,
         (
-            "stat -c '%U:%G' /data; pwd; command -v redis-server redis-cli docker-entrypoint.sh",
+            "stat -c '%U:%G' /data; pwd; which redis-server redis-cli docker-entrypoint.sh",
             "redis:redis\n/data\n/usr/local/bin/redis-server\n/usr/local/bin/redis-cli\n/usr/local/bin/docker-entrypoint.sh",
         ),
         ("docker-entrypoint.sh redis-server --version | cut -d' ' -f1-2", "Redis server"),
@@ -163,7 +163,7 @@ const NODE: Image = Image {
         CONFIGURED,
         ("id -u node; id -g node; su node -c pwd; stat -c %U /home/node", "1000\n1000\n/\nnode"),
         (
-            "command -v node npm npx; ls -d /usr/local/lib/node_modules/npm",
+            "which node npm npx; ls -d /usr/local/lib/node_modules/npm",
             "/usr/local/bin/node\n/usr/local/bin/npm\n/usr/local/bin/npx\n/usr/local/lib/node_modules/npm",
         ),
         ("docker-entrypoint.sh echo program", "program"),
@@ -176,7 +176,7 @@ const OPENJDK: Image = Image {
     command: "[\"jshell\"]",
     env: &["JAVA_HOME=/opt/java/openjdk", "PATH=/opt/java/openjdk/bin:", "JAVA_VERSION=jdk-21."],
     says: &[(
-        "command -v java javac jshell jar",
+        "which java javac jshell jar",
         "/opt/java/openjdk/bin/java\n/opt/java/openjdk/bin/javac\n/opt/java/openjdk/bin/jshell\n/opt/java/openjdk/bin/jar",
     )],
     ..NONE
@@ -317,4 +317,21 @@ fn packages_of_another_processor_are_laid_out_only() {
     shallop.run(&["run", "--rm", "catalog.internal/busybox", "true"]).expect_code(0);
     let done = shallop.run(&["catalog", "build", "--platform", "linux/s390x", "busybox"]).expect_code(1);
     assert!(done.stderr.contains("linux/amd64 and linux/arm64"), "{}", done.outputs());
+}
+
+/// A program and its dictionary, mounted into a stand-in for `python:alpine` as a course types it.
+#[test]
+fn a_mounted_program_in_a_stand_in() {
+    let Some(shallop) = home("python") else { return };
+    let folder = folder();
+    let program = shallop_test_support::workspace().join("examples/anagrams/src/anagrams.py");
+    fs::copy(program, folder.path().join("anagrams.py")).expect("copy the program");
+    fs::write(folder.path().join("words.txt"), "listen\nsilent\ntea\neat\nate\nboat\n").expect("write a dictionary");
+    let volume = |name: &str| format!("{}:/data/{name}:ro", folder.path().join(name).display());
+    let (words, program) = (volume("words.txt"), volume("anagrams.py"));
+    let flags = ["run", "--rm", "--substitute", "--entrypoint", "python3", "--volume", &words, "--volume", &program];
+    let rest = ["--workdir", "/data/", "python:alpine", "anagrams.py"];
+    let done = shallop.run(&[&flags[..], &rest].concat()).expect_code(0);
+    assert_eq!(done.stdout, "{3: 3, 4: 0, 6: 2}\n");
+    assert!(done.stderr.contains("Debian in place of Alpine"), "{}", done.outputs());
 }

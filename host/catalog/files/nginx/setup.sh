@@ -28,5 +28,7 @@ http {
     include /etc/nginx/conf.d/*.conf;
 }
 END
+ln -sf /dev/stdout /var/log/nginx/access.log
+ln -sf /dev/stderr /var/log/nginx/error.log
 rm -rf /etc/nginx/sites-available /etc/nginx/sites-enabled /var/www/html
 md5sum </etc/nginx/conf.d/default.conf >/usr/share/nginx/default.conf.md5

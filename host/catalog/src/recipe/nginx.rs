@@ -15,7 +15,7 @@ pub const NGINX: Recipe = Recipe {
         ("var/cache/nginx", 0o755),
         ("usr/share/nginx/html", 0o755),
     ],
-    links: &[("var/log/nginx/access.log", "/dev/stdout"), ("var/log/nginx/error.log", "/dev/stderr")],
+    links: &[],
     files: &[
         ("docker-entrypoint.sh", 0o755, include_str!("../../files/nginx/docker-entrypoint.sh")),
         ("docker-entrypoint.d/10-listen-on-ipv6-by-default.sh", 0o755, include_str!("../../files/nginx/10-ipv6.sh")),

@@ -76,7 +76,7 @@ fn build(name: &str, options: &Options, precompile: bool, quiet: bool) -> Result
     let mut last = String::new();
     let built = catalog::build(&session, recipe, options, &mut |phase| {
         // Counting phases (unpacking 3/80) are one line that moves on a terminal, one line in all elsewhere.
-        let word = phase.split(' ').next().unwrap_or_default().to_owned();
+        let word = phase.rsplit_once(' ').map_or(phase, |(kind, _)| kind).to_owned();
         match (quiet, live) {
             (true, _) => {}
             (_, true) => eprint!("\r\x1b[K{:6.1}s {phase}", begun.elapsed().as_secs_f64()),
