@@ -1,6 +1,7 @@
 //! Packages by the machine's own apt, for another architecture: a private state directory, the machine's mirrors and keys.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -28,10 +29,6 @@ impl Apt {
         for sub in ["state/lists/partial", "cache/archives/partial", "none/partial"] {
             fs::create_dir_all(dir.join(sub)).with_context(|| format!("creating {}/{sub}", dir.display()))?;
         }
-        let status = dir.join("state/status");
-        if !status.exists() {
-            fs::write(&status, "").with_context(|| format!("writing {}", status.display()))?;
-        }
         let (uri, key) = source()?;
         let signed = key.map(|key| format!(" signed-by={key}")).unwrap_or_default();
         let list = format!("deb [arch={arch}{signed}] {uri} {SUITE} main\n");
@@ -45,11 +42,18 @@ impl Apt {
         Ok(apt)
     }
 
-    /// Downloads `packages` and what they depend on; the files, in apt's order. Signatures and digests are apt's to check.
-    pub fn download(&self, packages: &[&str]) -> Result<Vec<PathBuf>> {
+    /// Downloads `packages` and what they depend on, but for what `status` (dpkg's file) has; the files, in apt's order.
+    /// Signatures and digests are apt's to check.
+    pub fn download(&self, packages: &[&str], status: &str) -> Result<Vec<PathBuf>> {
+        let mut there = tempfile::NamedTempFile::new().context("making a temporary file")?;
+        // Packages of an image for another processor are unpacked only, and as good.
+        let status = status.replace("\nStatus: install ok unpacked\n", "\nStatus: install ok installed\n");
+        there.write_all(status.as_bytes()).context("writing a temporary file (is the disk full?)")?;
+        let status = format!("Dir::State::status={}", there.path().display());
         // Apt leaves out of the list what is in its archive folder: it is asked with an empty one.
         let nothing = format!("Dir::Cache::archives={}", self.dir.join("none").display());
-        let uris = self.run(&[&["install", "-o", &nothing, "--print-uris", "-y", "-qq"], packages].concat())?;
+        let ask = ["install", "-o", &status, "-o", &nothing, "--print-uris", "-y", "-qq"];
+        let uris = self.run(&[&ask, packages].concat())?;
         let mut files = Vec::new();
         for line in uris.lines().filter(|line| line.starts_with('\'')) {
             // 'URI' name size digest
@@ -58,7 +62,7 @@ impl Apt {
             files.push(self.dir.join("cache/archives").join(name));
         }
         if files.iter().any(|file| !file.exists()) {
-            self.run(&[&["install", "--download-only", "-y", "-qq"], packages].concat())?;
+            self.run(&[&["install", "-o", &status, "--download-only", "-y", "-qq"], packages].concat())?;
         }
         match files.iter().find(|file| !file.exists()) {
             Some(missing) => bail!("apt downloaded no {}", missing.display()),
@@ -83,7 +87,8 @@ impl Apt {
         let path = |sub: &str| self.dir.join(sub).display().to_string();
         vec![
             ("Dir::State", path("state")),
-            ("Dir::State::status", path("state/status")),
+            // The machine's own packages are none of the image's.
+            ("Dir::State::status", "/dev/null".into()),
             ("Dir::Cache", path("cache")),
             ("Dir::Etc::sourcelist", path("sources.list")),
             ("Dir::Etc::sourceparts", "/dev/null".into()),
@@ -97,6 +102,16 @@ impl Apt {
             ("Acquire::IndexTargets::deb::DEP-11::DefaultEnabled", "false".into()),
         ]
     }
+}
+
+/// Where an image holds the source that its packages came from.
+pub const SOURCES: &str = "etc/apt/sources.list.d/debian.sources";
+
+/// The machine's source, as the image's own apt reads it (sources.list(5), deb822 style).
+pub fn sources() -> Result<String> {
+    let (uri, _) = source()?;
+    let key = "/usr/share/keyrings/debian-archive-keyring.gpg";
+    Ok(format!("Types: deb\nURIs: {uri}\nSuites: {SUITE} {SUITE}-updates\nComponents: main\nSigned-By: {key}\n"))
 }
 
 fn is_fresh(path: &Path) -> bool {

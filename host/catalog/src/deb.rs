@@ -1,5 +1,6 @@
 //! A Debian package file: an ar archive with `control.tar.*` and `data.tar.*` (deb(5)).
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom, Take};
 use std::path::{Path, PathBuf};
@@ -8,6 +9,9 @@ use anyhow::{Context, Result, bail, ensure};
 
 const MAGIC: &[u8; 8] = b"!<arch>\n";
 const HEADER: usize = 60;
+
+/// Bytes of a package's control files in all.
+const CONTROL_MAX: u64 = 64 << 20;
 
 /// An open package.
 #[derive(Debug)]
@@ -30,20 +34,27 @@ impl Deb {
         self.member("data.tar")
     }
 
-    /// The package's control file, a stanza of `Field: value` lines.
-    pub fn control(&self) -> Result<String> {
+    /// The control archive's files by name (`control`, `postinst`, `conffiles` …), none of them large.
+    pub fn control_files(&self) -> Result<BTreeMap<String, Vec<u8>>> {
         let mut archive = self.member("control.tar")?;
+        let mut files = BTreeMap::new();
+        let mut room = CONTROL_MAX;
         for entry in archive.entries()? {
-            let mut entry = entry?;
-            if entry.path()?.file_name().is_some_and(|name| name == "control") {
-                let mut text = String::new();
-                entry
-                    .read_to_string(&mut text)
-                    .with_context(|| format!("{}: the control file", self.path.display()))?;
-                return Ok(text);
+            let entry = entry?;
+            if !entry.header().entry_type().is_file() {
+                continue;
             }
+            let name = entry.path()?.file_name().and_then(|name| name.to_str()).map(str::to_owned);
+            let name = name.with_context(|| format!("{}: a control file without a name", self.path.display()))?;
+            let mut bytes = Vec::new();
+            entry.take(room + 1).read_to_end(&mut bytes).with_context(|| format!("{}: {name}", self.path.display()))?;
+            let len = bytes.len() as u64;
+            ensure!(len <= room, "{}: more than {CONTROL_MAX} bytes of control files", self.path.display());
+            room -= len;
+            files.insert(name, bytes);
         }
-        bail!("{} has no control file", self.path.display())
+        ensure!(files.contains_key("control"), "{} has no control file", self.path.display());
+        Ok(files)
     }
 
     fn member(&self, stem: &str) -> Result<tar::Archive<Box<dyn Read>>> {

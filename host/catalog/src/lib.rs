@@ -1,10 +1,13 @@
-//! The catalog: base images made from Debian packages. `recipe` lists them, `apt` fetches, `deb` unpacks, `rootfs` collects.
+//! The catalog: base images made from Debian packages. `recipe` lists them, `apt` fetches, `deb` unpacks, `rootfs`
+//! collects, `dpkg` writes the package database; `substitute` says which of them can stand in for which other image.
 //!
-//! Maintainer scripts are not run: what they would have done for these images, the recipe does (`recipe.rs`, `settle` below).
+//! Files are put together here, on the host. Maintainer scripts then run in a sandbox: [`LaidOut::script`] is for it.
 #![forbid(unsafe_code)]
 
 mod apt;
 mod deb;
+mod dpkg;
+mod md5;
 pub mod recipe;
 mod rootfs;
 pub mod substitute;
@@ -12,149 +15,119 @@ pub mod substitute;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use shallop_layer::merge::Merged;
 
 pub use apt::{Apt, debian_mirror};
-pub use recipe::{RECIPES, Recipe, lookup};
+pub use recipe::{Interface, RECIPES, Recipe, lookup};
 pub use rootfs::Rootfs;
 pub use substitute::{Substitute, find as substitute};
 
-/// The Debian name of the architecture that images are made for.
-pub const ARCH: &str = "riscv64";
-
-/// An image's files and what its configuration needs to know of them.
-#[derive(Debug)]
-pub struct Assembled {
+/// An image's files, before the packages' scripts ran.
+pub struct LaidOut {
     pub rootfs: Rootfs,
     /// `NAME=value`.
     pub env: Vec<String>,
-    /// Package names and versions, sorted.
-    pub packages: Vec<(String, String)>,
+    /// Shell commands that configure the packages and do the recipe's steps, to be run as root in the image. A line of
+    /// output that begins with [`PHASE`] says what comes next. Empty where there is nothing to do.
+    pub script: String,
 }
 
-/// Fetches a recipe's packages and puts its files together. `cache` keeps downloads; `progress` is told of each phase.
-pub fn assemble(recipe: &Recipe, cache: &Path, progress: &mut dyn FnMut(&str)) -> Result<Assembled> {
+/// What is asked of a recipe.
+#[derive(Debug, Clone, Copy)]
+pub struct Order<'a> {
+    pub recipe: &'a Recipe,
+    /// Debian's name of the architecture.
+    pub arch: &'static str,
+    /// Keeps downloads.
+    pub cache: &'a Path,
+    /// The image is to hold the source that its packages came from, for its own apt.
+    pub apt_sources: bool,
+}
+
+/// Begins lines in which the script says what it does next.
+pub const PHASE: &str = "==> ";
+
+/// Debian's name of a processor architecture, as an image's platform names it; `None` where no packages are laid out.
+pub fn debian_arch(architecture: &str) -> Option<&'static str> {
+    ["riscv64", "amd64", "arm64"].into_iter().find(|arch| *arch == architecture)
+}
+
+/// Fetches a recipe's packages and puts its files together, over the layers of its base; `progress` is told of each phase.
+///
+/// # Errors
+/// When apt fails, a package is damaged, or the disk is full.
+pub fn lay_out(order: Order<'_>, base: Option<Merged>, progress: &mut dyn FnMut(&str)) -> Result<LaidOut> {
+    let recipe = order.recipe;
+    let mut rootfs = Rootfs::new(base)?;
+    let mut text = |path: &str| -> Result<String> {
+        let bytes = rootfs.read(path).with_context(|| format!("reading /{path} of the base image"))?;
+        Ok(String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned())
+    };
+    let (status, interests) = (text("var/lib/dpkg/status")?, text("var/lib/dpkg/triggers/File")?);
     progress("reading the package lists");
-    let apt = Apt::prepare(&cache.join("apt").join(ARCH), ARCH)?;
+    let apt = Apt::prepare(&order.cache.join("apt").join(order.arch), order.arch)?;
     progress("fetching packages");
-    let files = apt.download(recipe.packages)?;
-    let mut rootfs = Rootfs::new()?;
-    let mut controls = Vec::new();
+    let files = apt.download(recipe.packages, &status)?;
+    let mut packages = Vec::new();
     for (i, file) in files.iter().enumerate() {
         progress(&format!("unpacking {}/{}", i + 1, files.len()));
-        let deb = deb::Deb::open(file)?;
-        rootfs.unpack(&mut deb.data()?, recipe.leave_out).with_context(|| format!("unpacking {}", file.display()))?;
-        controls.push(deb.control()?);
+        let package = unpack(file, &mut rootfs, recipe.leave_out);
+        packages.push(package.with_context(|| format!("unpacking {}", file.display()))?);
     }
-    settle(recipe, &mut rootfs, &controls)?;
-    let env = environment(recipe, &controls);
-    let mut packages: Vec<_> = controls.iter().filter_map(|control| name_and_version(control)).collect();
-    packages.sort();
-    Ok(Assembled { rootfs, env, packages })
+    add_own(order, &mut rootfs)?;
+    if order.apt_sources {
+        rootfs.add_file(apt::SOURCES, 0o644, apt::sources()?.as_bytes())?;
+    }
+    let configurable = !status.is_empty() || rootfs.contains("usr/bin/dpkg");
+    let mut script = String::new();
+    if configurable {
+        dpkg::record(&mut rootfs, &packages, &status)?;
+        script = dpkg::script(&packages, &interests);
+    }
+    for (command, meaning) in recipe.steps {
+        script.push_str(&format!("echo '{PHASE}{meaning}'\n{command}\n"));
+    }
+    Ok(LaidOut { rootfs, env: environment(&recipe.interface, &packages), script })
 }
 
-fn name_and_version(control: &str) -> Option<(String, String)> {
-    Some((deb::field(control, "Package")?.to_owned(), deb::field(control, "Version")?.to_owned()))
+fn unpack(file: &Path, rootfs: &mut Rootfs, leave_out: &[&str]) -> Result<dpkg::Package> {
+    let deb = deb::Deb::open(file)?;
+    let paths = rootfs.unpack(&mut deb.data()?, leave_out)?;
+    dpkg::Package::new(deb.control_files()?, paths)
 }
 
-fn environment(recipe: &Recipe, controls: &[String]) -> Vec<String> {
-    let mut env: Vec<String> = recipe.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    if let Some((variable, package)) = recipe.version_env {
-        let versions = controls.iter().filter_map(|control| name_and_version(control));
-        if let Some((_, version)) = versions.into_iter().find(|(name, _)| name == package) {
-            env.push(format!("{variable}={}", version.split('-').next().unwrap_or(&version)));
-        }
-    }
-    env
-}
-
-/// What maintainer scripts would have done for these packages.
-fn settle(recipe: &Recipe, rootfs: &mut Rootfs, controls: &[String]) -> Result<()> {
-    for dir in ["bin", "sbin", "lib"] {
-        // base-files ships these links; the busybox image names them itself.
-        if !rootfs.contains(dir) {
-            rootfs.add_symlink(dir, &format!("usr/{dir}"));
-        }
-    }
-    for (path, mode) in [
-        ("dev", 0o755),
-        ("etc", 0o755),
-        ("home", 0o755),
-        ("proc", 0o555),
-        ("root", 0o700),
-        ("run", 0o755),
-        ("sys", 0o555),
-        ("tmp", 0o1777),
-        ("usr", 0o755),
-        ("usr/bin", 0o755),
-        ("usr/sbin", 0o755),
-        ("usr/lib", 0o755),
-        ("usr/local", 0o755),
-        ("usr/local/bin", 0o755),
-        ("usr/local/lib", 0o755),
-        ("var", 0o755),
-        ("var/tmp", 0o1777),
-    ] {
-        rootfs.add_directory(path, mode);
+/// What the recipe has beside the packages.
+fn add_own(order: Order<'_>, rootfs: &mut Rootfs) -> Result<()> {
+    let recipe = order.recipe;
+    for (path, mode) in recipe.directories {
+        rootfs.add_directory(path, *mode)?;
     }
     for (link, target) in recipe.links {
-        rootfs.add_symlink(link, target);
+        rootfs.add_symlink(link, &target.replace("{arch}", order.arch))?;
     }
     for (path, mode, text) in recipe.files {
         rootfs.add_file(path, *mode, text.as_bytes())?;
     }
-    accounts(rootfs)?;
-    certificates(rootfs)?;
-    dpkg_status(rootfs, controls)?;
-    if recipe.applets {
-        applets(rootfs)?;
-    }
-    Ok(())
+    if recipe.applets { applets(rootfs) } else { Ok(()) }
 }
 
-/// base-passwd's postinst: /etc/passwd and /etc/group from its master files; shadow files that lock every account.
-fn accounts(rootfs: &mut Rootfs) -> Result<()> {
-    const SHADOW: u32 = 42;
-    let Some(passwd) = rootfs.read("usr/share/base-passwd/passwd.master")? else { return Ok(()) };
-    let group = rootfs.read("usr/share/base-passwd/group.master")?.context("base-passwd has no group.master")?;
-    // The master's root has no password field of its own: an account that nobody can log into.
-    let passwd = String::from_utf8(passwd)?.replacen("root:*:", "root:x:", 1).replace(":*:", ":x:");
-    let group = String::from_utf8(group)?.replace(":*:", ":x:");
-    let shadow = |text: &str, tail: &str| {
-        text.lines().filter_map(|l| l.split(':').next()).map(|name| format!("{name}:*:{tail}\n")).collect::<String>()
-    };
-    rootfs.add_file("etc/shadow", 0o640, shadow(&passwd, "20000:0:99999:7:::").as_bytes())?;
-    rootfs.add_file("etc/gshadow", 0o640, shadow(&group, ":").as_bytes())?;
-    rootfs.own("etc/shadow", 0o640, SHADOW);
-    rootfs.own("etc/gshadow", 0o640, SHADOW);
-    rootfs.add_file("etc/passwd", 0o644, passwd.as_bytes())?;
-    rootfs.add_file("etc/group", 0o644, group.as_bytes())
+fn environment(interface: &Interface, packages: &[dpkg::Package]) -> Vec<String> {
+    let mut env: Vec<String> = interface.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    if let Some(version) = &interface.version
+        && let Some(package) = packages.iter().find(|package| package.name() == version.package)
+    {
+        env.push(format!("{}={}{}", version.variable, version.prefix, upstream(package.version())));
+    }
+    env
 }
 
-/// ca-certificates' postinst: one file with every certificate.
-fn certificates(rootfs: &mut Rootfs) -> Result<()> {
-    let paths: Vec<String> = rootfs.below("usr/share/ca-certificates").map(str::to_owned).collect();
-    let mut bundle = Vec::new();
-    for path in paths.iter().filter(|path| path.ends_with(".crt")) {
-        bundle.extend(rootfs.read(path)?.unwrap_or_default());
-    }
-    if bundle.is_empty() {
-        return Ok(());
-    }
-    rootfs.add_directory("etc/ssl/certs", 0o755);
-    rootfs.add_file("etc/ssl/certs/ca-certificates.crt", 0o644, &bundle)
-}
-
-/// dpkg's own database: every package unpacked, none configured, which is the truth.
-fn dpkg_status(rootfs: &mut Rootfs, controls: &[String]) -> Result<()> {
-    if !rootfs.contains("usr/bin/dpkg") {
-        return Ok(());
-    }
-    let mut status = String::new();
-    for control in controls {
-        let (first, rest) = control.trim_end().split_once('\n').unwrap_or((control, ""));
-        status.push_str(&format!("{first}\nStatus: install ok unpacked\n{rest}\n\n"));
-    }
-    rootfs.add_file("var/lib/dpkg/status", 0o644, status.as_bytes())
+/// The upstream part of a Debian version: `5:8.0.2-3+deb13u3` → `8.0.2`, `20.19.2+dfsg-1` → `20.19.2`.
+fn upstream(version: &str) -> &str {
+    let version = version.split_once(':').map_or(version, |(_, rest)| rest);
+    let version = version.rsplit_once('-').map_or(version, |(upstream, _)| upstream);
+    // What Debian took out of the source is no part of the version.
+    let end = ["+dfsg", "+ds", "~dfsg", "~ds"].iter().filter_map(|mark| version.find(mark)).min();
+    &version[..end.unwrap_or(version.len())]
 }
 
 /// busybox's own `--install`: a symlink per applet. The list is in the program itself, as NUL-separated names in
@@ -168,7 +141,7 @@ fn applets(rootfs: &mut Rootfs) -> Result<()> {
     for name in names.map(String::from_utf8_lossy).filter(|name| name != "busybox") {
         let path = format!("usr/bin/{name}");
         if !rootfs.contains(&path) {
-            rootfs.add_symlink(&path, "busybox");
+            rootfs.add_symlink(&path, "busybox")?;
         }
     }
     Ok(())
@@ -176,4 +149,18 @@ fn applets(rootfs: &mut Rootfs) -> Result<()> {
 
 fn find(bytes: &[u8], pattern: &[u8]) -> Option<usize> {
     bytes.windows(pattern.len()).position(|window| window == pattern)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::upstream;
+
+    #[test]
+    fn upstream_versions() {
+        assert_eq!(upstream("3.13.5-2"), "3.13.5");
+        assert_eq!(upstream("5:8.0.2-3+deb13u3"), "8.0.2");
+        assert_eq!(upstream("20.19.2+dfsg-1+deb13u3"), "20.19.2");
+        assert_eq!(upstream("21.0.13+9-1~deb13u2"), "21.0.13+9");
+        assert_eq!(upstream("2.0"), "2.0");
+    }
 }

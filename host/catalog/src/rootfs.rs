@@ -5,8 +5,15 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Component, Path};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use shallop_layer::merge::Merged;
 use shallop_layer::tar::{Entry, Kind, Time, Writer};
+
+/// Most files of one package.
+const PATHS_MAX: usize = 1 << 20;
+
+/// Bytes of a file that is read from the layers below.
+const READ_MAX: u64 = 256 << 20;
 
 /// What is at a path.
 #[derive(Debug, Clone)]
@@ -27,10 +34,10 @@ struct Item {
     node: Node,
 }
 
-/// Files by path (no leading slash); contents in a temporary file.
-#[derive(Debug)]
+/// Files by path (no leading slash); contents in a temporary file. They may lie over the layers of an image.
 pub struct Rootfs {
     items: BTreeMap<String, Item>,
+    below: Option<Merged>,
     spool: File,
     end: u64,
     /// Modification time of what the recipe adds itself: the newest of the packages' files.
@@ -38,17 +45,24 @@ pub struct Rootfs {
 }
 
 impl Rootfs {
-    pub fn new() -> Result<Rootfs> {
+    /// Nothing yet, over the layers `below`.
+    pub fn new(below: Option<Merged>) -> Result<Rootfs> {
         let spool = tempfile::tempfile().context("making a temporary file")?;
-        Ok(Rootfs { items: BTreeMap::new(), spool, end: 0, newest: 0 })
+        Ok(Rootfs { items: BTreeMap::new(), below, spool, end: 0, newest: 0 })
     }
 
-    /// Lays one package's files over what is there, leaving out paths below `leave_out`.
-    pub fn unpack(&mut self, data: &mut tar::Archive<Box<dyn Read>>, leave_out: &[&str]) -> Result<()> {
+    /// Lays one package's files over what is there, leaving out paths below `leave_out`; all paths of the package.
+    pub fn unpack(&mut self, data: &mut tar::Archive<Box<dyn Read>>, leave_out: &[&str]) -> Result<Vec<String>> {
+        let mut paths = Vec::new();
         for entry in data.entries()? {
             let mut entry = entry?;
             let path = normalise(&entry.path()?)?;
-            if path.is_empty() || leave_out.iter().any(|prefix| is_below(&path, prefix)) {
+            if path.is_empty() {
+                continue;
+            }
+            ensure!(paths.len() < PATHS_MAX, "a package of more than {PATHS_MAX} files");
+            paths.push(path.clone());
+            if leave_out.iter().any(|prefix| is_under(&path, prefix)) {
                 continue;
             }
             let header = entry.header();
@@ -67,30 +81,53 @@ impl Rootfs {
                 tar::EntryType::Regular | tar::EntryType::Continuous => self.spool(&mut entry)?,
                 other => bail!("{path} is of a kind that no package should hold ({other:?})"),
             };
-            self.insert(path, item);
+            self.insert(path, item)?;
+        }
+        Ok(paths)
+    }
+
+    fn insert(&mut self, path: String, item: Item) -> Result<()> {
+        self.newest = self.newest.max(item.mtime);
+        // A directory of one package may be a symlink to a directory in another (merged /usr): the symlink stays, as
+        // does a directory of the layers below.
+        let is_directory = matches!(item.node, Node::Directory);
+        let stays = is_directory
+            && match self.items.get(&path) {
+                Some(there) => matches!(there.node, Node::Symlink(_)),
+                None => self.is_below_as_directory(&path)?,
+            };
+        if !stays {
+            let path = self.through_links(&path)?;
+            self.items.insert(path, item);
         }
         Ok(())
     }
 
-    fn insert(&mut self, path: String, item: Item) {
-        self.newest = self.newest.max(item.mtime);
-        // A directory of one package may be a symlink to a directory in another (merged /usr): the symlink stays.
-        let stays = matches!(item.node, Node::Directory)
-            && matches!(self.items.get(&path), Some(Item { node: Node::Symlink(_), .. }));
-        if !stays {
-            let path = self.through_links(&path);
-            self.items.insert(path, item);
-        }
+    /// Whether the layers below have a directory, or a link in its place, at `path`.
+    fn is_below_as_directory(&self, path: &str) -> Result<bool> {
+        let Some(below) = &self.below else { return Ok(false) };
+        let Some(node) = below.find(path.as_bytes())? else { return Ok(false) };
+        Ok(!below.stat(&node)?.is_regular())
     }
 
     /// The path with a leading directory symlink (`lib` → `usr/lib`) followed.
-    fn through_links(&self, path: &str) -> String {
-        if let Some((first, rest)) = path.split_once('/')
-            && let Some(Item { node: Node::Symlink(target), .. }) = self.items.get(first)
-        {
-            return format!("{}/{rest}", target.trim_matches('/'));
+    fn through_links(&self, path: &str) -> Result<String> {
+        let Some((first, rest)) = path.split_once('/') else { return Ok(path.to_owned()) };
+        Ok(match self.link(first)? {
+            Some(target) => format!("{}/{rest}", target.trim_matches('/')),
+            None => path.to_owned(),
+        })
+    }
+
+    /// Where a symlink leads.
+    fn link(&self, path: &str) -> Result<Option<String>> {
+        if let Some(item) = self.items.get(path) {
+            return Ok(if let Node::Symlink(target) = &item.node { Some(target.clone()) } else { None });
         }
-        path.to_owned()
+        let Some(below) = &self.below else { return Ok(None) };
+        let Some(node) = below.find(path.as_bytes())? else { return Ok(None) };
+        let target = String::from_utf8_lossy(below.link(&node)?).into_owned();
+        Ok(Some(target).filter(|target| !target.is_empty()))
     }
 
     fn spool(&mut self, content: &mut dyn Read) -> Result<Node> {
@@ -104,45 +141,54 @@ impl Rootfs {
     /// Adds a file of the recipe's own.
     pub fn add_file(&mut self, path: &str, mode: u32, text: &[u8]) -> Result<()> {
         let node = self.spool(&mut &text[..])?;
-        self.add(path, mode, node);
+        self.add(path, mode, node)
+    }
+
+    pub fn add_symlink(&mut self, path: &str, target: &str) -> Result<()> {
+        self.add(path, 0o777, Node::Symlink(target.to_owned()))
+    }
+
+    pub fn add_directory(&mut self, path: &str, mode: u32) -> Result<()> {
+        self.add(path, mode, Node::Directory)
+    }
+
+    fn add(&mut self, path: &str, mode: u32, node: Node) -> Result<()> {
+        let path = self.through_links(path)?;
+        self.items.insert(path, Item { mode, uid: 0, gid: 0, mtime: self.newest, node });
         Ok(())
     }
 
-    pub fn add_symlink(&mut self, path: &str, target: &str) {
-        self.add(path, 0o777, Node::Symlink(target.to_owned()));
-    }
-
-    pub fn add_directory(&mut self, path: &str, mode: u32) {
-        self.add(path, mode, Node::Directory);
-    }
-
-    fn add(&mut self, path: &str, mode: u32, node: Node) {
-        self.items.insert(self.through_links(path), Item { mode, uid: 0, gid: 0, mtime: self.newest, node });
-    }
-
-    /// Gives an existing path another mode and group.
-    pub fn own(&mut self, path: &str, mode: u32, gid: u32) {
-        if let Some(item) = self.items.get_mut(path) {
-            (item.mode, item.gid) = (mode, gid);
+    /// A regular file's bytes, here or in the layers below.
+    pub fn read(&mut self, path: &str) -> Result<Option<Vec<u8>>> {
+        let path = self.through_links(path)?;
+        match self.items.get(&path).map(|item| &item.node) {
+            Some(Node::File(offset, len)) => {
+                let mut bytes = vec![0; *len as usize];
+                self.spool.seek(SeekFrom::Start(*offset))?;
+                self.spool.read_exact(&mut bytes)?;
+                Ok(Some(bytes))
+            }
+            Some(_) => Ok(None),
+            None => self.read_below(&path),
         }
     }
 
-    /// A file's bytes.
-    pub fn read(&mut self, path: &str) -> Result<Option<Vec<u8>>> {
-        let Some(Item { node: Node::File(offset, len), .. }) = self.items.get(path) else { return Ok(None) };
-        let mut bytes = vec![0; *len as usize];
-        self.spool.seek(SeekFrom::Start(*offset))?;
-        self.spool.read_exact(&mut bytes)?;
+    fn read_below(&self, path: &str) -> Result<Option<Vec<u8>>> {
+        let Some(below) = &self.below else { return Ok(None) };
+        let Some(node) = below.find(path.as_bytes())? else { return Ok(None) };
+        let stat = below.stat(&node)?;
+        if !stat.is_regular() {
+            return Ok(None);
+        }
+        ensure!(stat.size <= READ_MAX, "/{path} has more than {READ_MAX} bytes");
+        let mut bytes = vec![0; stat.size as usize];
+        let count = below.read(&node, 0, &mut bytes)?;
+        bytes.truncate(count);
         Ok(Some(bytes))
     }
 
     pub fn contains(&self, path: &str) -> bool {
         self.items.contains_key(path)
-    }
-
-    /// Paths below a directory.
-    pub fn below<'a>(&'a self, dir: &'a str) -> impl Iterator<Item = &'a str> {
-        self.items.keys().map(String::as_str).filter(move |path| is_below(path, dir))
     }
 
     /// Writes everything as a tar, sorted by path.
@@ -186,7 +232,7 @@ fn entry(path: &str, item: &Item) -> Entry {
     }
 }
 
-fn is_below(path: &str, dir: &str) -> bool {
+fn is_under(path: &str, dir: &str) -> bool {
     path.strip_prefix(dir).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 

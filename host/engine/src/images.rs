@@ -8,7 +8,7 @@ use shallop_layer::tar::{Entry, Kind, Writer};
 use shallop_oci::{Config, ImageConfig, Platform, Reference};
 use shallop_store::{Image, StoreError};
 
-use crate::Session;
+use crate::{Session, catalog};
 
 /// Label that records which image a substitute stands in for.
 pub const SUBSTITUTE_LABEL: &str = "org.shallop.substitute-for";
@@ -79,7 +79,8 @@ fn missing(session: &Session, name: &str, platform: Option<&Platform>, substitut
             ));
         }
     }
-    find(session, &found.image, None, Substitutes::Accept)
+    let image = find(session, &found.image, None, Substitutes::Accept)?;
+    if found.alpine { catalog::as_alpine(session, &image, &found.image) } else { Ok(image) }
 }
 
 /// Asks a person at a terminal; no one else.
