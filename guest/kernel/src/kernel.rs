@@ -7,6 +7,7 @@ use shallop_machine::Isa;
 use shallop_platform::{Clock, Platform, SpaceId};
 
 use crate::futex::FutexTable;
+use crate::profile::Profile;
 use crate::signal::{SignalInfo, Target};
 use crate::task::{Pid, Process, ProcessTable, Task, TaskTable};
 use crate::time::Timers;
@@ -37,6 +38,8 @@ pub struct Kernel {
     pub run_queue: VecDeque<Tid>,
     /// Whether calls are traced.
     pub strace: bool,
+    /// When samples are taken.
+    pub profile: Option<Box<Profile>>,
     pub calls_since_poll: u32,
     /// The running task and when its slice began.
     pub slice: Option<(Tid, u64)>,

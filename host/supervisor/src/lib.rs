@@ -66,6 +66,8 @@ pub struct Request {
     pub stdio: [OwnedFd; 3],
     /// Where `--strace` lines go.
     pub trace: Option<OwnedFd>,
+    /// The file that `--profile` samples go to.
+    pub profile: Option<OwnedFd>,
     /// When hot code is to be translated.
     pub translations: Option<Translations>,
     /// What of it the workload may want.

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Ready, Request};
 
 /// Raised with every incompatible change of this protocol.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// Descriptors in one message (Linux takes 253).
 const BATCH: usize = 128;
@@ -107,6 +107,7 @@ struct Header {
     code: usize,
     grants: Vec<Access>,
     trace: bool,
+    profile: bool,
     /// When a translator's socket comes.
     translating: Option<Translating>,
     ready: Vec<ReadyHeader>,
@@ -129,6 +130,7 @@ pub struct Received {
     pub grants: Vec<(Access, OwnedFd)>,
     pub stdio: [OwnedFd; 3],
     pub trace: Option<OwnedFd>,
+    pub profile: Option<OwnedFd>,
     /// Where jobs for the translator go, when hot code is to be translated.
     pub jobs: Option<(Translating, OwnedFd)>,
     pub ready: Vec<Ready>,
@@ -142,6 +144,7 @@ pub fn send_request(socket: &UnixStream, request: &Request, jobs: Option<OwnedFd
         code: request.code.len(),
         grants: request.grants.iter().map(|g| g.access).collect(),
         trace: request.trace.is_some(),
+        profile: request.profile.is_some(),
         translating: request.translations.as_ref().filter(|_| jobs.is_some()).map(|wanted| wanted.how),
         ready: request.ready.iter().map(ready_header).collect(),
     };
@@ -150,7 +153,8 @@ pub fn send_request(socket: &UnixStream, request: &Request, jobs: Option<OwnedFd
     (&*socket).write_all(&json)?;
     let grants = request.grants.iter().map(|g| g.descriptor.as_fd());
     let descriptors = request.stdio.iter().chain(&request.code).map(AsFd::as_fd).chain(grants);
-    let last = request.trace.iter().chain(&jobs).chain(request.ready.iter().flat_map(|ready| &ready.modules));
+    let streams = request.trace.iter().chain(&request.profile);
+    let last = streams.chain(&jobs).chain(request.ready.iter().flat_map(|ready| &ready.modules));
     let descriptors: Vec<_> = descriptors.chain(last.map(AsFd::as_fd)).collect();
     descriptors.chunks(BATCH).try_for_each(|batch| send_descriptors(socket, batch))
 }
@@ -178,7 +182,8 @@ pub fn receive_request(socket: &UnixStream) -> Result<Received> {
     let header: Header = serde_json::from_slice(&json).context("reading the header")?;
     ensure!(header.version == VERSION, "the supervisor speaks version {}, this worker {VERSION}", header.version);
 
-    let single = 3 + usize::from(header.trace) + usize::from(header.translating.is_some());
+    let single =
+        3 + [header.trace, header.profile, header.translating.is_some()].map(usize::from).iter().sum::<usize>();
     let modules: usize = header.ready.iter().map(|ready| ready.modules).sum();
     let total = single + header.code + header.grants.len() + modules;
     let mut descriptors = Vec::with_capacity(total);
@@ -191,13 +196,14 @@ pub fn receive_request(socket: &UnixStream) -> Result<Received> {
     let code = take(header.code);
     let granted = take(header.grants.len());
     let trace = if header.trace { take(1).pop() } else { None };
+    let profile = if header.profile { take(1).pop() } else { None };
     let jobs = header.translating.and_then(|how| Some((how, take(1).pop()?)));
     let ready = header.ready.into_iter();
     let ready =
         ready.map(|ReadyHeader { grant, offset, len, modules }| Ready { grant, offset, len, modules: take(modules) });
     let ready = ready.collect();
     let grants = header.grants.into_iter().zip(granted).collect();
-    Ok(Received { workload: header.workload, code, grants, stdio, trace, jobs, ready })
+    Ok(Received { workload: header.workload, code, grants, stdio, trace, profile, jobs, ready })
 }
 
 fn receive_descriptors(socket: &UnixStream, into: &mut Vec<OwnedFd>) -> Result<()> {
@@ -233,6 +239,7 @@ mod tests {
             grants,
             stdio: [null(), null(), null()],
             trace: None,
+            profile: Some(null()),
             translations: Some(Translations {
                 limit: 0,
                 linger: 0,
@@ -245,7 +252,7 @@ mod tests {
         send_request(&ours, &request, Some(null())).unwrap();
         let received = receive_request(&theirs).unwrap();
         assert_eq!((received.code.len(), received.grants.len()), (2, 300));
-        assert!(received.trace.is_none() && received.jobs.is_some());
+        assert!(received.trace.is_none() && received.profile.is_some() && received.jobs.is_some());
         assert_eq!((received.ready[0].offset, received.ready[0].modules.len()), (8, 2));
     }
 

@@ -48,7 +48,13 @@ fn run(control: &UnixStream, received: Received) -> Result<Outcome> {
         Kind::Linux { .. } => {
             let translation = received.jobs.map(|(how, socket)| translator::translation(how, socket));
             let translation = (translation, received.ready.into_iter().map(ready).collect());
-            run_linux(received.workload, received.code, (grants, received.trace), events, translation)
+            run_linux(
+                received.workload,
+                received.code,
+                (grants, [received.trace, received.profile]),
+                events,
+                translation,
+            )
         }
         Kind::Wasi { .. } => run_wasi(received.workload, received.code, grants, events),
     }
@@ -104,7 +110,7 @@ fn ready(received: shallop_supervisor::Ready) -> Ready {
 fn run_linux(
     workload: Workload,
     code: Vec<OwnedFd>,
-    (grants, trace): (Vec<Grant>, Option<OwnedFd>),
+    (grants, [trace, profile]): (Vec<Grant>, [Option<OwnedFd>; 2]),
     events: Arc<Events>,
     (translation, ready): (Option<Translating>, Vec<Ready>),
 ) -> Result<Outcome> {
@@ -117,6 +123,7 @@ fn run_linux(
         memory_limit: workload.memory_limit,
         wall_limit: workload.wall_limit,
         trace,
+        profile,
         events,
         translation,
         ready,

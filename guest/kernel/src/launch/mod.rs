@@ -120,6 +120,7 @@ fn empty_kernel(platform: &'static dyn Platform, isa: &'static dyn Isa, spec: &L
     k.memory_limit = spec.memory_limit;
     k.tasks_max = spec.tasks_max;
     k.strace = spec.strace;
+    k.profile = spec.profile.then(Box::default);
     k
 }
 
@@ -142,6 +143,7 @@ impl Kernel {
             futexes: FutexTable::default(),
             run_queue: Default::default(),
             strace: false,
+            profile: None,
             calls_since_poll: 0,
             slice: None,
             next_pid: INIT.0 + 1,

@@ -66,6 +66,7 @@ fn spec(host: &Fake, argv: &[&str]) -> LaunchSpec {
         memory_limit: 1 << 30,
         tasks_max: 100,
         strace: false,
+        profile: false,
         seed: 1,
     }
 }
