@@ -4,7 +4,7 @@
 //! must be given up: the registers are in the task's state then, with the pc.
 
 use shallop_machine::Exit;
-use shallop_machine::exit::{ASTRAY, MAX_DEPTH, UNWIND, kind};
+use shallop_machine::exit::{ASTRAY, MAX_DEPTH, TRANSLATED, UNWIND, kind};
 use shallop_riscv64::execute::execute;
 use shallop_riscv64::interpreter::{Guest, Interpreter, Leave, prepared};
 use shallop_riscv64::registers::{NO_RESERVATION, word};
@@ -89,6 +89,8 @@ pub fn pause(words: *mut u64, pc: u64) -> u64 {
         return UNWIND;
     }
     task.exit(Exit::Yield);
+    // SAFETY: the task's control block.
+    unsafe { (*task.control()).detail = TRANSLATED };
     if suspend(words) {
         return UNWIND;
     }

@@ -45,7 +45,7 @@
 //! | | `volume_set_mode(root, path, path_len, mode)` | 0 |
 //! | | `volume_set_times(root, path, path_len, atime_ns: i64, mtime_ns: i64)` | 0; `i64::MIN` leaves one alone |
 //! | stdio | `stdio_read(fd: i32, dst, len)` | bytes, 0 at end, -EAGAIN when nothing is there |
-//! | | `stdio_write(fd: i32, src, len)` | bytes (blocks); fd 3 is the trace stream |
+//! | | `stdio_write(fd: i32, src, len)` | bytes (blocks); fd 3 is the trace stream, fd 4 the profile stream |
 //! | | `stdio_winsize(dst)` | 0; rows, columns as two u16 LE; -ENOTTY |
 //! | event | `event_wait(deadline_ns: i64)` | bits of [`event`]; waits until something is ready or the monotonic deadline passes (`i64::MAX`: no deadline; 0: only look) |
 //! | | `event_take_signal()` | next forwarded signal number, 0 when none |
@@ -123,7 +123,8 @@ pub const MAX_NAME: usize = 255;
 #[repr(C)]
 pub struct Exit {
     pub kind: u32,
-    /// `ILLEGAL`: the instruction's bits. `FAULT`: 0 load, 1 store, 2 fetch; bit 8 set for a bus error.
+    /// `ILLEGAL`: the instruction's bits. `FAULT`: 0 load, 1 store, 2 fetch; bit 8 set for a bus error. `YIELD`:
+    /// [`exit::INTERPRETED`] or [`exit::TRANSLATED`]. Otherwise 0.
     pub detail: u32,
     /// `FAULT`: the guest address. Otherwise 0.
     pub address: u64,
@@ -135,6 +136,9 @@ pub mod exit {
     pub const SYSCALL: u32 = 0;
     /// Its time slice ended or an event came.
     pub const YIELD: u32 = 1;
+    /// `detail` of a `YIELD`: which code the task was in.
+    pub const INTERPRETED: u32 = 0;
+    pub const TRANSLATED: u32 = 1;
     /// A memory access that was not repaired; the pc is the faulting instruction's.
     pub const FAULT: u32 = 2;
     /// An instruction that does not exist.

@@ -44,6 +44,8 @@ pub struct LaunchSpec {
     pub tasks_max: u32,
     /// Print each system call to the trace stream, as strace does.
     pub strace: bool,
+    /// Write samples to the profile stream ([`crate::profile`]).
+    pub profile: bool,
     /// Unpredictable 64-bit seed for guest-visible randomness that must not block (hash seeds); not a secret.
     pub seed: u64,
 }

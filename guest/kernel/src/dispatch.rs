@@ -14,7 +14,7 @@ use crate::task::{Blocked, INIT, Life, State, SyscallProgress};
 use crate::time::{self, Alarm};
 use crate::tunables::CALLS_PER_POLL;
 use crate::wait::{OnSignal, Stop, SysResult, Tid, Wait};
-use crate::{strace, table};
+use crate::{profile, strace, table};
 
 /// One system call being served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,7 +125,9 @@ fn step(k: &mut Kernel, tid: Tid) {
     if k.process_of(tid).stopped.is_some() {
         return;
     }
-    k.slice = Some((tid, k.now_monotonic()));
+    let now = k.now_monotonic();
+    k.slice = Some((tid, now));
+    profile::begin(k, now);
     let again = run_slice(k, tid);
     account(k, tid);
     if again {
@@ -165,6 +167,7 @@ fn run_slice(k: &mut Kernel, tid: Tid) -> bool {
             broken(k, tid);
             return false;
         };
+        profile::ran(k, tid, &ended);
         match ended.kind {
             exit::SYSCALL => {
                 let (number, args) = k.isa.syscall(&k.task(tid).registers);
@@ -206,6 +209,12 @@ fn before_return(k: &mut Kernel, tid: Tid) -> bool {
 
 /// Calls the handler, for the first time or again.
 fn serve(k: &mut Kernel, call: Call) -> Served {
+    let served = handle(k, call);
+    profile::served(k, &call);
+    served
+}
+
+fn handle(k: &mut Kernel, call: Call) -> Served {
     let tid = call.tid;
     let resumed = k.task(tid).call.is_some();
     if k.strace && !resumed {

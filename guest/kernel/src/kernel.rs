@@ -10,6 +10,7 @@ use shallop_platform::{Clock, Platform, SpaceId};
 use crate::futex::FutexTable;
 use crate::ipc::Ipc;
 use crate::net::Net;
+use crate::profile::Profile;
 use crate::signal::{SignalInfo, Target};
 use crate::task::{Pid, Process, ProcessTable, Task, TaskTable};
 use crate::time::Timers;
@@ -43,6 +44,8 @@ pub struct Kernel {
     pub run_queue: VecDeque<Tid>,
     /// Whether calls are traced.
     pub strace: bool,
+    /// When samples are taken.
+    pub profile: Option<Box<Profile>>,
     pub calls_since_poll: u32,
     /// The running task and when its slice began.
     pub slice: Option<(Tid, u64)>,

@@ -6,6 +6,7 @@
 //! | `dispatch` | the scheduler loop and the way from a task's exit to its handler |
 //! | `table` | a row per system call: number, handler, argument formats, support, note |
 //! | `strace`, `quirks` | what the table is also read for: traces, the page of what differs from Linux |
+//! | `profile/` | where tasks spend their time, for `run --profile` |
 //! | `tunables` | the numbers that could be others |
 //! | `syscall/` | thin doors, a file per family of calls |
 //! | `task/` | tasks and processes, cut by verb |
@@ -30,6 +31,7 @@ pub mod launch;
 pub mod loader;
 pub mod mm;
 pub mod net;
+pub mod profile;
 pub mod quirks;
 pub mod signal;
 pub mod strace;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use shallop_host_abi::hypercall::{Exit, exit};
+use shallop_host_abi::profile::Record;
 use shallop_host_abi::{ABI_VERSION, LaunchSpec, LayerGrant};
 use shallop_layer::tar::{Entry, Kind, Writer};
 use shallop_layer::{index, upper};
@@ -60,14 +61,22 @@ fn run_slice(state: &mut State, memory: &mut Space<'_>) -> Exit {
     ended(exit::YIELD, 0, 0)
 }
 
-/// What a run came to: wait status, standard output, standard error, trace.
+/// What a run came to: wait status, standard output, standard error, trace, profile.
 struct Outcome {
     status: u32,
-    output: [String; 3],
+    output: [String; 4],
+}
+
+/// What is watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Watch {
+    Nothing,
+    Calls,
+    Time,
 }
 
 /// Runs a static program as the only file of an image.
-fn run(program: &[u8], strace: bool) -> Outcome {
+fn run(program: &[u8], watch: Watch) -> Outcome {
     let host: &'static Fake = Box::leak(Box::new(Fake::new()));
     let mut tar = Vec::new();
     let mut writer = Writer::new(&mut tar);
@@ -98,7 +107,8 @@ fn run(program: &[u8], strace: bool) -> Outcome {
         memory_limit: 1 << 30,
         disk_limit: 1 << 40,
         tasks_max: 1000,
-        strace,
+        strace: watch == Watch::Calls,
+        profile: watch == Watch::Time,
         seed: 1,
     };
     host.on_run(Box::new(|fake, _, space, registers| {
@@ -111,7 +121,7 @@ fn run(program: &[u8], strace: bool) -> Outcome {
     let status = shallop_kernel::boot(host, spec);
     let output = host.output.borrow();
     let text = |fd: usize| String::from_utf8_lossy(&output[fd]).into_owned();
-    Outcome { status, output: [text(1), text(2), text(3)] }
+    Outcome { status, output: [text(1), text(2), text(3), text(4)] }
 }
 
 fn sources() -> PathBuf {
@@ -142,9 +152,14 @@ fn programs() -> Vec<PathBuf> {
 }
 
 fn compile(compiler: &str, source: &Path, out: &Path) -> bool {
+    compile_with(compiler, source, out, &[])
+}
+
+fn compile_with(compiler: &str, source: &Path, out: &Path, flags: &[&str]) -> bool {
     let built = Command::new(compiler)
         .args(["-O1", "-static", "-pthread", "-D_GNU_SOURCE", "-w", "-I"])
         .arg(sources())
+        .args(flags)
         .arg(source)
         .arg("-o")
         .arg(out)
@@ -165,6 +180,46 @@ fn here(program: &Path, folder: &Path) -> (i32, String) {
     (done.status.code().unwrap_or(-1), String::from_utf8_lossy(&done.stdout).into_owned())
 }
 
+/// The program's samples: nanoseconds and names, callers first.
+fn samples(profile: &str) -> Vec<(u64, Vec<String>)> {
+    let (mut frames, mut samples) = (Vec::new(), Vec::new());
+    for line in profile.lines() {
+        match Record::from_line(line.as_bytes()).unwrap() {
+            Record::Frame { name, .. } => frames.push(name),
+            Record::Task { name, .. } => assert_eq!(name, "program"),
+            Record::Sample { nanoseconds, stack, .. } => {
+                samples.push((nanoseconds, stack.iter().map(|frame| frames[*frame as usize].clone()).collect()));
+            }
+        }
+    }
+    samples
+}
+
+#[test]
+fn a_profile_tells_functions_and_their_callers() {
+    let folder = std::env::temp_dir().join(format!("shallop-profile-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let source = sources().join("../profile/hot.c");
+    for frames in ["-fno-omit-frame-pointer", "-fomit-frame-pointer"] {
+        let guest = folder.join("guest");
+        if !compile_with("riscv64-linux-gnu-gcc", &source, &guest, &[frames]) {
+            return eprintln!("no compiler: nothing was profiled");
+        }
+        let outcome = run(&std::fs::read(&guest).unwrap(), Watch::Time);
+        assert_eq!(outcome.status, 0);
+        let samples = samples(&outcome.output[3]);
+        let all: u64 = samples.iter().map(|(time, _)| time).sum();
+        let under = |names: &[&str]| -> u64 {
+            let here = samples.iter().filter(|(_, stack)| names.iter().all(|name| stack.iter().any(|s| s == name)));
+            here.map(|(time, _)| time).sum()
+        };
+        assert!(under(&["hot (interpreted)"]) * 10 > all * 8, "{samples:?}");
+        let callers: &[&str] = if frames.contains("no") { &["main", "outer", "middle"] } else { &["middle"] };
+        assert!(under(callers) * 10 > all * 8, "{samples:?}");
+    }
+    let _ = std::fs::remove_dir_all(&folder);
+}
+
 #[test]
 #[cfg_attr(debug_assertions, ignore = "slow without optimization; run with --release")]
 fn programs_see_what_linux_shows_them() {
@@ -178,15 +233,15 @@ fn programs_see_what_linux_shows_them() {
             break;
         }
         let (status, expected) = here(&native, &folder);
-        let strace = std::env::var_os("SHALLOP_TEST_PROGRAM").is_some();
+        let watch = std::env::var_os("SHALLOP_TEST_PROGRAM").map_or(Watch::Nothing, |_| Watch::Calls);
         let program = std::fs::read(&guest).unwrap();
         // A program that waits for ever ends in the fake host's panic.
-        let Ok(outcome) = std::panic::catch_unwind(|| run(&program, strace)) else {
+        let Ok(outcome) = std::panic::catch_unwind(|| run(&program, watch)) else {
             wrong.push(source);
             continue;
         };
         if outcome.output[0] != expected || outcome.status != (status as u32) << 8 {
-            let [out, err, trace] = &outcome.output;
+            let [out, err, trace, _] = &outcome.output;
             let lines = differences(&expected, out);
             eprintln!("== {}: status {:#x}, here {status}\n{lines}{err}{trace}", source.display(), outcome.status);
             wrong.push(source);

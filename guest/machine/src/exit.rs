@@ -11,6 +11,9 @@ pub mod kind {
     pub const BROKEN: u32 = 6;
 }
 
+/// `detail` of a [`kind::YIELD`] from translated code; 0 from interpreted code.
+pub const TRANSLATED: u32 = 1;
+
 /// What a faulting access wanted: values of `detail` and [`Control::fault_kind`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
@@ -71,7 +74,7 @@ pub struct Control {
     pub preempt: u32,
     /// One of [`kind`].
     pub kind: u32,
-    /// The bits of an illegal instruction, or the [`Access`] of a fault.
+    /// The bits of an illegal instruction, or the [`Access`] of a fault, or where a yield came from ([`TRANSLATED`]).
     pub detail: u32,
     /// The [`Access`] of a fault that trapped; set by `fixup`.
     pub fault_kind: u32,

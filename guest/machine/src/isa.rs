@@ -50,6 +50,12 @@ pub trait Isa {
     fn start(&self, registers: &mut Registers, pc: u64, sp: u64);
     fn pc(&self, registers: &Registers) -> u64;
     fn sp(&self, registers: &Registers) -> u64;
+    /// The return address register's value, and the frame pointer's.
+    fn links(&self, registers: &Registers) -> (u64, u64);
+    /// Where a frame keeps its caller's frame pointer and, behind it, its return address, in code that has frame pointers.
+    fn frame_record(&self, frame_pointer: u64) -> u64;
+    /// Whether code that ends with these bytes ends with a call.
+    fn is_call(&self, code: [u8; 4]) -> bool;
     /// For a cloned task: its stack (if not 0), its thread pointer (if given), result 0.
     fn set_clone(&self, registers: &mut Registers, sp: u64, tls: Option<u64>);
     /// Bytes of the code page mapped at the vdso address: an rt_sigreturn trampoline.

@@ -62,7 +62,7 @@ pub struct Fake {
     /// Whether stdin is at its end once empty (else EAGAIN).
     pub stdin_closed: Cell<bool>,
     /// What was written, by descriptor 0 to 3.
-    pub output: RefCell<[Vec<u8>; 4]>,
+    pub output: RefCell<[Vec<u8>; 5]>,
     pub signals: RefCell<VecDeque<u32>>,
     /// Terminal size; `None`: not a terminal.
     pub size: Cell<Option<(u16, u16)>>,

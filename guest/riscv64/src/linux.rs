@@ -16,6 +16,7 @@ pub struct Riscv64;
 const RA: usize = 1;
 const SP: usize = 2;
 const TP: usize = 4;
+const S0: usize = 8;
 const A0: usize = 10;
 const A1: usize = 11;
 const A2: usize = 12;
@@ -109,6 +110,21 @@ impl Isa for Riscv64 {
 
     fn sp(&self, registers: &Registers) -> u64 {
         x(registers, SP)
+    }
+
+    fn links(&self, registers: &Registers) -> (u64, u64) {
+        (x(registers, RA), x(registers, S0))
+    }
+
+    fn frame_record(&self, frame_pointer: u64) -> u64 {
+        frame_pointer.wrapping_sub(16)
+    }
+
+    fn is_call(&self, code: [u8; 4]) -> bool {
+        let [_, _, low, high] = code;
+        let (word, half) = (u32::from_le_bytes(code), u16::from_le_bytes([low, high]));
+        // jal ra; jalr ra; c.jalr, whose register is not 0: that would be c.ebreak.
+        word & 0xfff == 0x0ef || word & 0x7fff == 0x00e7 || half & 0xf07f == 0x9002 && half != 0x9002
     }
 
     fn set_clone(&self, registers: &mut Registers, sp: u64, tls: Option<u64>) {

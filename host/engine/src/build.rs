@@ -162,7 +162,7 @@ impl Effects<'_> {
         let (mut ours, theirs) = std::io::pipe().context("making a pipe")?;
         let stderr = OwnedFd::from(theirs.try_clone()?);
         let stdin = File::open("/dev/null").context("opening /dev/null")?.into();
-        let streams = Streams { stdio: [stdin, theirs.into(), stderr], trace: None };
+        let streams = Streams { stdio: [stdin, theirs.into(), stderr], trace: None, profile: None };
         let worker = Worker::start(sandbox.request(kernel, cpu, streams)?)?;
         let mut buffer = [0; 16384];
         let mut log = Log { left: self.log_limit, output };

@@ -52,11 +52,13 @@ pub struct LinuxSandbox {
     pub translations: Option<Translations>,
 }
 
-/// The container's stdio and its trace stream.
+/// The container's stdio, its trace stream and its profile stream.
 #[derive(Debug)]
 pub struct Streams {
     pub stdio: [OwnedFd; 3],
     pub trace: Option<OwnedFd>,
+    /// Where samples go, when they are taken.
+    pub profile: Option<OwnedFd>,
 }
 
 impl LinuxSandbox {
@@ -88,6 +90,7 @@ impl LinuxSandbox {
             disk_limit: self.disk_limit,
             tasks_max: TASKS_MAX,
             strace: self.strace,
+            profile: streams.profile.is_some(),
             seed: seed()?,
         };
         let spec = String::from_utf8(spec.to_json()).context("the launch spec is JSON")?;
@@ -101,6 +104,7 @@ impl LinuxSandbox {
             grants: grants.list,
             stdio: streams.stdio,
             trace: streams.trace,
+            profile: streams.profile,
             network: self.network,
             translations: self.translations,
             ready: grants.ready,

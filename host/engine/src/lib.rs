@@ -11,12 +11,13 @@
 //! | `run` | create, start, wait, clean up |
 //! | `build` | the builder's effects: layers from the store, steps in sandboxes |
 //! | `catalog` | base images from Debian packages |
-//! | `precompile` | all code of an image, translated ahead |
-//! | `timings` | where the time of a start went |
+//! | `precompile`, `entrypoint` | all code of an image, translated ahead; what its process starts with |
+//! | `timings`, `profile` | where the time of a start went, and of the program |
 #![forbid(unsafe_code)]
 
 pub mod build;
 pub mod catalog;
+mod entrypoint;
 pub mod images;
 pub mod launch;
 pub mod limits;
@@ -25,11 +26,12 @@ pub mod network;
 pub mod precompile;
 pub mod process;
 pub mod proxies;
+mod profile;
 pub mod run;
 pub mod session;
 mod signals;
 pub mod terminal;
-pub mod timings;
+mod timings;
 pub mod volume;
 mod wasi;
 

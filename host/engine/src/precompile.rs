@@ -1,4 +1,5 @@
-//! `--precompile`: all programs and libraries of an image are translated before they run, on all cores.
+//! `--precompile`: all programs and libraries of an image are translated before they run, on all cores, beginning with
+//! what its entrypoint needs.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -11,12 +12,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
 use shallop_compiler::{limit, translated};
-use shallop_layer::index::Index;
-use shallop_oci::Digest;
+use shallop_layer::index::{Index, NodeId};
+use shallop_layer::merge::Place;
+use shallop_oci::{Config, Digest};
 use shallop_supervisor::jobs::{self, Job, Variant};
 use shallop_supervisor::{Translations, translator};
 
-use crate::Session;
+use crate::{Session, entrypoint};
 
 /// ELF-64 object file format, version 1.5: offsets in the file's header, a program header's size, type and flag.
 const MACHINE: usize = 18;
@@ -42,6 +44,8 @@ struct Region {
     file: Arc<File>,
     offset: u64,
     len: u32,
+    /// The image's process starts with it.
+    first: bool,
 }
 
 /// What was done.
@@ -63,18 +67,24 @@ enum End {
     Full,
 }
 
-/// Translates the code of these layers; `progress` is told how many of how many pieces are done.
+/// Translates the code of an image's layers; `progress` is told how many of how many pieces are done.
 ///
 /// # Errors
 /// When translations are turned off, or a layer cannot be read.
-pub fn precompile(session: &Session, layers: &[Digest], progress: &mut dyn FnMut(usize, usize)) -> Result<Report> {
+pub fn precompile(
+    session: &Session,
+    (layers, config): (&[Digest], &Config),
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<Report> {
     let Some(translations) = session.translations()? else {
         bail!("--precompile: SHALLOP_ENGINE=interpreter turns translation off");
     };
     let variant = if translations.how.precise { Variant::Precise } else { Variant::Lazy };
     let mut regions = Vec::new();
-    for layer in layers {
-        regions.extend(regions_of(session, layer)?);
+    let starting = entrypoint::files(&session.merged(layers)?, config);
+    for (number, layer) in (0..).zip(layers) {
+        let first = |node| starting.contains(&Place { layer: number, node });
+        regions.extend(regions_of(session, layer, first)?);
     }
     let mut report = Report { all: regions.len(), ..Report::default() };
     let mut whole = BTreeMap::new();
@@ -87,15 +97,15 @@ pub fn precompile(session: &Session, layers: &[Digest], progress: &mut dyn FnMut
         !found.contains(&(region.offset, region.len))
     });
     report.cached = report.all - regions.len();
-    // The largest first, so that no core waits for one at the end.
-    regions.sort_by_key(|region| region.len);
+    // From the end on: what is wanted first, then the largest, so that no core waits for one at the end.
+    regions.sort_by_key(|region| (region.first, region.len));
     let ends = translate_all(regions, &translations, variant, &mut |done| progress(report.cached + done, report.all));
     report.failed = ends.iter().filter(|end| **end == End::Failed).count();
     report.full = ends.iter().filter(|end| **end == End::Full).count();
     Ok(report)
 }
 
-fn regions_of(session: &Session, layer: &Digest) -> Result<Vec<Region>> {
+fn regions_of(session: &Session, layer: &Digest, first: impl Fn(NodeId) -> bool) -> Result<Vec<Region>> {
     let files = session.store.layer_files(layer)?;
     let Some(aligned) = files.aligned.map(Arc::new) else { return Ok(Vec::new()) };
     let index = Index::read(&files.index).with_context(|| format!("the index of layer {layer}"))?;
@@ -105,7 +115,8 @@ fn regions_of(session: &Session, layer: &Digest) -> Result<Vec<Region>> {
         let Ok(data) = index.data(node) else { continue };
         if let Some(at) = data.aligned {
             let found = executable(&aligned, at, data.size).unwrap_or_default();
-            regions.extend(found.into_iter().map(|(offset, len)| Region { file: aligned.clone(), offset, len }));
+            let region = |(offset, len)| Region { file: aligned.clone(), offset, len, first: first(node) };
+            regions.extend(found.into_iter().map(region));
         }
     }
     Ok(regions)

@@ -3,11 +3,11 @@
 use std::fs::File;
 use std::io::{IsTerminal, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use shallop_oci::Platform;
 use shallop_store::{Container, ContainerState, Image, NewContainer, StoreError};
@@ -18,6 +18,7 @@ use crate::launch::{LinuxSandbox, Streams};
 use crate::limits::Limits;
 use crate::network::Settings;
 use crate::process::{Defaults, Overrides, Process};
+use crate::profile::Profile;
 use crate::signals::Caught;
 use crate::terminal::RawTerminal;
 use crate::timings::Timings;
@@ -41,6 +42,8 @@ pub struct Options {
     pub substitute: bool,
     pub strace: bool,
     pub timings: bool,
+    /// Where to write a profile.
+    pub profile: Option<PathBuf>,
 }
 
 /// Runs a container to its end; its exit code.
@@ -52,6 +55,7 @@ pub fn run(session: &Session, options: Options) -> Result<i32> {
         return Ok(1);
     }
     if is_wasm_file(&options.image) {
+        ensure!(options.profile.is_none(), "--profile: only Linux programs can be profiled, not WASI modules");
         let request = wasi::file_request(session, &options)?;
         return finish(&options, supervise(request, options.overrides.tty, &mut timings)?, &mut timings);
     }
@@ -67,13 +71,17 @@ pub fn run(session: &Session, options: Options) -> Result<i32> {
     let _ = session.store.remove_abandoned_containers();
     let container = create(session, &options, &image)?;
     timings.point("container created");
-    let outcome = start(session, &options, &image, &container, &mut timings);
+    let profile = options.profile.as_deref().map(Profile::new).transpose()?;
+    let outcome = start(session, (&options, profile.as_ref()), &image, &container, &mut timings);
     let code = outcome.as_ref().map_or(125, Outcome::exit_code);
     match options.remove {
         true => remove(session, &container.id)?,
         false => session.store.set_container_state(&container.id, ContainerState::Exited { code })?,
     }
     timings.point("container's end recorded");
+    if let Some(profile) = profile {
+        profile.finish(&options.image)?;
+    }
     finish(&options, outcome?, &mut timings)
 }
 
@@ -152,7 +160,7 @@ fn short(id: &str) -> String {
 
 fn start(
     session: &Session,
-    options: &Options,
+    (options, profile): (&Options, Option<&Profile>),
     image: &Image,
     container: &Container,
     timings: &mut Timings,
@@ -161,6 +169,7 @@ fn start(
     let hostname = options.hostname.clone().unwrap_or_else(|| short(&container.id));
     let mut process = Process::resolve(&defaults(image), &options.overrides, &hostname)?;
     let request = if image.platform.is_wasi() {
+        ensure!(profile.is_none(), "--profile: only Linux programs can be profiled, not WASI modules");
         match wasi::image_request(session, options, image, process) {
             Err(error) if error.is::<wasi::NoSuchProgram>() => {
                 return Ok(Outcome { status: 127 << 8, report: Some(error.to_string()), ..Outcome::default() });
@@ -199,7 +208,8 @@ fn start(
         let (kernel, cpu) = session.engine_code()?;
         timings.point("code ready");
         let trace = options.strace.then(|| std::io::stderr().as_fd().try_clone_to_owned()).transpose()?;
-        sandbox.request(kernel, cpu, Streams { stdio: stdio(options.interactive)?, trace })?
+        let profile = profile.map(Profile::stream).transpose()?;
+        sandbox.request(kernel, cpu, Streams { stdio: stdio(options.interactive)?, trace, profile })?
     };
     let record = |pid| session.store.set_container_state(&container.id, ContainerState::Running { pid });
     // Before the terminal is raw: a signal that ended this process now would leave it so.

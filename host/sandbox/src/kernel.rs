@@ -35,6 +35,9 @@ const KERNEL_MARK: u32 = 100;
 /// Marks kept.
 const MAX_MARKS: usize = 256;
 
+/// Bytes of samples at most.
+const MAX_PROFILE: u64 = 256 << 20;
+
 /// Bytes of the kernel's own error output that are kept for the report.
 const MAX_CONSOLE: usize = 16 << 10;
 
@@ -59,6 +62,7 @@ pub struct Host {
     /// Watch stdin in `event_wait`: it was not reported since the last read.
     pub stdin_armed: bool,
     pub trace: Option<OwnedFd>,
+    pub profile: Option<ProfileStream>,
     pub spec: Vec<u8>,
     pub console: Console,
     pub exit: Option<u32>,
@@ -86,6 +90,19 @@ impl Host {
         if !std::mem::replace(&mut self.timeline.task_ran, true) {
             self.timeline.mark(FIRST_TASK);
         }
+    }
+}
+
+/// The file that the kernel writes samples to.
+pub struct ProfileStream {
+    pub file: OwnedFd,
+    /// Bytes that it may still get.
+    pub left: u64,
+}
+
+impl ProfileStream {
+    fn new(file: OwnedFd) -> ProfileStream {
+        ProfileStream { file, left: MAX_PROFILE }
     }
 }
 
@@ -132,7 +149,7 @@ pub fn run(artifacts: Artifacts, mut launch: Launch) -> Result<Outcome> {
     let tasks = config::engine(Stops::ByWord)?;
     let events = launch.events.clone();
     let interrupt = Interrupt::new(&engine);
-    let (memory, wall) = (launch.memory_limit, launch.wall_limit);
+    let (memory, wall, sampled) = (launch.memory_limit, launch.wall_limit, launch.profile.is_some());
     let kernel = load(&engine, artifacts.kernel, "kernel")?;
     timeline.mark(KERNEL_LOADED);
     let cpu = Cpu::new(&tasks, &load(&tasks, artifacts.cpu, "processor")?)?;
@@ -147,7 +164,7 @@ pub fn run(artifacts: Artifacts, mut launch: Launch) -> Result<Outcome> {
     let mut store = Store::new(&engine, host);
     store.set_epoch_deadline(1);
 
-    let limits = Limits { memory, wall, storm };
+    let limits = Limits { memory, wall, storm, sampled };
     let _ticker = limits::start(interrupt.clone(), events.clone(), limits)?;
     events.attach(Some(interrupt));
     let result = start(&mut store, &kernel);
@@ -173,6 +190,7 @@ fn host(
         interrupt,
         stdin_armed: true,
         trace: launch.trace,
+        profile: launch.profile.map(ProfileStream::new),
         spec: launch.spec,
         console: Console::default(),
         exit: None,

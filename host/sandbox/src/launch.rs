@@ -41,6 +41,8 @@ pub struct Launch {
     pub wall_limit: Option<Duration>,
     /// Where the system call trace goes.
     pub trace: Option<OwnedFd>,
+    /// Where samples go, when they are taken: a file.
+    pub profile: Option<OwnedFd>,
     pub events: Arc<Events>,
     /// `None`: there is no network outside.
     pub network: Option<Box<dyn Network>>,

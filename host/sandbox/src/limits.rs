@@ -14,6 +14,9 @@ use crate::events::{Events, lock};
 /// How long a task runs before the kernel may choose another.
 const SLICE: Duration = Duration::from_millis(10);
 
+/// How long it runs when samples are taken.
+const SAMPLED_SLICE: Duration = Duration::from_millis(1);
+
 /// How often the memory in use is measured while tasks run.
 const MEASURE_EVERY: Duration = Duration::from_millis(50);
 
@@ -136,6 +139,8 @@ pub struct Limits {
     pub wall: Option<Duration>,
     /// End slices all the time, at moments that nobody foresees.
     pub storm: bool,
+    /// End slices as often as samples are wanted.
+    pub sampled: bool,
 }
 
 /// The running thread; dropping it stops the thread.
@@ -156,14 +161,13 @@ pub fn start(interrupt: Arc<Interrupt>, events: Arc<Events>, limits: Limits) -> 
     let deadline = limits.wall.and_then(|wall| Instant::now().checked_add(wall));
     let meter = Meter { status: File::open("/proc/self/status").ok(), limit: limits.memory };
     let shared = interrupt.clone();
-    let storm = limits.storm;
-    let run = move || tick(&shared, &events, deadline, (&meter, storm));
+    let slices = Slices::new(&limits);
+    let run = move || tick(&shared, &events, deadline, (&meter, slices));
     std::thread::Builder::new().name("limits".into()).spawn(run).context("starting the limits thread")?;
     Ok(Ticker { interrupt })
 }
 
-fn tick(interrupt: &Interrupt, events: &Events, deadline: Option<Instant>, (meter, storm): (&Meter, bool)) {
-    let mut slices = Slices(storm.then_some(1));
+fn tick(interrupt: &Interrupt, events: &Events, deadline: Option<Instant>, (meter, mut slices): (&Meter, Slices)) {
     let mut measured = Instant::now();
     loop {
         if !next_tick(interrupt, deadline, slices.next()) {
@@ -185,12 +189,26 @@ fn tick(interrupt: &Interrupt, events: &Events, deadline: Option<Instant>, (mete
     }
 }
 
-/// The lengths of slices: the usual one, or with a number all sorts of very short ones.
-struct Slices(Option<u64>);
+/// The lengths of slices: all the same, or, from a number on, all sorts of very short ones.
+enum Slices {
+    Same(Duration),
+    Random(u64),
+}
 
 impl Slices {
+    fn new(limits: &Limits) -> Slices {
+        match limits {
+            Limits { storm: true, .. } => Slices::Random(1),
+            Limits { sampled: true, .. } => Slices::Same(SAMPLED_SLICE),
+            _ => Slices::Same(SLICE),
+        }
+    }
+
     fn next(&mut self) -> Duration {
-        let Some(state) = &mut self.0 else { return SLICE };
+        let state = match self {
+            Slices::Same(length) => return *length,
+            Slices::Random(state) => state,
+        };
         // Steele and Vigna's constant for a linear congruential generator.
         *state = state.wrapping_mul(0xd134_2543_de82_ef95).wrapping_add(1);
         Duration::from_nanos(*state >> 32 & 0x1_ffff)

@@ -56,7 +56,7 @@ pub fn run_wasi(module: File, launch: WasiLaunch) -> Result<Outcome> {
     }
     let interrupt = Interrupt::new(&engine);
     let events = launch.events.clone();
-    let limits = Limits { memory: 0, wall: launch.wall_limit, storm: false };
+    let limits = Limits { memory: 0, wall: launch.wall_limit, storm: false, sampled: false };
     let state = State {
         wasi: context(&launch)?,
         limits: StoreLimitsBuilder::new()

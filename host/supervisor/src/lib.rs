@@ -70,6 +70,8 @@ pub struct Request {
     pub trace: Option<OwnedFd>,
     /// What of the network it may reach; `None`: nothing.
     pub network: Option<Policy>,
+    /// The file that `--profile` samples go to.
+    pub profile: Option<OwnedFd>,
     /// When hot code is to be translated.
     pub translations: Option<Translations>,
     /// What of it the workload may want.

@@ -113,6 +113,7 @@ struct Header {
     grants: Vec<Access>,
     trace: bool,
     network: bool,
+    profile: bool,
     /// When a translator's socket comes.
     translating: Option<Translating>,
     ready: Vec<ReadyHeader>,
@@ -137,6 +138,7 @@ pub struct Received {
     pub trace: Option<OwnedFd>,
     /// Where the network is asked for, when there is one.
     pub network: Option<OwnedFd>,
+    pub profile: Option<OwnedFd>,
     /// Where jobs for the translator go, when hot code is to be translated.
     pub jobs: Option<(Translating, OwnedFd)>,
     pub ready: Vec<Ready>,
@@ -157,6 +159,7 @@ pub fn send_request(
         grants: request.grants.iter().map(|g| g.access).collect(),
         trace: request.trace.is_some(),
         network: network.is_some(),
+        profile: request.profile.is_some(),
         translating: request.translations.as_ref().filter(|_| jobs.is_some()).map(|wanted| wanted.how),
         ready: request.ready.iter().map(ready_header).collect(),
     };
@@ -165,8 +168,8 @@ pub fn send_request(
     (&*socket).write_all(&json)?;
     let grants = request.grants.iter().map(|g| g.descriptor.as_fd());
     let descriptors = request.stdio.iter().chain(&request.code).map(AsFd::as_fd).chain(grants);
-    let last =
-        request.trace.iter().chain(&network).chain(&jobs).chain(request.ready.iter().flat_map(|ready| &ready.modules));
+    let streams = request.trace.iter().chain(&request.profile).chain(&network);
+    let last = streams.chain(&jobs).chain(request.ready.iter().flat_map(|ready| &ready.modules));
     let descriptors: Vec<_> = descriptors.chain(last.map(AsFd::as_fd)).collect();
     descriptors.chunks(BATCH).try_for_each(|batch| send_descriptors(socket, batch))
 }
@@ -194,8 +197,8 @@ pub fn receive_request(socket: &UnixStream) -> Result<Received> {
     let header: Header = serde_json::from_slice(&json).context("reading the header")?;
     ensure!(header.version == VERSION, "the supervisor speaks version {}, this worker {VERSION}", header.version);
 
-    let single =
-        3 + usize::from(header.trace) + usize::from(header.network) + usize::from(header.translating.is_some());
+    let single = [header.trace, header.profile, header.network, header.translating.is_some()];
+    let single = 3 + single.map(usize::from).iter().sum::<usize>();
     let modules: usize = header.ready.iter().map(|ready| ready.modules).sum();
     let total = single + header.code + header.grants.len() + modules;
     let mut descriptors = Vec::with_capacity(total);
@@ -208,6 +211,7 @@ pub fn receive_request(socket: &UnixStream) -> Result<Received> {
     let code = take(header.code);
     let granted = take(header.grants.len());
     let trace = if header.trace { take(1).pop() } else { None };
+    let profile = if header.profile { take(1).pop() } else { None };
     let network = if header.network { take(1).pop() } else { None };
     let jobs = header.translating.and_then(|how| Some((how, take(1).pop()?)));
     let ready = header.ready.into_iter();
@@ -215,7 +219,7 @@ pub fn receive_request(socket: &UnixStream) -> Result<Received> {
         ready.map(|ReadyHeader { grant, offset, len, modules }| Ready { grant, offset, len, modules: take(modules) });
     let ready = ready.collect();
     let grants = header.grants.into_iter().zip(granted).collect();
-    Ok(Received { workload: header.workload, code, grants, stdio, trace, network, jobs, ready })
+    Ok(Received { workload: header.workload, code, grants, stdio, trace, profile, network, jobs, ready })
 }
 
 fn receive_descriptors(socket: &UnixStream, into: &mut Vec<OwnedFd>) -> Result<()> {
@@ -252,6 +256,7 @@ mod tests {
             stdio: [null(), null(), null()],
             trace: None,
             network: None,
+            profile: Some(null()),
             translations: Some(Translations {
                 limit: 0,
                 linger: 0,
@@ -264,7 +269,8 @@ mod tests {
         send_request(&ours, &request, Some(null()), Some(null())).unwrap();
         let received = receive_request(&theirs).unwrap();
         assert_eq!((received.code.len(), received.grants.len()), (2, 300));
-        assert!(received.trace.is_none() && received.jobs.is_some() && received.network.is_some());
+        assert!(received.trace.is_none() && received.profile.is_some() && received.network.is_some());
+        assert!(received.jobs.is_some());
         assert_eq!((received.ready[0].offset, received.ready[0].modules.len()), (8, 2));
     }
 

@@ -49,7 +49,7 @@ fn run(control: &UnixStream, received: Received) -> Result<Outcome> {
         Kind::Linux { .. } => {
             let translation = received.jobs.map(|(how, socket)| translator::translation(how, socket));
             let translation = (translation, received.ready.into_iter().map(ready).collect());
-            let beside = (grants, received.trace, received.network.map(network::network));
+            let beside = (grants, [received.trace, received.profile], received.network.map(network::network));
             run_linux(received.workload, received.code, beside, events, translation)
         }
         Kind::Wasi { .. } => run_wasi(received.workload, received.code, grants, events),
@@ -106,7 +106,7 @@ fn ready(received: shallop_supervisor::Ready) -> Ready {
 fn run_linux(
     workload: Workload,
     code: Vec<OwnedFd>,
-    (grants, trace, network): (Vec<Grant>, Option<OwnedFd>, Option<Box<dyn Network>>),
+    (grants, [trace, profile], network): (Vec<Grant>, [Option<OwnedFd>; 2], Option<Box<dyn Network>>),
     events: Arc<Events>,
     (translation, ready): (Option<Translating>, Vec<Ready>),
 ) -> Result<Outcome> {
@@ -119,6 +119,7 @@ fn run_linux(
         memory_limit: workload.memory_limit,
         wall_limit: workload.wall_limit,
         trace,
+        profile,
         events,
         network,
         translation,

@@ -125,6 +125,7 @@ fn empty_kernel(platform: &'static dyn Platform, isa: &'static dyn Isa, spec: &L
     if let Some(network) = spec.network {
         k.net = Net::new(platform, Interfaces::with_network(network.address, network.gateway));
     }
+    k.profile = spec.profile.then(Box::default);
     k
 }
 
@@ -149,6 +150,7 @@ impl Kernel {
             ipc: Default::default(),
             run_queue: Default::default(),
             strace: false,
+            profile: None,
             calls_since_poll: 0,
             slice: None,
             next_pid: INIT.0 + 1,

@@ -5,6 +5,8 @@
 
 mod value;
 
+pub use value::name as call_name;
+
 use std::fmt::Write as _;
 
 use shallop_linux_abi::Errno;

@@ -68,6 +68,7 @@ fn spec(host: &Fake, argv: &[&str]) -> LaunchSpec {
         disk_limit: 1 << 40,
         tasks_max: 100,
         strace: false,
+        profile: false,
         seed: 1,
     }
 }

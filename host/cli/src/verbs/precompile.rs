@@ -16,7 +16,8 @@ pub fn precompile(session: &Session, image: &Digest, progress: &BuildProgress) -
     }
     progress.begin("[precompile]");
     let mut tell = |done, all| progress.output(format!("{done} of {all} programs and libraries\n").as_bytes());
-    let result = precompile::precompile(session, &image.layers, &mut tell).context("translating the image's programs");
+    let result = precompile::precompile(session, (&image.layers, &image.config.config), &mut tell);
+    let result = result.context("translating the image's programs");
     match &result {
         Ok(report) if report.cached == report.all => progress.end(End::Cached),
         Ok(_) => progress.end(End::Done),

@@ -71,6 +71,9 @@ pub struct Args {
     /// Print where the time of the start went
     #[arg(long)]
     timings: bool,
+    /// Write where the program's time went, by function, to a file for speedscope (https://www.speedscope.app)
+    #[arg(long, value_name = "FILE")]
+    profile: Option<std::path::PathBuf>,
     /// Print usage
     #[arg(long, action = clap::ArgAction::Help)]
     help: Option<bool>,
@@ -111,6 +114,7 @@ impl Args {
             substitute: self.substitute,
             strace: self.strace,
             timings: self.timings,
+            profile: self.profile,
         };
         let code = run::run(&Session::open()?, options)?;
         Ok(code as u8)

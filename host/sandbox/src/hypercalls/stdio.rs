@@ -1,4 +1,4 @@
-//! The stdio family: descriptors 0, 1 and 2 of this process, and the trace stream.
+//! The stdio family: descriptors 0, 1 and 2 of this process, the trace stream and the profile stream.
 //!
 //! They may be shared with other programs, so their flags are never changed: reads ask first whether something is there.
 
@@ -12,8 +12,9 @@ use super::{bytes, bytes_mut, check_ended, define, define_fallible, os_errno, sp
 use crate::kernel::Host;
 use crate::process::Errno;
 
-/// The kernel's number of the trace stream.
+/// The kernel's numbers of the trace stream and the profile stream.
 const TRACE: u32 = 3;
+const PROFILE: u32 = 4;
 
 /// Bytes that a pipe which is ready takes without waiting (pipe(7)): PIPE_BUF.
 const PIECE: usize = 4096;
@@ -67,8 +68,11 @@ fn readable(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
 }
 
 /// Writes what fits; waits for the first bytes, but not past the end of the sandbox.
-fn write(memory: &[u8], host: &Host, fd: u32, src: u32, len: u32) -> Result<u64, Errno> {
+fn write(memory: &[u8], host: &mut Host, fd: u32, src: u32, len: u32) -> Result<u64, Errno> {
     let bytes = bytes(memory, src, len)?;
+    if fd == PROFILE {
+        return write_samples(host, bytes);
+    }
     let target = match fd {
         1 => rustix::stdio::stdout(),
         2 => rustix::stdio::stderr(),
@@ -89,6 +93,15 @@ fn write(memory: &[u8], host: &Host, fd: u32, src: u32, len: u32) -> Result<u64,
         }
     }
     if written == 0 && len != 0 { Err(libc::EINTR) } else { Ok(written as u64) }
+}
+
+/// Adds to the file of samples, as far as it may grow.
+fn write_samples(host: &mut Host, bytes: &[u8]) -> Result<u64, Errno> {
+    let stream = host.profile.as_mut().ok_or(libc::EBADF)?;
+    let left = stream.left.checked_sub(bytes.len() as u64).ok_or(libc::EFBIG)?;
+    let written = rustix::io::write(&stream.file, bytes).map_err(os_errno)?;
+    stream.left = left;
+    Ok(written as u64)
 }
 
 /// Waits until a write would do something. False: the sandbox was ended meanwhile.

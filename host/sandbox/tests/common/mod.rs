@@ -35,6 +35,7 @@ pub fn run_kernel(body: &str, setup: Setup) -> Outcome {
         memory_limit: setup.memory_limit,
         wall_limit: setup.wall_limit,
         trace: None,
+        profile: None,
         events: setup.events,
         network: None,
         translation: None,

@@ -1,0 +1,27 @@
+// Nearly all its time goes into `hot`, by way of `main`, `outer`, `middle`. The argument is how often.
+#include <stdio.h>
+#include <stdlib.h>
+
+__attribute__((noinline, noclone)) static unsigned hot(unsigned seed) {
+    for (int i = 0; i < 100000; i++)
+        seed = seed * 1664525 + 1013904223;
+    return seed;
+}
+
+// Not the last thing that they do, so that they stay on the stack.
+__attribute__((noinline, noclone)) static unsigned middle(unsigned seed) {
+    return hot(seed) + 1;
+}
+
+__attribute__((noinline, noclone)) static unsigned outer(unsigned seed) {
+    return middle(seed) + 1;
+}
+
+int main(int count, char **arguments) {
+    int times = count > 1 ? atoi(arguments[1]) : 10;
+    unsigned seed = 1;
+    for (int i = 0; i < times; i++)
+        seed = outer(seed);
+    printf("%u\n", seed);
+    return 0;
+}
