@@ -1,8 +1,10 @@
 //! What the end-to-end tests share: programs to compare with ([`oracle`]), running a command with a time limit
-//! ([`command`]), what processes it leaves ([`processes`]), and the `shallop` command with a home of its own ([`shallop`]).
+//! ([`command`]), what processes it leaves ([`processes`]), a web server ([`http`]), and the `shallop` command with a home
+//! of its own ([`shallop`]).
 #![forbid(unsafe_code)]
 
 pub mod command;
+pub mod http;
 pub mod oracle;
 pub mod processes;
 pub mod shallop;
