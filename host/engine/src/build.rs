@@ -16,9 +16,10 @@ use shallop_store::CacheEntry;
 use shallop_supervisor::Worker;
 
 use crate::Session;
-use crate::images::{self, Substitutes};
+use crate::images;
 use crate::launch::{LinuxSandbox, Streams};
 use crate::process::Process;
+use crate::pull::Finding;
 
 /// Bytes that a step's sandbox may use.
 const STEP_MEMORY: u64 = 4 << 30;
@@ -33,12 +34,12 @@ const PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Effects<'a> {
     pub session: &'a Session,
-    pub substitutes: Substitutes,
+    pub finding: Finding<'a>,
 }
 
 impl Images for Effects<'_> {
     fn base(&self, name: &str, platform: &Platform) -> Result<ImageConfig> {
-        let image = images::find(self.session, name, Some(platform), self.substitutes)?;
+        let image = images::find(self.session, name, Some(platform), &self.finding)?;
         self.session.store.pin(&image.layers)?;
         let mut config = image.config;
         let asked = Reference::parse_cli(name)?.tagged();

@@ -8,11 +8,13 @@ use shallop_oci::{Config, Digest, History, ImageConfig, Platform, Reference};
 use crate::Session;
 use crate::build::Effects;
 use crate::images::Substitutes;
+use crate::pull::{Finding, Policy, Silent};
 
 /// Builds a recipe and tags it `catalog.internal/<name>:latest`; `progress` is told of each phase.
 pub fn build(session: &Session, recipe: &Recipe, progress: &mut dyn FnMut(&str)) -> Result<Digest> {
     let mut made = assemble(recipe, &session.dirs.catalog_cache(), progress)?;
-    let effects = Effects { session, substitutes: Substitutes::Ask };
+    let finding = Finding { policy: Policy::Never, substitutes: Substitutes::Ask, progress: &Silent };
+    let effects = Effects { session, finding };
     progress("storing the layer");
     let layer = effects.put_layer(&mut |out| made.rootfs.write(out))?;
     let mut config = ImageConfig::new(&Platform::linux_riscv64());

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `session` | the store and the code cache of one command |
 //! | `images` | finding an image by name, with the embedded one and substitutes |
+//! | `pull`, `login` | registries: images from there, and who we are to them |
 //! | `process` | what runs: the image's defaults and the flags, joined |
 //! | `volume`, `terminal`, `signals` | `-v`, `-it`, what reaches the command from outside |
 //! | `launch` | from all that to a worker's request |
@@ -18,8 +19,10 @@ pub mod build;
 pub mod catalog;
 pub mod images;
 pub mod launch;
+pub mod login;
 pub mod precompile;
 pub mod process;
+pub mod pull;
 pub mod run;
 pub mod session;
 mod signals;

@@ -9,10 +9,12 @@ use shallop_build::Request;
 use shallop_engine::Session;
 use shallop_engine::build::Effects;
 use shallop_engine::images::Substitutes;
+use shallop_engine::pull::{Finding, Policy};
 use shallop_oci::{Platform, Reference};
 
 use super::precompile::precompile;
 use crate::output::progress::{BuildProgress, Mode};
+use crate::output::pull::PullProgress;
 
 /// Build an image from a Dockerfile
 #[derive(Debug, clap::Args)]
@@ -51,6 +53,9 @@ pub struct Args {
     /// Accept catalog images in place of ones that cannot be had
     #[arg(long)]
     substitute: bool,
+    /// Always attempt to pull all referenced images
+    #[arg(long)]
+    pull: bool,
     /// Translate all programs of the image now, not when they are run
     #[arg(long)]
     precompile: bool,
@@ -102,7 +107,9 @@ impl Args {
         };
         let session = Session::open()?;
         let substitutes = if self.substitute { Substitutes::Accept } else { Substitutes::Ask };
-        let effects = Effects { session: &session, substitutes };
+        let policy = if self.pull { Policy::Always } else { Policy::Missing };
+        let pulling = PullProgress::beside_bars(self.quiet || progress.is_live());
+        let effects = Effects { session: &session, finding: Finding { policy, substitutes, progress: &pulling } };
         let built = shallop_build::build(&request, &effects, &effects, &progress)?;
         if self.precompile {
             precompile(&session, &built.image, &progress)?;

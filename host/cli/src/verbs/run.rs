@@ -5,6 +5,9 @@ use shallop_config::size;
 use shallop_engine::run::{self, Options};
 use shallop_engine::{Session, Volume, process::Overrides};
 
+use super::pull::Policy;
+use crate::output::pull::{PullProgress, To};
+
 /// Create and run a new container from an image, or run a WASI module file
 #[derive(Debug, clap::Args)]
 #[command(
@@ -62,6 +65,12 @@ pub struct Args {
     /// Accept a catalog image in place of one that cannot be had
     #[arg(long)]
     substitute: bool,
+    /// Pull the image before running
+    #[arg(long, value_enum, default_value = "missing")]
+    pull: Policy,
+    /// Suppress the pull output
+    #[arg(short, long)]
+    quiet: bool,
     /// Print each system call to stderr, as strace does
     #[arg(long)]
     strace: bool,
@@ -108,10 +117,12 @@ impl Args {
                 .with_context(|| format!("invalid argument \"{}\" for --memory", self.memory))?,
             wall_limit: self.timeout.map(std::time::Duration::from_secs),
             substitute: self.substitute,
+            pull: self.pull.into(),
             strace: self.strace,
             timings: self.timings,
         };
-        let code = run::run(&Session::open()?, options)?;
+        let progress = PullProgress::new(To::Stderr, self.quiet);
+        let code = run::run(&Session::open()?, options, &progress)?;
         Ok(code as u8)
     }
 }
