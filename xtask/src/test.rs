@@ -15,6 +15,7 @@ const ORACLES: &[(&str, &str)] = &[
     ("gcc", "gcc"),
     ("strace", "strace"),
     ("skopeo", "skopeo"),
+    ("docker-registry", "docker-registry"),
     ("python3", "python3"),
 ];
 

@@ -9,6 +9,8 @@
 //! cache    code/                         compiled modules
 //!          catalog/                      downloaded packages
 //! state    containers/<id>/{journal,data,…}  writable layers and logs
+//! config   registries.json               mirrors, registries without TLS
+//!          certs.d/<host[:port]>/*.crt   certificate authorities of a registry
 //! runtime  sockets of running containers
 //! ```
 
@@ -28,6 +30,8 @@ pub struct Dirs {
     pub cache: PathBuf,
     /// Containers.
     pub state: PathBuf,
+    /// What the user wrote.
+    pub config: PathBuf,
     /// Sockets; gone after a reboot.
     pub runtime: PathBuf,
 }
@@ -52,12 +56,13 @@ impl Dirs {
         Dirs::from_vars(&|var| var.get())
     }
 
-    /// All four below one folder, as `SHALLOP_HOME` does.
+    /// All of them below one folder, as `SHALLOP_HOME` does.
     pub fn below(home: &Path) -> Dirs {
         Dirs {
             data: home.join("data"),
             cache: home.join("cache"),
             state: home.join("state"),
+            config: home.join("config"),
             runtime: home.join("run"),
         }
     }
@@ -80,6 +85,7 @@ impl Dirs {
         Ok(Dirs {
             data: base(&env::XDG_DATA_HOME, ".local/share")?,
             cache: base(&env::XDG_CACHE_HOME, ".cache")?,
+            config: base(&env::XDG_CONFIG_HOME, ".config")?,
             runtime: absolute(&env::XDG_RUNTIME_DIR).map_or_else(|| state.join("run"), |path| path.join(APP)),
             state,
         })
@@ -125,6 +131,16 @@ impl Dirs {
         self.cache.join("translations")
     }
 
+    /// What is configured of registries.
+    pub fn registries(&self) -> PathBuf {
+        self.config.join("registries.json")
+    }
+
+    /// Certificate authorities, in a folder for each registry.
+    pub fn certificates(&self) -> PathBuf {
+        self.config.join("certs.d")
+    }
+
     /// Packages that the catalog downloaded.
     pub fn catalog_cache(&self) -> PathBuf {
         self.cache.join("catalog")
@@ -146,6 +162,7 @@ mod tests {
         assert_eq!(dirs.code_cache(), Path::new("/home/x/.cache/shallop/code"));
         assert_eq!(dirs.containers(), Path::new("/home/x/.local/state/shallop/containers"));
         assert_eq!(dirs.runtime, Path::new("/home/x/.local/state/shallop/run"));
+        assert_eq!(dirs.registries(), Path::new("/home/x/.config/shallop/registries.json"));
     }
 
     #[test]

@@ -16,6 +16,11 @@ impl Var {
         std::env::var_os(self.name).filter(|value| !value.is_empty())
     }
 
+    /// Its value, or that of the variable with the same name in lower case, as programs read `https_proxy`.
+    pub fn get_in_any_case(&self) -> Option<OsString> {
+        self.get().or_else(|| std::env::var_os(self.name.to_ascii_lowercase()).filter(|value| !value.is_empty()))
+    }
+
     /// Whether it is set to something.
     pub fn is_set(&self) -> bool {
         self.get().is_some()
@@ -42,6 +47,8 @@ vars! {
     /// XDG Base Directory Specification.
     XDG_STATE_HOME = "Base of the state folder (default ~/.local/state)";
     /// XDG Base Directory Specification.
+    XDG_CONFIG_HOME = "Base of the folder for configuration (default ~/.config)";
+    /// XDG Base Directory Specification.
     XDG_RUNTIME_DIR = "Base of the folder for sockets and locks (default: below the state folder)";
     /// As Docker has it.
     DOCKER_CONFIG = "Folder of Docker's config.json (default ~/.docker): its proxies are passed on";
@@ -53,6 +60,20 @@ vars! {
     SHALLOP_ENGINE = "How programs of Linux images run: \"lazy\" (the default: hot code is translated), or \"interpreter\" (\"precise\" and \"storm\" are for tests: faults find all registers everywhere; tasks are preempted all the time)";
     /// A size as `--memory` takes it.
     SHALLOP_CACHE_LIMIT = "How much translated code is kept, for example \"500m\" (default 1g); what was not used for the longest time goes first";
+    /// Anything.
+    SHALLOP_OFFLINE = "Do not ask registries: an image that is not here is an error at once";
+    /// As Docker has it.
+    DOCKER_CONFIG = "Folder of config.json, which holds credentials of registries (default ~/.docker)";
+    /// Also in lower case.
+    HTTPS_PROXY = "Proxy for registries that are reached by https";
+    /// Also in lower case.
+    HTTP_PROXY = "Proxy for registries that are reached by plain http";
+    /// Also in lower case.
+    NO_PROXY = "Hosts and networks that are reached without a proxy, separated by commas";
+    /// Read by the crate rustls-native-certs.
+    SSL_CERT_FILE = "Certificate authorities, in place of the machine's own";
+    /// Read by the crate rustls-native-certs.
+    SSL_CERT_DIR = "Folders of certificate authorities, in place of the machine's own";
     /// Tests only.
     SHALLOP_TEST_HOT = "After how many calls or jumps back code is translated at once, while its task waits";
     /// Tests only.

@@ -16,11 +16,12 @@ use shallop_store::CacheEntry;
 use shallop_supervisor::Worker;
 
 use crate::Session;
-use crate::images::{self, Substitutes};
+use crate::images;
 use crate::launch::{LinuxSandbox, Streams};
 use crate::limits::Limits;
 use crate::network::Access;
 use crate::process::Process;
+use crate::pull::Finding;
 
 /// The host name that steps see, as BuildKit's do.
 const HOSTNAME: &str = "buildkitsandbox";
@@ -32,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Effects<'a> {
     pub session: &'a Session,
-    pub substitutes: Substitutes,
+    pub finding: Finding<'a>,
     /// Of each step.
     pub limits: Limits,
     /// Bytes of a step's output that are shown.
@@ -43,7 +44,7 @@ pub struct Effects<'a> {
 
 impl Images for Effects<'_> {
     fn base(&self, name: &str, platform: &Platform) -> Result<ImageConfig> {
-        let image = images::find(self.session, name, Some(platform), self.substitutes)?;
+        let image = images::find(self.session, name, Some(platform), &self.finding)?;
         self.session.store.pin(&image.layers)?;
         let mut config = image.config;
         let asked = Reference::parse_cli(name)?.tagged();

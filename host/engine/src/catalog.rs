@@ -13,6 +13,7 @@ use crate::build::Effects;
 use crate::images::Substitutes;
 use crate::limits::{Limits, STEP_LOG};
 use crate::network::Access;
+use crate::pull::{Finding, Policy, Silent};
 
 /// Label of an image whose packages are unpacked and not configured, since its processor is not to be had here.
 pub const UNCONFIGURED_LABEL: &str = "org.shallop.catalog.unconfigured";
@@ -51,7 +52,7 @@ pub fn build(session: &Session, recipe: &Recipe, options: &Options, progress: &m
     })?;
     let effects = Effects {
         session,
-        substitutes: Substitutes::Ask,
+        finding: Finding { policy: Policy::Never, substitutes: Substitutes::Ask, progress: &Silent },
         limits: Limits::of_step(),
         log_limit: STEP_LOG,
         network: Access::none(),

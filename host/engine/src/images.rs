@@ -1,13 +1,16 @@
-//! Finding an image: in the store, embedded in the program, or by an accepted substitute.
+//! Finding an image: in the store, embedded in the program, at its registry, or by an accepted substitute.
 
 use std::io::{BufRead, IsTerminal, Write};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, bail};
+use shallop_catalog::Substitute;
 use shallop_guest_wasm::HELLO_WORLD;
 use shallop_layer::tar::{Entry, Kind, Writer};
 use shallop_oci::{Config, ImageConfig, Platform, Reference};
+use shallop_registry::RegistryError;
 use shallop_store::{Image, StoreError};
 
+use crate::pull::{self, Finding, Policy};
 use crate::{Session, catalog};
 
 /// Label that records which image a substitute stands in for.
@@ -21,16 +24,47 @@ pub enum Substitutes {
     Ask,
 }
 
-/// Finds an image by name or id.
+/// Finds an image by name or id; what is missing is pulled, as far as `how` allows.
 ///
 /// # Errors
-/// When it is not here: with the substitute there is, its differences and the flag that accepts it.
-pub fn find(session: &Session, name: &str, platform: Option<&Platform>, substitutes: Substitutes) -> Result<Image> {
-    match session.store.resolve(name, platform) {
-        Ok(image) => Ok(image),
-        Err(StoreError::NoSuchImage { .. }) => missing(session, name, platform, substitutes),
-        Err(other) => Err(other.into()),
+/// When it cannot be had: with the substitute there is, its differences and the flag that accepts it.
+pub fn find(session: &Session, name: &str, platform: Option<&Platform>, how: &Finding<'_>) -> Result<Image> {
+    let found = session.store.resolve(name, platform);
+    let image = match found {
+        Ok(image) if how.policy == Policy::Always && is_pulled_by(name, &image) => {
+            pulled(session, name, platform, how)?
+        }
+        Ok(image) => image,
+        Err(StoreError::NoSuchImage { .. }) => missing(session, name, platform, how)?,
+        // The name stands for an image that was pulled for another platform: the registry may have both. One that was
+        // built here under that name stays what it is.
+        Err(StoreError::WrongPlatform { .. }) if how.policy != Policy::Never && has_origin(session, name)? => {
+            pulled(session, name, platform, how)?
+        }
+        Err(other) => return Err(other.into()),
+    };
+    if !image.platform.is_supported() {
+        bail!("{name} is for {}; there are linux/riscv64 and wasi/wasm", image.platform);
     }
+    Ok(image)
+}
+
+/// Whether asking a registry for `name` can give another image: not when it is an id, or a name of the catalog.
+fn is_pulled_by(name: &str, image: &Image) -> bool {
+    Reference::parse_cli(name).is_ok_and(|reference| {
+        let same = |known: &Reference| known.repository() == reference.repository();
+        reference.catalog_name().is_none() && image.tags.iter().chain(&image.origins).any(same)
+    })
+}
+
+fn has_origin(session: &Session, name: &str) -> Result<bool> {
+    let reference = Reference::parse_cli(name)?;
+    let image = session.store.resolve(name, None)?;
+    Ok(image.origins.iter().any(|origin| origin.repository() == reference.repository()))
+}
+
+fn pulled(session: &Session, name: &str, platform: Option<&Platform>, how: &Finding<'_>) -> Result<Image> {
+    Ok(pull::pull(session, &Reference::parse_cli(name)?, platform, how.progress)?.image)
 }
 
 /// An image that is here, or embedded; nothing is offered in its place.
@@ -45,7 +79,7 @@ pub fn local(session: &Session, name: &str) -> Result<Image> {
     }
 }
 
-fn missing(session: &Session, name: &str, platform: Option<&Platform>, substitutes: Substitutes) -> Result<Image> {
+fn missing(session: &Session, name: &str, platform: Option<&Platform>, how: &Finding<'_>) -> Result<Image> {
     let reference = Reference::parse_cli(name)?;
     if let Some(catalog) = reference.catalog_name() {
         if catalog == HELLO_WORLD.name {
@@ -58,29 +92,49 @@ fn missing(session: &Session, name: &str, platform: Option<&Platform>, substitut
             None => anyhow!("No such image: {name}\nThe catalog has: {}", catalog_names().join(", ")),
         });
     }
-    let library = reference.library_name().unwrap_or_default();
-    let Some(found) = shallop_catalog::substitute(library, reference.tag().unwrap_or("latest")) else {
-        return Err(anyhow!(
-            "No such image: {name}\nImages cannot be pulled from registries yet; build one, or use the catalog: {}",
-            catalog_names().join(", ")
-        ));
-    };
-    if platform.is_some_and(Platform::is_wasi) && library != HELLO_WORLD.name {
-        return Err(anyhow!("No such image: {name} for platform wasi/wasm"));
-    }
-    let differences = found.differences.iter().map(|d| format!("\n  - {d}")).collect::<String>();
-    let offer = format!("{} can stand in for {name}:{differences}", found.image);
-    match substitutes {
-        Substitutes::Accept => eprintln!("shallop: {offer}"),
-        Substitutes::Ask if asked(&offer)? => {}
-        Substitutes::Ask => {
-            return Err(anyhow!(
-                "No such image: {name}\nImages cannot be pulled from registries yet. {offer}\nAccept it with --substitute"
-            ));
+    let why = match (how.policy, pull::offline()) {
+        (Policy::Never, _) => anyhow!("No such image: {}", reference.familiar()),
+        (_, Some(offline)) => anyhow!("No such image: {}: {offline}", reference.familiar()),
+        _ => {
+            how.progress.note(&format!("Unable to find image '{}' locally", reference.familiar()));
+            match pulled(session, name, platform, how) {
+                Err(error) if is_about_the_image(&error) => error,
+                other => return other,
+            }
         }
+    };
+    let library = reference.library_name().unwrap_or_default();
+    let found = shallop_catalog::substitute(library, reference.tag().unwrap_or("latest"));
+    let Some(found) = found.filter(|_| library == HELLO_WORLD.name || !platform.is_some_and(Platform::is_wasi)) else {
+        return Err(match library.is_empty() {
+            true => why,
+            false => anyhow!("{why:#}\nThe catalog has: {}", catalog_names().join(", ")),
+        });
+    };
+    let offer = offer(&reference, &found);
+    match how.substitutes {
+        Substitutes::Accept => eprintln!("shallop: {why:#}\n{offer}"),
+        Substitutes::Ask if asked(&format!("{why:#}\n{offer}"))? => {}
+        Substitutes::Ask => return Err(anyhow!("{why:#}\n{offer}\nAccept it with --substitute")),
     }
-    let image = find(session, &found.image, None, Substitutes::Accept)?;
+    let image = find(session, &found.image, None, how)?;
     if found.alpine { catalog::as_alpine(session, &image, &found.image) } else { Ok(image) }
+}
+
+/// Whether an image cannot be had, while this machine is fine.
+fn is_about_the_image(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<RegistryError>().is_some_and(RegistryError::is_about_the_image)
+}
+
+/// What `pull` says after an image that cannot be had: which image of the catalog can stand in for it.
+pub fn stand_in(reference: &Reference) -> Option<String> {
+    let found = shallop_catalog::substitute(reference.library_name()?, reference.tag().unwrap_or("latest"))?;
+    Some(offer(reference, &found))
+}
+
+fn offer(reference: &Reference, found: &Substitute) -> String {
+    let differences = found.differences.iter().map(|d| format!("\n  - {d}")).collect::<String>();
+    format!("{} can stand in for {}:{differences}", found.image, reference.familiar())
 }
 
 /// Asks a person at a terminal; no one else.

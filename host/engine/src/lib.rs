@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `session` | the store and the code cache of one command |
 //! | `images` | finding an image by name, with the embedded one and substitutes |
+//! | `pull`, `login` | registries: images from there, and who we are to them |
 //! | `process` | what runs: the image's defaults and the flags, joined |
 //! | `volume`, `terminal`, `signals` | `-v`, `-it`, what reaches the command from outside |
 //! | `network`, `mirrors`, `proxies` | what of the network there is, and what the machine lends with it |
@@ -21,12 +22,14 @@ mod entrypoint;
 pub mod images;
 pub mod launch;
 pub mod limits;
+pub mod login;
 mod mirrors;
 pub mod network;
 pub mod precompile;
 pub mod process;
-pub mod proxies;
 mod profile;
+pub mod proxies;
+pub mod pull;
 pub mod run;
 pub mod session;
 mod signals;

@@ -19,6 +19,7 @@ use crate::limits::Limits;
 use crate::network::Settings;
 use crate::process::{Defaults, Overrides, Process};
 use crate::profile::Profile;
+use crate::pull::{Finding, Policy, Progress};
 use crate::signals::Caught;
 use crate::terminal::RawTerminal;
 use crate::timings::Timings;
@@ -40,14 +41,15 @@ pub struct Options {
     pub limits: Limits,
     pub network: Settings,
     pub substitute: bool,
+    pub pull: Policy,
     pub strace: bool,
     pub timings: bool,
     /// Where to write a profile.
     pub profile: Option<PathBuf>,
 }
 
-/// Runs a container to its end; its exit code.
-pub fn run(session: &Session, options: Options) -> Result<i32> {
+/// Runs a container to its end; its exit code. `progress` is told of a pull.
+pub fn run(session: &Session, options: Options, progress: &dyn Progress) -> Result<i32> {
     let mut timings = Timings::default();
     if options.overrides.tty && options.interactive && !std::io::stdin().is_terminal() {
         // Docker's words and its code: 1, not the 125 of other failures.
@@ -65,7 +67,8 @@ pub fn run(session: &Session, options: Options) -> Result<i32> {
         anyhow::bail!("platform {platform} is not supported; there are linux/riscv64 and wasi/wasm");
     }
     let substitutes = if options.substitute { Substitutes::Accept } else { Substitutes::Ask };
-    let image = images::find(session, &options.image, platform.as_ref(), substitutes)?;
+    let finding = Finding { policy: options.pull, substitutes, progress };
+    let image = images::find(session, &options.image, platform.as_ref(), &finding)?;
     timings.point("image found");
     // What cannot go now goes with a later command.
     let _ = session.store.remove_abandoned_containers();

@@ -1,11 +1,11 @@
-//! The user's terminal during `-it`: raw while the container runs, restored whatever happens.
+//! The user's terminal: raw while a container runs with `-it`, silent while a password is typed; restored whatever happens.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use anyhow::{Context, Result};
-use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, Termios, isatty, tcgetattr, tcsetattr};
 
-/// Holds the terminal in raw mode; dropping it restores what was there.
+/// Holds the terminal in another mode; dropping it restores what was there.
 #[derive(Debug)]
 pub struct RawTerminal {
     terminal: OwnedFd,
@@ -18,11 +18,23 @@ impl RawTerminal {
         if !isatty(stdin) {
             return Ok(None);
         }
+        RawTerminal::change(stdin, |mode| mode.make_raw()).map(Some)
+    }
+
+    /// Lets stdin's terminal show nothing of what is typed; `None` when stdin is no terminal.
+    pub fn without_echo(stdin: BorrowedFd<'_>) -> Result<Option<RawTerminal>> {
+        if !isatty(stdin) {
+            return Ok(None);
+        }
+        RawTerminal::change(stdin, |mode| mode.local_modes.remove(LocalModes::ECHO)).map(Some)
+    }
+
+    fn change(stdin: BorrowedFd<'_>, change: impl Fn(&mut Termios)) -> Result<RawTerminal> {
         let before = tcgetattr(stdin).context("reading the terminal's mode")?;
-        let mut raw = before.clone();
-        raw.make_raw();
-        tcsetattr(stdin, OptionalActions::Now, &raw).context("making the terminal raw")?;
-        Ok(Some(RawTerminal { terminal: stdin.try_clone_to_owned()?, before }))
+        let mut mode = before.clone();
+        change(&mut mode);
+        tcsetattr(stdin, OptionalActions::Now, &mode).context("changing the terminal's mode")?;
+        Ok(RawTerminal { terminal: stdin.try_clone_to_owned()?, before })
     }
 }
 

@@ -62,6 +62,21 @@ impl Store {
         self.put_blob(&mut bytes, None)
     }
 
+    /// Marks a blob as used now, so that this session's lease covers it. `false` when it is not here.
+    ///
+    /// # Errors
+    /// When the store cannot be written to.
+    pub fn pin_blob(&self, digest: &Digest) -> Result<bool> {
+        self.lease()?;
+        let _sweep = lease::share_sweep(&self.dirs)?;
+        let path = self.blob_path(digest);
+        let here = path.is_file();
+        if here {
+            files::touch(&path)?;
+        }
+        Ok(here)
+    }
+
     /// Whether the content is here, as a blob or as a layer's tar.
     pub fn has_blob(&self, digest: &Digest) -> bool {
         self.blob_path(digest).is_file() || self.has_layer(digest)

@@ -26,6 +26,8 @@ pub struct Image {
     /// Bytes of the uncompressed layers.
     pub size: u64,
     pub tags: Vec<Reference>,
+    /// Where it came from: `name@sha256:…`, without tags.
+    pub origins: Vec<Reference>,
 }
 
 /// A line of the list of images.
@@ -38,6 +40,8 @@ pub struct ImageSummary {
     pub size: u64,
     /// Empty for a dangling image.
     pub tags: Vec<Reference>,
+    /// Where it came from: `name@sha256:…`, without tags.
+    pub origins: Vec<Reference>,
 }
 
 /// A layer as the manifest names it.
@@ -65,17 +69,18 @@ impl Store {
         let json = manifest.to_json().map_err(|e| StoreError::invalid("image manifest", e))?;
         let manifest = self.put_bytes(&json)?.digest;
         let records: Vec<_> = layers.iter().map(|info| LayerRecord { info: *info, blob: info.diff_id }).collect();
-        self.record_image(stored.digest, manifest, &config, &records)?;
+        self.record_image(stored.digest, manifest, &config, &records, &mut |_| Ok(()))?;
         Ok(stored.digest)
     }
 
-    /// Writes an image's rows. Its blobs were put in this session; its layers are looked for.
+    /// Writes an image's rows, and what `more` writes with them. Its blobs were put in this session; its layers are looked for.
     pub(crate) fn record_image(
         &self,
         id: ImageId,
         manifest: Digest,
         config: &ImageConfig,
         layers: &[LayerRecord],
+        more: &mut dyn FnMut(&Transaction) -> Result<()>,
     ) -> Result<()> {
         self.lease()?;
         let _sweep = lease::share_sweep(&self.dirs)?;
@@ -107,7 +112,7 @@ impl Store {
                 let (diff_id, blob) = (layer.info.diff_id.to_string(), layer.blob.to_string());
                 insert.execute(params![id.to_string(), i as i64, diff_id, blob])?;
             }
-            Ok(())
+            more(t)
         })
     }
 
@@ -123,7 +128,7 @@ impl Store {
             let rows = statement.query_map([], |row| Ok(summary(row)))?;
             rows.map(|row| {
                 let image = row??;
-                Ok(ImageSummary { tags: tags_of(t, &image.id)?, ..image })
+                named(t, image)
             })
             .collect()
         })
@@ -162,6 +167,7 @@ impl Store {
             created: image.created,
             size: image.size,
             tags: image.tags,
+            origins: image.origins,
         })
     }
 }
@@ -171,7 +177,7 @@ pub(crate) fn column(text: &str) -> Result<Digest> {
     Digest::from_str(text).map_err(|e| StoreError::invalid(format!("digest {text:?} in the database"), e))
 }
 
-/// A row of `id, manifest, os, arch, variant, created, size`; tags are empty.
+/// A row of `id, manifest, os, arch, variant, created, size`; without names.
 fn summary(row: &Row) -> Result<ImageSummary> {
     Ok(ImageSummary {
         id: column(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)?,
@@ -180,7 +186,13 @@ fn summary(row: &Row) -> Result<ImageSummary> {
         created: row.get(5)?,
         size: u64::try_from(row.get::<_, i64>(6)?).unwrap_or(0),
         tags: Vec::new(),
+        origins: Vec::new(),
     })
+}
+
+/// The image with its names.
+fn named(t: &Transaction, image: ImageSummary) -> Result<ImageSummary> {
+    Ok(ImageSummary { tags: tags_of(t, &image.id)?, origins: origins_of(t, &image.id)?, ..image })
 }
 
 /// An image by a condition on its row.
@@ -188,8 +200,7 @@ fn find(t: &Transaction, condition: &str, value: &str) -> Result<Option<ImageSum
     let sql = format!("SELECT id, manifest, os, arch, variant, created, size FROM image WHERE {condition}");
     let mut statement = t.prepare_cached(&sql)?;
     let Some(image) = statement.query_row([value], |row| Ok(summary(row))).optional()? else { return Ok(None) };
-    let image = image?;
-    Ok(Some(ImageSummary { tags: tags_of(t, &image.id)?, ..image }))
+    named(t, image?).map(Some)
 }
 
 pub(crate) fn find_by_id(t: &Transaction, id: &Digest) -> Result<Option<ImageSummary>> {
@@ -200,12 +211,20 @@ pub(crate) fn find_by_tag(t: &Transaction, name: &str) -> Result<Option<ImageSum
     find(t, "id = (SELECT image FROM tag WHERE name = ?)", name)
 }
 
-/// By the digest of the manifest, or of the configuration.
+/// By the digest that it came under (an index may have brought several images: the latest), of the manifest, or of the
+/// configuration.
 pub(crate) fn find_by_digest(t: &Transaction, digest: &Digest) -> Result<Option<ImageSummary>> {
-    Ok(match find(t, "manifest = ? LIMIT 1", &digest.to_string())? {
-        Some(image) => Some(image),
-        None => find_by_id(t, digest)?,
-    })
+    let text = digest.to_string();
+    for condition in [
+        "id IN (SELECT image FROM origin WHERE digest = ?) ORDER BY stored DESC LIMIT 1",
+        "manifest = ? LIMIT 1",
+        "id = ?",
+    ] {
+        if let Some(image) = find(t, condition, &text)? {
+            return Ok(Some(image));
+        }
+    }
+    Ok(None)
 }
 
 /// By the beginning of the id's hexadecimal digits: at most two, which is enough to see that it is ambiguous.
@@ -228,6 +247,18 @@ fn tags_of(t: &Transaction, id: &ImageId) -> Result<Vec<Reference>> {
         .map(|name| {
             let name = name?;
             Reference::parse(&name).map_err(|e| StoreError::invalid(format!("tag {name:?} in the database"), e))
+        })
+        .collect()
+}
+
+fn origins_of(t: &Transaction, id: &ImageId) -> Result<Vec<Reference>> {
+    let mut statement =
+        t.prepare_cached("SELECT repository || '@' || digest FROM origin WHERE image = ? ORDER BY repository, digest")?;
+    let names = statement.query_map([id.to_string()], |row| row.get::<_, String>(0))?;
+    names
+        .map(|name| {
+            let name = name?;
+            Reference::parse(&name).map_err(|e| StoreError::invalid(format!("origin {name:?} in the database"), e))
         })
         .collect()
 }

@@ -2,18 +2,20 @@
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use shallop_oci::index::{IMAGE_NAME, REF_NAME};
 use shallop_oci::{Descriptor, Digest, ImageConfig, Index, Manifest, Platform, Reference, media_type};
 
 use crate::blob::DOCUMENT_MAX;
 use crate::error::{Doing, Result, StoreError};
-use crate::image::{ImageId, LayerRecord};
-use crate::{LayerInfo, Store, files};
+use crate::image::ImageId;
+use crate::incoming::{Incoming, Names};
+use crate::source::{Folder, Source};
+use crate::{Store, files};
 
 /// The file `oci-layout`.
-const LAYOUT: &str = "{\"imageLayoutVersion\":\"1.0.0\"}";
+pub(crate) const LAYOUT: &str = "{\"imageLayoutVersion\":\"1.0.0\"}";
 /// Indexes within indexes.
 const DEPTH_MAX: u32 = 4;
 /// Manifests of one layout.
@@ -24,7 +26,7 @@ const MANIFESTS_MAX: usize = 1000;
 pub struct Imported {
     pub id: ImageId,
     pub platform: Platform,
-    /// The name that the layout gives it; the image has been tagged with it.
+    /// The name that the layout gives it.
     pub reference: Option<Reference>,
 }
 
@@ -44,13 +46,7 @@ impl Store {
             self.export_blob(&descriptor.digest, &blobs)?;
         }
         replace(&dir.join("oci-layout"), LAYOUT.as_bytes())?;
-        let media_type = manifest.media_type.as_deref().unwrap_or(media_type::OCI_MANIFEST);
-        let descriptor = Descriptor {
-            platform: Some(
-                ImageConfig::parse(&self.read_blob(id)?).map_or_else(|_| Platform::default(), |c| c.platform()),
-            ),
-            ..Descriptor::new(media_type, digest, size)
-        };
+        let descriptor = manifest_descriptor(self, id, &digest, &manifest, size)?;
         add_to_index(&dir.join("index.json"), &descriptor, &tags)?;
         Ok(digest)
     }
@@ -73,18 +69,27 @@ impl Store {
     /// [`StoreError::Invalid`] and [`StoreError::Mismatch`] name what is wrong; when there is no image for a supported
     /// platform, that is an error too.
     pub fn import_oci_layout(&self, dir: &Path) -> Result<Vec<Imported>> {
-        let layout = Layout { dir };
+        let imported = self.import_layout(&Layout::new(&Folder(dir)), Foreign::Never)?;
+        for Imported { id, reference, .. } in &imported {
+            reference.iter().try_for_each(|name| self.tag(name, id))?;
+        }
+        Ok(imported)
+    }
+
+    /// Takes in the images of a layout; names are left to the caller.
+    pub(crate) fn import_layout(&self, layout: &Layout<'_>, foreign: Foreign) -> Result<Vec<Imported>> {
         layout.check()?;
-        let path = dir.join("index.json");
-        let index =
-            Index::parse(&read_limited(&path)?).map_err(|e| StoreError::invalid(path.display().to_string(), e))?;
+        let index = Index::parse(&layout.file("index.json")?)
+            .map_err(|e| StoreError::invalid(format!("{}/index.json", layout.source.name()), e))?;
         let mut found = Vec::new();
         layout.manifests(&index, None, 0, &mut found)?;
+        let alone = found.iter().all(|(descriptor, _)| descriptor.digest == found[0].0.digest);
+        let takes_all = alone && foreign == Foreign::WhenAlone;
         let mut imported = Vec::new();
         let mut others = Vec::new();
         for (descriptor, reference) in found {
-            match self.import_image(&layout, &descriptor, reference)? {
-                Ok(image) => imported.push(image),
+            match self.import_image(layout, &descriptor, takes_all)? {
+                Ok((id, platform)) => imported.push(Imported { id, platform, reference }),
                 Err(platform) => others.push(platform.to_string()),
             }
         }
@@ -93,7 +98,7 @@ impl Store {
                 true => "it has no images".to_owned(),
                 false => format!("its images are for {}, not for linux/riscv64 or wasi/wasm", others.join(", ")),
             };
-            return Err(StoreError::invalid(format!("OCI layout {}", dir.display()), why));
+            return Err(StoreError::invalid(format!("OCI layout {}", layout.source.name()), why));
         }
         Ok(imported)
     }
@@ -101,113 +106,111 @@ impl Store {
     /// One image, or the platform for which it is when that is not ours.
     fn import_image(
         &self,
-        layout: &Layout,
+        layout: &Layout<'_>,
         descriptor: &Descriptor,
-        reference: Option<Reference>,
-    ) -> Result<std::result::Result<Imported, Platform>> {
-        if let Some(platform) = descriptor.platform.clone().filter(|platform| !is_supported(platform)) {
+        takes_all: bool,
+    ) -> Result<std::result::Result<(ImageId, Platform), Platform>> {
+        let foreign = |platform: &Platform| !takes_all && !platform.clone().normalized().is_supported();
+        if let Some(platform) = descriptor.platform.clone().filter(foreign) {
             return Ok(Err(platform));
         }
         let what = format!("manifest {}", descriptor.digest);
-        let manifest_bytes = layout.document(descriptor)?;
-        let manifest = Manifest::parse(&manifest_bytes).map_err(|e| StoreError::invalid(what.clone(), e))?;
-        let config_bytes = layout.document(&manifest.config)?;
-        let config = ImageConfig::parse(&config_bytes)
-            .map_err(|e| StoreError::invalid(format!("image configuration {}", manifest.config.digest), e))?;
-        let platform = config.platform().normalized();
-        if !platform.is_supported() {
+        let bytes = layout.document(descriptor)?;
+        let manifest = Manifest::parse(&bytes).map_err(|e| StoreError::invalid(what, e))?;
+        let image = Incoming::new(bytes, layout.document(&manifest.config)?)?;
+        let platform = image.platform();
+        if foreign(&platform) {
             return Ok(Err(platform));
         }
-        let diff_ids = &config.rootfs.diff_ids;
-        if diff_ids.len() != manifest.layers.len() {
-            let why = format!("it has {} layers, its configuration {}", manifest.layers.len(), diff_ids.len());
-            return Err(StoreError::invalid(what, why));
+        for (layer, diff_id) in image.layers() {
+            self.put_incoming_layer(layer, diff_id, &mut layout.open(&layer.digest)?)?;
         }
-        let layers = manifest.layers.iter().zip(diff_ids);
-        let layers =
-            layers.map(|(layer, diff_id)| self.import_layer(layout, layer, diff_id)).collect::<Result<Vec<_>>>()?;
-        let id = self.put_bytes(&config_bytes)?.digest;
-        let manifest = self.put_bytes(&manifest_bytes)?.digest;
-        self.record_image(id, manifest, &config, &layers)?;
-        if let Some(reference) = &reference {
-            self.tag(reference, &id)?;
-        }
-        Ok(Ok(Imported { id, platform, reference }))
-    }
-
-    /// A layer; when it is compressed, its blob is kept too, so that the manifest can be given on unchanged.
-    fn import_layer(&self, layout: &Layout, descriptor: &Descriptor, diff_id: &Digest) -> Result<LayerRecord> {
-        let blob = descriptor.digest;
-        let info = |size| LayerRecord { info: LayerInfo { diff_id: *diff_id, size }, blob };
-        if blob == *diff_id {
-            if self.pin_layer(diff_id)? {
-                return Ok(info(self.layer_info(diff_id)?.size));
-            }
-            let mut file = layout.open(&blob)?;
-            let layer = self.put_layer_blob(&descriptor.media_type, &mut file, Some(diff_id))?;
-            return Ok(info(layer.size));
-        }
-        self.put_blob(&mut layout.open(&blob)?.take(descriptor.size.saturating_add(1)), Some(&blob))?;
-        if self.pin_layer(diff_id)? {
-            return Ok(info(self.layer_info(diff_id)?.size));
-        }
-        let layer = self.put_layer_blob(&descriptor.media_type, &mut self.open_blob(&blob)?, Some(diff_id))?;
-        Ok(info(layer.size))
+        Ok(Ok((self.put_incoming(&image, &Names::default())?, platform)))
     }
 }
 
-fn is_supported(platform: &Platform) -> bool {
-    platform.clone().normalized().is_supported()
+/// What is done with images for platforms that shallop does not run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Foreign {
+    Never,
+    /// Taken in where there is nothing else.
+    WhenAlone,
+}
+
+/// A manifest as an index names it.
+pub(crate) fn manifest_descriptor(
+    store: &Store,
+    id: &ImageId,
+    digest: &Digest,
+    manifest: &Manifest,
+    size: u64,
+) -> Result<Descriptor> {
+    let media_type = manifest.media_type.as_deref().unwrap_or(media_type::OCI_MANIFEST);
+    let config = ImageConfig::parse(&store.read_blob(id)?);
+    let platform = Some(config.map_or_else(|_| Platform::default(), |config| config.platform()));
+    Ok(Descriptor { platform, ..Descriptor::new(media_type, *digest, size) })
+}
+
+/// A manifest's entries in an index: one per name.
+pub(crate) fn index_entries(descriptor: &Descriptor, tags: &[Reference]) -> Vec<Descriptor> {
+    let named = |tag: &Reference| {
+        let mut entry = descriptor.clone();
+        entry.annotations.insert(IMAGE_NAME.to_owned(), tag.to_string());
+        entry.annotations.insert(REF_NAME.to_owned(), tag.tag().unwrap_or("latest").to_owned());
+        entry
+    };
+    match tags.is_empty() {
+        true => vec![descriptor.clone()],
+        false => tags.iter().map(named).collect(),
+    }
 }
 
 /// A layout that is read. Nothing in it is trusted.
-#[derive(Debug)]
-struct Layout<'a> {
-    dir: &'a Path,
+pub(crate) struct Layout<'a> {
+    source: &'a dyn Source,
 }
 
-impl Layout<'_> {
+impl<'a> Layout<'a> {
+    pub(crate) fn new(source: &'a dyn Source) -> Layout<'a> {
+        Layout { source }
+    }
+
     fn check(&self) -> Result<()> {
         #[derive(serde::Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct Version {
             image_layout_version: String,
         }
-        let path = self.dir.join("oci-layout");
-        let invalid = |why: String| StoreError::invalid(path.display().to_string(), why);
-        let version: Version = serde_json::from_slice(&read_limited(&path)?).map_err(|e| invalid(e.to_string()))?;
+        let invalid = |why: String| StoreError::invalid(format!("{}/oci-layout", self.source.name()), why);
+        let version: Version = serde_json::from_slice(&self.file("oci-layout")?).map_err(|e| invalid(e.to_string()))?;
         match version.image_layout_version.as_str() {
             "1.0.0" => Ok(()),
             other => Err(invalid(format!("layout version {other:?} is not known"))),
         }
     }
 
-    fn path(&self, digest: &Digest) -> PathBuf {
-        self.dir.join("blobs").join("sha256").join(digest.hex())
+    /// All of a small file, which must be there.
+    fn file(&self, path: &str) -> Result<Vec<u8>> {
+        self.source.document(path)?.ok_or_else(|| self.missing(path))
     }
 
-    /// Opens a blob; only a regular file, for a pipe would never end.
-    fn open(&self, digest: &Digest) -> Result<File> {
-        let path = self.path(digest);
-        match fs::metadata(&path) {
-            Ok(meta) if meta.is_file() => File::open(&path).doing("opening", &path),
-            Ok(_) => Err(StoreError::invalid(path.display().to_string(), "it is not a regular file")),
-            Err(e) => Err(StoreError::io("opening", &path, e)),
-        }
+    fn missing(&self, path: &str) -> StoreError {
+        StoreError::invalid(format!("{}/{path}", self.source.name()), "there is no such file")
+    }
+
+    fn open(&self, digest: &Digest) -> Result<Box<dyn Read + '_>> {
+        let path = blob_path(digest);
+        self.source.open(&path)?.ok_or_else(|| self.missing(&path))
     }
 
     /// A document's bytes, verified.
     fn document(&self, descriptor: &Descriptor) -> Result<Vec<u8>> {
-        let path = self.path(&descriptor.digest);
-        let mut bytes = Vec::new();
-        self.open(&descriptor.digest)?.take(DOCUMENT_MAX + 1).read_to_end(&mut bytes).doing("reading", &path)?;
-        if bytes.len() as u64 > DOCUMENT_MAX {
-            return Err(StoreError::invalid(path.display().to_string(), "it is too large for a document"));
-        }
+        let path = blob_path(&descriptor.digest);
+        let bytes = self.file(&path)?;
         match Digest::of(&bytes) {
             found if found == descriptor.digest => Ok(bytes),
             found => {
-                let (what, expected) = (path.display().to_string(), descriptor.digest);
+                let (what, expected) = (format!("{}/{path}", self.source.name()), descriptor.digest);
                 Err(StoreError::Mismatch { what, expected, found })
             }
         }
@@ -225,23 +228,25 @@ impl Layout<'_> {
             let name = reference(descriptor).or_else(|| name.cloned());
             if media_type::is_index(&descriptor.media_type) {
                 if depth == DEPTH_MAX {
-                    return Err(StoreError::invalid(
-                        self.dir.display().to_string(),
-                        "its indexes are nested too deeply",
-                    ));
+                    return Err(StoreError::invalid(self.source.name(), "its indexes are nested too deeply"));
                 }
                 let nested = Index::parse(&self.document(descriptor)?)
                     .map_err(|e| StoreError::invalid(format!("index {}", descriptor.digest), e))?;
                 self.manifests(&nested, name.as_ref(), depth + 1, found)?;
             } else if media_type::is_manifest(&descriptor.media_type) && !is_attestation(descriptor) {
                 if found.len() == MANIFESTS_MAX {
-                    return Err(StoreError::invalid(self.dir.display().to_string(), "it has too many manifests"));
+                    return Err(StoreError::invalid(self.source.name(), "it has too many manifests"));
                 }
                 found.push((descriptor.clone(), name));
             }
         }
         Ok(())
     }
+}
+
+/// Where a layout has a blob.
+pub(crate) fn blob_path(digest: &Digest) -> String {
+    format!("blobs/sha256/{}", digest.hex())
 }
 
 /// BuildKit stores provenance beside images, as manifests that are no images.
@@ -263,16 +268,7 @@ fn add_to_index(path: &Path, descriptor: &Descriptor, tags: &[Reference]) -> Res
         true => Index::parse(&read_limited(path)?).map_err(|e| StoreError::invalid(path.display().to_string(), e))?,
         false => Index::new(Vec::new()),
     };
-    let named = |tag: &Reference| {
-        let mut entry = descriptor.clone();
-        entry.annotations.insert(IMAGE_NAME.to_owned(), tag.to_string());
-        entry.annotations.insert(REF_NAME.to_owned(), tag.tag().unwrap_or("latest").to_owned());
-        entry
-    };
-    let mut entries: Vec<Descriptor> = tags.iter().map(named).collect();
-    if entries.is_empty() {
-        entries.push(descriptor.clone());
-    }
+    let entries = index_entries(descriptor, tags);
     let same_name = |a: &Descriptor, b: &Descriptor| {
         let name = |d: &Descriptor| d.annotations.get(IMAGE_NAME).or_else(|| d.annotations.get(REF_NAME)).cloned();
         name(a).is_some() && name(a) == name(b)

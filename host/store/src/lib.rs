@@ -10,10 +10,13 @@
 //! | `layer` | layers by diffID: tar, index, page-aligned copies |
 //! | `seal` | whether a layer's files are whole |
 //! | `image`, `refs` | images, their names, how to find and remove them |
+//! | `incoming` | images from outside, kept as they came |
 //! | `container`, `names` | containers, their folders and names |
 //! | `cache` | results of build steps |
 //! | `lease`, `gc` | what is in use, and removal of the rest |
 //! | `layout` | OCI layouts, out and in |
+//! | `save`, `load` | archives of images, out and in |
+//! | `source` | files of layouts and archives from outside |
 //! | `database`, `files` | how rows and files are written |
 #![forbid(unsafe_code)]
 
@@ -25,12 +28,16 @@ mod error;
 mod files;
 mod gc;
 mod image;
+mod incoming;
 mod layer;
 mod layout;
 mod lease;
+mod load;
 mod names;
 mod refs;
+mod save;
 mod seal;
+mod source;
 
 use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -44,9 +51,11 @@ pub use error::{Result, StoreError};
 pub use files::Lock;
 pub use gc::{Collected, GcOptions};
 pub use image::{Image, ImageId, ImageSummary};
+pub use incoming::{Incoming, Names};
 pub use layer::{LAYER_MAX, LayerFiles, LayerInfo};
 pub use layout::Imported;
 pub use lease::KeyLock;
+pub use load::Loaded;
 pub use refs::Removal;
 
 use database::Database;

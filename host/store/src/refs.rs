@@ -28,11 +28,7 @@ impl Store {
             if image::find_by_id(t, id)?.is_none() {
                 return Err(StoreError::NoSuchImage { name: id.to_string() });
             }
-            t.execute(
-                "INSERT INTO tag (name, image) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET image = excluded.image",
-                params![tag_name(name), id.to_string()],
-            )?;
-            Ok(())
+            set_tag(t, name, id)
         })
     }
 
@@ -82,7 +78,8 @@ impl Store {
             let layers = layers_of(t, &image.id)?;
             t.execute("DELETE FROM tag WHERE image = ?", [image.id.to_string()])?;
             t.execute("DELETE FROM image WHERE id = ?", [image.id.to_string()])?;
-            Ok((Removal { untagged: image.tags, deleted: vec![image.id] }, layers))
+            let untagged = image.tags.into_iter().chain(image.origins).collect();
+            Ok((Removal { untagged, deleted: vec![image.id] }, layers))
         });
         let (mut removal, layers) = removal?;
         if !removal.deleted.is_empty() {
@@ -91,6 +88,14 @@ impl Store {
         }
         Ok(removal)
     }
+}
+
+pub(crate) fn set_tag(t: &Transaction, name: &Reference, id: &ImageId) -> Result<()> {
+    t.execute(
+        "INSERT INTO tag (name, image) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET image = excluded.image",
+        params![tag_name(name), id.to_string()],
+    )?;
+    Ok(())
 }
 
 /// The key of a row: name and tag; name and digest when there is no tag.

@@ -1,9 +1,10 @@
 //! What the end-to-end tests share: programs to compare with ([`oracle`]), running a command with a time limit
-//! ([`command`]), what processes it leaves ([`processes`]), and the `shallop` command with a home of its own
-//! ([`shallop`]), images with more of Debian in them ([`packages`]), results of suites that others wrote ([`suite`]).
+//! ([`command`]), what processes it leaves ([`processes`]), a web server ([`http`]), and the `shallop` command with a home
+//! of its own ([`shallop`]), images with more of Debian in them ([`packages`]), results of suites that others wrote ([`suite`]).
 #![forbid(unsafe_code)]
 
 pub mod command;
+pub mod http;
 pub mod oracle;
 pub mod packages;
 pub mod processes;

@@ -93,6 +93,8 @@ impl Shallop {
         command.env(env::SHALLOP_HOME.name, &self.home).env(env::NO_COLOR.name, "1");
         // What is left behind is to leave the machine to the next test.
         command.env(env::SHALLOP_TEST_LINGER.name, "2");
+        // Tests of registries take this away.
+        command.env(env::SHALLOP_OFFLINE.name, "1");
     }
 
     /// Run with an empty stdin.

@@ -2,6 +2,7 @@
 
 pub mod format;
 pub mod progress;
+pub mod pull;
 pub mod table;
 
 /// Prints a line to stdout. Nobody reading it any more ends the program quietly, as SIGPIPE would.

@@ -49,6 +49,11 @@ impl BuildProgress {
         }
     }
 
+    /// Whether it draws bars, which other lines on stderr would disturb.
+    pub fn is_live(&self) -> bool {
+        self.live
+    }
+
     /// A line that is no step.
     pub fn say(&self, text: &str) {
         if !self.quiet {

@@ -10,11 +10,13 @@ use shallop_engine::Session;
 use shallop_engine::build::Effects;
 use shallop_engine::images::Substitutes;
 use shallop_engine::proxies;
+use shallop_engine::pull::{Finding, Policy};
 use shallop_oci::{Platform, Reference};
 
 use super::network::NetworkArgs;
 use super::precompile::precompile;
 use crate::output::progress::{BuildProgress, Mode};
+use crate::output::pull::PullProgress;
 
 /// Build an image from a Dockerfile
 #[derive(Debug, clap::Args)]
@@ -55,6 +57,9 @@ pub struct Args {
     /// Accept catalog images in place of ones that cannot be had
     #[arg(long)]
     substitute: bool,
+    /// Always attempt to pull all referenced images
+    #[arg(long)]
+    pull: bool,
     /// Translate all programs of the image now, not when they are run
     #[arg(long)]
     precompile: bool,
@@ -126,7 +131,10 @@ impl Args {
         };
         let session = Session::open()?;
         let substitutes = if self.substitute { Substitutes::Accept } else { Substitutes::Ask };
-        let effects = Effects { session: &session, substitutes, limits, log_limit, network };
+        let policy = if self.pull { Policy::Always } else { Policy::Missing };
+        let pulling = PullProgress::beside_bars(self.quiet || progress.is_live());
+        let finding = Finding { policy, substitutes, progress: &pulling };
+        let effects = Effects { session: &session, finding, limits, log_limit, network };
         let built = shallop_build::build(&request, &effects, &effects, &progress)?;
         if self.precompile {
             precompile(&session, &built.image, &progress)?;

@@ -4,6 +4,7 @@ use crate::output::say;
 use anyhow::Result;
 use serde_json::json;
 use shallop_engine::Session;
+use shallop_oci::{Digest, Reference};
 use shallop_store::ImageSummary;
 
 use crate::output::format::Format;
@@ -42,7 +43,11 @@ struct Line<'a> {
     image: &'a ImageSummary,
     repository: String,
     tag: String,
+    /// What the repository's registry calls it.
+    digest: String,
 }
+
+const NONE: &str = "<none>";
 
 impl Args {
     pub fn run(self) -> Result<u8> {
@@ -84,7 +89,7 @@ impl Args {
         for line in lines {
             let mut row = vec![line.repository.clone(), line.tag.clone()];
             if self.digests {
-                row.push(line.image.manifest.to_string());
+                row.push(line.digest.clone());
             }
             row.extend([self.id(line.image), ago(line.image.created), size(line.image.size)]);
             table.row(row);
@@ -94,15 +99,25 @@ impl Args {
 }
 
 fn lines(image: &ImageSummary) -> Vec<Line<'_>> {
-    if image.tags.is_empty() {
-        return vec![Line { image, repository: "<none>".into(), tag: "<none>".into() }];
-    }
-    let line = |tag: &shallop_oci::Reference| Line {
-        image,
-        repository: tag.familiar_name(),
-        tag: tag.tag().unwrap_or("<none>").to_owned(),
+    let line = |name: &Reference| {
+        let same = |origin: &&Reference| origin.repository() == name.repository();
+        let origin = image.origins.iter().find(same).and_then(Reference::digest);
+        Line {
+            image,
+            repository: name.familiar_name(),
+            tag: name.tag().unwrap_or(NONE).to_owned(),
+            digest: origin.map_or_else(|| NONE.to_owned(), Digest::to_string),
+        }
     };
-    image.tags.iter().map(line).collect()
+    // An image that was pulled by its digest has a repository and no tag.
+    let names: Vec<&Reference> = match image.tags.is_empty() {
+        true => image.origins.iter().take(1).collect(),
+        false => image.tags.iter().collect(),
+    };
+    match names.is_empty() {
+        true => vec![Line { image, repository: NONE.into(), tag: NONE.into(), digest: NONE.into() }],
+        false => names.into_iter().map(line).collect(),
+    }
 }
 
 fn as_json(line: &Line<'_>) -> serde_json::Value {
@@ -110,7 +125,7 @@ fn as_json(line: &Line<'_>) -> serde_json::Value {
         "Repository": line.repository,
         "Tag": line.tag,
         "ID": line.image.id.to_string(),
-        "Digest": line.image.manifest.to_string(),
+        "Digest": line.digest,
         "CreatedAt": shallop_oci::time::format(line.image.created, 0),
         "CreatedSince": ago(line.image.created),
         "Size": size(line.image.size),

@@ -68,7 +68,7 @@ fn image_json(image: &Image) -> Value {
     json!({
         "Id": image.id.to_string(),
         "RepoTags": tags,
-        "RepoDigests": image.tags.iter().map(|t| format!("{}@{}", t.familiar_name(), image.manifest)).collect::<Vec<_>>(),
+        "RepoDigests": image.origins.iter().map(shallop_oci::Reference::familiar).collect::<Vec<_>>(),
         "Created": image.config.created,
         "Author": image.config.author.clone().unwrap_or_default(),
         "Config": image.config.config,

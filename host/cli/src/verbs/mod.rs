@@ -6,11 +6,15 @@ mod images;
 mod inspect;
 mod limits;
 mod network;
+mod load;
+mod login;
 mod precompile;
 mod ps;
+mod pull;
 mod rm;
 mod rmi;
 mod run;
+mod save;
 mod tag;
 mod version;
 
@@ -32,6 +36,11 @@ pub enum Verb {
     Inspect(inspect::Args),
     Rmi(rmi::Args),
     Tag(tag::Args),
+    Pull(pull::Args),
+    Save(save::Args),
+    Load(load::Args),
+    Login(login::Args),
+    Logout(login::Out),
     Ps(ps::Args),
     Rm(rm::Args),
     Version(version::Args),
@@ -60,6 +69,9 @@ pub enum Image {
     #[command(alias = "remove")]
     Rm(rmi::Args),
     Tag(tag::Args),
+    Pull(pull::Args),
+    Save(save::Args),
+    Load(load::Args),
 }
 
 #[derive(Debug, Subcommand)]
@@ -96,6 +108,11 @@ impl Verb {
             Verb::Container(Container::Inspect(args)) => args.run(inspect::Of::Container),
             Verb::Rmi(args) | Verb::Image(Image::Rm(args)) => args.run(),
             Verb::Tag(args) | Verb::Image(Image::Tag(args)) => args.run(),
+            Verb::Pull(args) | Verb::Image(Image::Pull(args)) => args.run(),
+            Verb::Save(args) | Verb::Image(Image::Save(args)) => args.run(),
+            Verb::Load(args) | Verb::Image(Image::Load(args)) => args.run(),
+            Verb::Login(args) => args.run(),
+            Verb::Logout(args) => args.run(),
             Verb::Ps(args) | Verb::Container(Container::Ls(args)) => args.run(),
             Verb::Rm(args) | Verb::Container(Container::Rm(args)) => args.run(),
             Verb::Version(args) => args.run(),

@@ -5,6 +5,8 @@ use shallop_engine::run::{self, Options};
 use shallop_engine::{Session, Volume, process::Overrides};
 
 use super::network::NetworkArgs;
+use super::pull::Policy;
+use crate::output::pull::{PullProgress, To};
 
 /// Create and run a new container from an image, or run a WASI module file
 #[derive(Debug, clap::Args)]
@@ -65,6 +67,12 @@ pub struct Args {
     /// Accept a catalog image in place of one that cannot be had
     #[arg(long)]
     substitute: bool,
+    /// Pull the image before running
+    #[arg(long, value_enum, default_value = "missing")]
+    pull: Policy,
+    /// Suppress the pull output
+    #[arg(short, long)]
+    quiet: bool,
     /// Print each system call to stderr, as strace does
     #[arg(long)]
     strace: bool,
@@ -112,11 +120,13 @@ impl Args {
             limits: super::limits::limits(&self.memory, &self.disk, self.timeout)?,
             network,
             substitute: self.substitute,
+            pull: self.pull.into(),
             strace: self.strace,
             timings: self.timings,
             profile: self.profile,
         };
-        let code = run::run(&Session::open()?, options)?;
+        let progress = PullProgress::new(To::Stderr, self.quiet);
+        let code = run::run(&Session::open()?, options, &progress)?;
         Ok(code as u8)
     }
 }
