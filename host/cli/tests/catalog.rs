@@ -108,10 +108,7 @@ const NGINX: Image = Image {
             "ls /docker-entrypoint.d",
             "10-listen-on-ipv6-by-default.sh\n15-local-resolvers.envsh\n20-envsubst-on-templates.sh\n30-tune-worker-processes.sh",
         ),
-        (
-            "nginx -t 2>&1 | head -n 1",
-            "nginx: the configuration file /etc/nginx/nginx.conf syntax is ok",
-        ),
+        ("nginx -t 2>&1 | head -n 1", "nginx: the configuration file /etc/nginx/nginx.conf syntax is ok"),
         (
             "mkdir /etc/nginx/templates; echo 'server { listen ${PORT}; set $a b; }' >/etc/nginx/templates/a.conf.template; \
           export PORT=81 NGINX_ENTRYPOINT_QUIET_LOGS=1; ln -s /usr/bin/true /usr/local/bin/nginx-debug; /docker-entrypoint.sh nginx-debug; cat /etc/nginx/conf.d/a.conf",

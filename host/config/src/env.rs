@@ -51,7 +51,7 @@ vars! {
     /// XDG Base Directory Specification.
     XDG_RUNTIME_DIR = "Base of the folder for sockets and locks (default: below the state folder)";
     /// As Docker has it.
-    DOCKER_CONFIG = "Folder of Docker's config.json (default ~/.docker): its proxies are passed on";
+    DOCKER_CONFIG = "Folder of Docker's config.json (default ~/.docker): credentials of registries, proxies to pass on";
     /// https://reproducible-builds.org/specs/source-date-epoch/
     SOURCE_DATE_EPOCH = "Time stamp, in seconds since 1970, that builds write in place of the present";
     /// https://no-color.org
@@ -62,8 +62,6 @@ vars! {
     SHALLOP_CACHE_LIMIT = "How much translated code is kept, for example \"500m\" (default 1g); what was not used for the longest time goes first";
     /// Anything.
     SHALLOP_OFFLINE = "Do not ask registries: an image that is not here is an error at once";
-    /// As Docker has it.
-    DOCKER_CONFIG = "Folder of config.json, which holds credentials of registries (default ~/.docker)";
     /// Also in lower case.
     HTTPS_PROXY = "Proxy for registries that are reached by https";
     /// Also in lower case.

@@ -175,7 +175,7 @@ impl Effects<'_> {
         }
         let outcome = worker.wait()?;
         for refused in &outcome.refused {
-            output(format!("the network policy refused {refused}\n").as_bytes());
+            (log.output)(format!("the network policy refused {refused}\n").as_bytes());
         }
         ensure!(outcome.report.is_none(), "{}", outcome.report.unwrap_or_default());
         if let Some(text) = self.limits.ended("step", &outcome) {

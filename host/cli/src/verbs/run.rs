@@ -1,6 +1,6 @@
 //! `shallop run`: create a container from an image and run it in the foreground.
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use shallop_engine::run::{self, Options};
 use shallop_engine::{Session, Volume, process::Overrides};
 
