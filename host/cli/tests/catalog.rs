@@ -108,10 +108,7 @@ const NGINX: Image = Image {
             "ls /docker-entrypoint.d",
             "10-listen-on-ipv6-by-default.sh\n15-local-resolvers.envsh\n20-envsubst-on-templates.sh\n30-tune-worker-processes.sh",
         ),
-        (
-            "nginx -t 2>&1 | head -n 1",
-            "nginx: the configuration file /etc/nginx/nginx.conf syntax is ok",
-        ),
+        ("nginx -t 2>&1 | head -n 1", "nginx: the configuration file /etc/nginx/nginx.conf syntax is ok"),
         (
             "mkdir /etc/nginx/templates; echo 'server { listen ${PORT}; set $a b; }' >/etc/nginx/templates/a.conf.template; \
           export PORT=81 NGINX_ENTRYPOINT_QUIET_LOGS=1; ln -s /usr/bin/true /usr/local/bin/nginx-debug; /docker-entrypoint.sh nginx-debug; cat /etc/nginx/conf.d/a.conf",
@@ -271,7 +268,7 @@ fn pip_installs_where_python_looks() {
     let volume = format!("{}:/w", folder.path().display());
     let steps = "python /w/wheel.py /w/tide-1-py3-none-any.whl && pip install -q --no-index /w/tide-1-py3-none-any.whl && tide \
         && ls /usr/local/lib/python3.13/site-packages/tide.py && python -m venv --without-pip /opt/v && /opt/v/bin/python -c 'import sys; print(sys.prefix)' \
-        && pip uninstall -q -y tide && ! command -v tide";
+        && pip uninstall -q -y tide && test ! -e /usr/local/bin/tide";
     let done =
         shallop.run(&["run", "--rm", "-v", &volume, "catalog.internal/python", "sh", "-c", steps]).expect_code(0);
     assert_eq!(done.stdout, "high water\n/usr/local/lib/python3.13/site-packages/tide.py\n/opt/v\n");
