@@ -268,7 +268,7 @@ fn pip_installs_where_python_looks() {
     let volume = format!("{}:/w", folder.path().display());
     let steps = "python /w/wheel.py /w/tide-1-py3-none-any.whl && pip install -q --no-index /w/tide-1-py3-none-any.whl && tide \
         && ls /usr/local/lib/python3.13/site-packages/tide.py && python -m venv --without-pip /opt/v && /opt/v/bin/python -c 'import sys; print(sys.prefix)' \
-        && pip uninstall -q -y tide && ! command -v tide";
+        && pip uninstall -q -y tide && test ! -e /usr/local/bin/tide";
     let done =
         shallop.run(&["run", "--rm", "-v", &volume, "catalog.internal/python", "sh", "-c", steps]).expect_code(0);
     assert_eq!(done.stdout, "high water\n/usr/local/lib/python3.13/site-packages/tide.py\n/opt/v\n");
