@@ -105,7 +105,7 @@ fn links_within_an_archive() {
     let home = Home::new();
     let (bytes, id) = link("../1/layer.tar");
     assert_eq!(load(&home.store(), &bytes).unwrap()[0].id, id);
-    for bad in ["../../../etc/passwd", "/etc/passwd", "../2/layer.tar", "..", ""] {
+    for bad in ["../../../etc/passwd", "/etc/passwd", "../2/layer.tar", ".."] {
         let home = Home::new();
         let error = load(&home.store(), &link(bad).0).unwrap_err();
         assert!(matches!(error, StoreError::Invalid { .. }), "{bad}: {error}");
