@@ -1,9 +1,10 @@
-//! The workspace's own commands: `cargo xtask demo`, `cargo xtask test`, `cargo xtask bench`.
+//! The workspace's own commands: `cargo xtask demo`, `test`, `bench`, `suites`.
 #![forbid(unsafe_code)]
 
 mod bench;
 mod demo;
 mod shallop;
+mod suites;
 mod test;
 
 use std::process::ExitCode;
@@ -12,6 +13,7 @@ const USAGE: &str = "usage: cargo xtask <command>
 
   demo    set up, build, and run examples/anagrams on a real dictionary
   test    run every test; says what it skipped and which package would mend that
+  suites  run test suites that others wrote inside the sandbox
   bench   time start-up, forks, Python and builds beside native and what else is installed";
 
 fn main() -> ExitCode {
@@ -20,6 +22,7 @@ fn main() -> ExitCode {
         Some("demo") => demo::run(),
         Some("test") => test::run(&arguments[1..]),
         Some("bench") => bench::run(&arguments[1..]),
+        Some("suites") => suites::run(&arguments[1..]),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);

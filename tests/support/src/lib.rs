@@ -1,11 +1,14 @@
 //! What the end-to-end tests share: programs to compare with ([`oracle`]), running a command with a time limit
-//! ([`command`]), what processes it leaves ([`processes`]), and the `shallop` command with a home of its own ([`shallop`]).
+//! ([`command`]), what processes it leaves ([`processes`]), and the `shallop` command with a home of its own
+//! ([`shallop`]), images with more of Debian in them ([`packages`]), results of suites that others wrote ([`suite`]).
 #![forbid(unsafe_code)]
 
 pub mod command;
 pub mod oracle;
+pub mod packages;
 pub mod processes;
 pub mod shallop;
+pub mod suite;
 
 pub use command::{Finished, run};
 pub use oracle::oracle;

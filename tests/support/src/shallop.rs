@@ -34,6 +34,11 @@ impl Shallop {
         Shallop { binary, home, limit: RUN_LIMIT, owned: None }
     }
 
+    /// With the home in this folder.
+    pub fn at(binary: PathBuf, home: PathBuf) -> Shallop {
+        Shallop { binary, home, limit: RUN_LIMIT, owned: None }
+    }
+
     /// With an empty home of its own, removed when the value goes.
     pub fn private(binary: &str) -> Shallop {
         let owned = tempfile::Builder::new().prefix("shallop-").tempdir().expect("create a home");

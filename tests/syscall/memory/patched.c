@@ -30,6 +30,13 @@ static void emit(unsigned char *at, int number) {
 #error "no code for this machine"
 #endif
     memcpy(at, code, sizeof code);
+#if defined(__riscv)
+    // Without a system call, as programs with one thread may.
+    if (number % 2 != 0) {
+        __asm__ volatile("fence.i" ::: "memory");
+        return;
+    }
+#endif
     __builtin___clear_cache((char *)at, (char *)at + sizeof code);
 }
 

@@ -31,6 +31,8 @@ pub struct Contenders {
     /// The unpacked image.
     pub root: Option<String>,
     has_qemu: bool,
+    /// The image has Lua.
+    pub has_lua: bool,
     /// The folder of shallop's translated code.
     pub translations: PathBuf,
 }
@@ -42,11 +44,14 @@ impl Contenders {
         let context = root().join("target/bench/context");
         fs::create_dir_all(&context)?;
         base_image(shallop)?;
-        for script in ["compute.py", "getppid.py"] {
+        for script in ["compute.py", "getppid.py", "compute.lua"] {
             fs::copy(root().join("tests/bench").join(script), context.join(script))?;
         }
         let native_kernels = kernels(&context)?;
-        fs::write(context.join("Dockerfile"), format!("FROM {BASE}\nCOPY *.py kernels* {BENCH}\n"))?;
+        let has_lua = lua(shallop, &context)?;
+        let lua = if has_lua { "COPY lua/root/ /\n" } else { "" };
+        let text = format!("FROM {BASE}\nCOPY *.py *.lua kernels* {BENCH}\n{lua}");
+        fs::write(context.join("Dockerfile"), text)?;
         call(Command::new(shallop).args(["build", "-q", "-t", IMAGE]).arg(&context).stdout(Stdio::null()))?;
         let has_qemu = installed("qemu-riscv64-static");
         if !has_qemu {
@@ -57,6 +62,7 @@ impl Contenders {
             native_kernels: native_kernels.as_deref().map(utf8).transpose()?,
             root: Some(utf8(&unpack(shallop)?)?),
             has_qemu,
+            has_lua,
             translations: Dirs::from_env()?.translations(),
             program,
         })
@@ -120,6 +126,23 @@ fn base_image(shallop: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Unpacks Debian's Lua for the image, where apt has it.
+fn lua(shallop: &Path, context: &Path) -> Result<bool> {
+    let root = context.join("lua/root");
+    if !root.join("usr/bin/lua5.4").exists() {
+        fs::create_dir_all(context.join("lua"))?;
+        let status = output(Command::new(shallop).args(["run", "--rm", BASE, "cat", "/var/lib/dpkg/status"]))?;
+        let catalog = Dirs::from_env()?.catalog_cache();
+        let cache = catalog.parent().context("the catalog's cache is in a folder")?;
+        if let Err(error) = shallop_test_support::packages::unpack(cache, &status, &["lua5.4"], &root) {
+            println!("(no Lua: {error})");
+            return Ok(false);
+        }
+        let _ = fs::remove_dir_all(context.join("lua/debs"));
+    }
+    Ok(true)
 }
 
 /// Compiles `kernels.c` for the image and for the host; the host's program.

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 use super::contenders::{Contenders, words};
 use super::measure::Job;
-use crate::shallop::root;
+use crate::shallop::{installed, root};
 
 /// What a line should not exceed.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +42,9 @@ const KERNELS: &[(&str, &str)] = &[
 /// Functions of `tests/bench/compute.py`.
 const PYTHON: &[&str] = &["Python: nbody", "Python: fannkuch", "Python: records"];
 
+/// Functions of `tests/bench/compute.lua`.
+const LUA: &[&str] = &["Lua: fib", "Lua: tables and sort", "Lua: strings", "Lua: floating point"];
+
 /// 200 × fork and exec of a program, in a shell.
 const FORKS: &str = "i=0; while [ $i -lt 200 ]; do /bin/true; i=$((i+1)); done";
 
@@ -51,6 +54,7 @@ const PRINT: &[&str] = &["python3", "-c", "print(1)"];
 pub fn all(c: &Contenders) -> Result<Vec<Line>> {
     let mut lines: Vec<Line> = kernels(c).into_iter().collect();
     lines.push(python(c));
+    lines.extend(lua(c));
     lines.extend(starting(c));
     lines.extend(system_calls(c));
     lines.push(rebuild(c)?);
@@ -93,6 +97,19 @@ fn python(c: &Contenders) -> Line {
         qemu: c.qemu(script).map(Job::printed),
         goal: Goal::Ratio(3.5),
     }
+}
+
+fn lua(c: &Contenders) -> Option<Line> {
+    let script = &["lua5.4", "/bench/compute.lua"];
+    let in_image = &["/usr/bin/lua5.4", "/bench/compute.lua"];
+    c.has_lua.then(|| Line {
+        title: "Lua",
+        names: LUA.to_vec(),
+        native: installed("lua5.4").then(|| Job::printed(c.native(script))),
+        shallop: Job::printed(c.shallop(in_image)),
+        qemu: c.qemu(in_image).map(Job::printed),
+        goal: Goal::Ratio(3.0),
+    })
 }
 
 fn starting(c: &Contenders) -> [Line; 3] {
