@@ -10,7 +10,7 @@ use shallop_test_support::{Shallop, command, workspace};
 const LIMIT: Duration = Duration::from_secs(600);
 
 /// Modules that take seconds.
-const MODULES: &[&str] = &["test_int", "test_bool", "test_struct", "test_signal", "test_shlex"];
+const MODULES: &[&str] = &["test_int", "test_bool", "test_struct", "test_shlex"];
 
 #[test]
 fn some_of_cpythons_own_tests() {
@@ -34,6 +34,6 @@ fn some_of_cpythons_own_tests() {
     run.args(MODULES).env(env::SHALLOP_ENGINE.name, "lazy");
     let done = command::run(&mut run, b"", LIMIT).expect_code(0);
     let results = Results::read(&done.stdout);
-    assert!(results.done && results.counts()[0] > 100, "{}", done.outputs());
+    assert!(results.done && results.counts()[0] > 50, "{}", done.outputs());
     assert_eq!(known.news("cpython", &results), [], "{}", done.stderr);
 }
