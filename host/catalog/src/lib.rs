@@ -78,7 +78,8 @@ pub fn lay_out(order: Order<'_>, base: Option<Merged>, progress: &mut dyn FnMut(
     if order.apt_sources {
         rootfs.add_file(apt::SOURCES, 0o644, apt::sources()?.as_bytes())?;
     }
-    let configurable = !status.is_empty() || rootfs.contains("usr/bin/dpkg");
+    // An applet of busybox is a dpkg by name alone.
+    let configurable = !status.is_empty() || packages.iter().any(|package| package.name() == "dpkg");
     let mut script = String::new();
     if configurable {
         dpkg::record(&mut rootfs, &packages, &status)?;

@@ -19,7 +19,7 @@ fn shallop(suite: &str) -> Option<Shallop> {
 
 /// Runs a shell script in busybox.
 fn sh(shallop: &Shallop, flags: &[&str], script: &str) -> Finished {
-    shallop.run(&[&["run", "--rm", "--timeout", "120"], flags, &[BUSYBOX, "sh", "-c", script]].concat())
+    shallop.run(&[&["run", "--rm", "--timeout", "280"], flags, &[BUSYBOX, "sh", "-c", script]].concat())
 }
 
 /// A server that answers `count` connections with a page; its port.
