@@ -1,6 +1,7 @@
 //! Proxies of Docker's configuration file (`config.json`, "proxies"), as its command line passes them on: to `run` as
 //! environment, to `build` as arguments.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -16,7 +17,7 @@ const KEYS: [(&str, &str); 5] = [
     ("allProxy", "ALL_PROXY"),
 ];
 
-/// `(NAME, value)` of each proxy that the file sets; none where there is no file.
+/// `(NAME, value)` of each proxy that the file sets; none where there is no file, or none that this user may read.
 ///
 /// # Errors
 /// When the file is there and cannot be read.
@@ -26,7 +27,8 @@ pub fn configured() -> Result<Vec<(String, String)>> {
     let Some(path) = folder.or_else(home).map(|folder| folder.join("config.json")) else { return Ok(Vec::new()) };
     match std::fs::read(&path) {
         Ok(text) => parse(&text).with_context(|| format!("reading {}", path.display())),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        // HOME may be another user's, as under sudo: to Docker's command line that is no error either.
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => Ok(Vec::new()),
         Err(error) => Err(error).with_context(|| format!("reading {}", path.display())),
     }
 }
