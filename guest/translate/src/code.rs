@@ -32,6 +32,7 @@ impl Memories {
     /// The state alone so.
     pub const MOVABLE_STATE: Memories = Memories { state: 3, guest: 1 };
 }
+
 /// Where the preempt word is, behind the state.
 const PREEMPT: u64 = shallop_machine::isa::STATE_BYTES as u64;
 /// How far an address may have moved from one that was found to be below 2^32. Both ends of the guest's memory are

@@ -2,6 +2,7 @@
 
 mod machine;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
@@ -10,11 +11,12 @@ use machine::elf::{self, Program};
 use machine::{Machine, STOP, engine};
 use shallop_riscv64::State;
 use shallop_test_support::oracle;
+use shallop_translate::function::Shape;
 use shallop_translate::image::Image;
 use shallop_translate::{Options, Region, Translated, Variant, translate};
 
 /// Each program, and its size: for single steps, and to measure.
-const PROGRAMS: [(&str, u64, u64); 8] = [
+const PROGRAMS: [(&str, u64, u64); 9] = [
     ("run_fib", 15, 32),
     ("run_sha256", 10, 20_000),
     ("run_sort", 1, 20),
@@ -23,6 +25,7 @@ const PROGRAMS: [(&str, u64, u64); 8] = [
     ("run_switch", 1000, 3_000_000),
     ("run_goto", 1000, 3_000_000),
     ("run_pointers", 1000, 10_000_000),
+    ("run_large", 2000, 3_000_000),
 ];
 
 fn source() -> std::path::PathBuf {
@@ -41,6 +44,9 @@ fn compile(folder: &Path) -> Program {
             "-fno-math-errno",
             "-Wl,-erun_fib",
             "-Wl,--no-relax",
+            // Where functions end, as files of a distribution say it.
+            "-fasynchronous-unwind-tables",
+            "-Wl,--eh-frame-hdr",
         ])
         .args(["-Wl,-Ttext-segment=0x100000", "-fno-tree-loop-distribute-patterns", "-ffp-contract=off", "-o"])
         .arg(&output)
@@ -50,16 +56,25 @@ fn compile(folder: &Path) -> Program {
     elf::read(&std::fs::read(output).unwrap())
 }
 
-fn translated(program: &Program, variant: Variant) -> Translated {
+/// Gives a region of the program's code to `use_it`.
+fn with_region<R>(program: &Program, use_it: impl FnOnce(&Region) -> R) -> R {
     let segment = program.segments.iter().find(|segment| segment.executable).unwrap();
     let data = program.segments.iter().find(|segment| !segment.executable);
     let data = data.map_or_else(Vec::new, |segment| segment.bytes.clone());
     let image = Image::new(&segment.bytes, segment.address, data);
-    let region = Region { code: &segment.bytes, start: segment.address, image: &image };
+    use_it(&Region { code: &segment.bytes, start: segment.address, image: &image })
+}
+
+fn translated(program: &Program, variant: Variant) -> Translated {
     let starts: Vec<u32> = program.functions.iter().map(|function| function.address).collect();
-    let translated = translate(&region, &starts, &Options { variant, ..Options::default() });
+    let options = Options { variant, ..Options::of_files() };
+    let translated = with_region(program, |region| translate(region, &starts, &options));
     assert_eq!(translated.skipped, []);
     translated
+}
+
+fn address(program: &Program, name: &str) -> u32 {
+    program.functions.iter().find(|function| function.name == name).unwrap().address
 }
 
 fn load(machine: &mut Machine, program: &Program) {
@@ -72,7 +87,7 @@ fn load(machine: &mut Machine, program: &Program) {
 /// Runs a function, with one argument; gives all registers after it.
 fn call(machine: &mut Machine, program: &Program, name: &str, size: u64) -> State {
     load(machine, program);
-    let pc = program.functions.iter().find(|function| function.name == name).unwrap().address;
+    let pc = address(program, name);
     let mut state = State { pc: u64::from(pc), ..State::default() };
     (state.x[1], state.x[2], state.x[10]) = (STOP, 0x3f_0000, size);
     machine.set_state(&state);
@@ -93,6 +108,21 @@ fn native(folder: &Path) -> Option<Vec<(u64, f64)>> {
         Some((value.parse::<i64>().ok()? as u64, time.parse().ok()?))
     };
     text.lines().map(line).collect()
+}
+
+#[test]
+fn one_of_them_is_large() {
+    if !oracle::oracle("translate", &[("riscv64-linux-gnu-gcc", "gcc-riscv64-linux-gnu")]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let program = compile(folder.path());
+    let starts = program.functions.iter().map(|function| function.address).collect();
+    let large = |name: &str| {
+        let shape = |region: &Region| Shape::new(region, address(&program, name), &starts, &Options::of_files());
+        with_region(&program, shape).unwrap().layout.graph.is_large()
+    };
+    assert!(large("run_large") && !large("run_goto"));
 }
 
 #[test]
