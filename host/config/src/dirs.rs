@@ -147,6 +147,13 @@ impl Dirs {
     }
 }
 
+/// Docker's `config.json`, which its command line and this one read alike; `None` where there is no home.
+pub fn docker_config() -> Option<PathBuf> {
+    let folder = env::DOCKER_CONFIG.get().map(PathBuf::from);
+    let folder = folder.or_else(|| Some(PathBuf::from(env::HOME.get()?).join(".docker")));
+    Some(folder?.join("config.json"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,13 +4,12 @@ use anyhow::{Context, Result, anyhow, ensure};
 use shallop_build::{Images, Network, RunStep, Steps};
 use shallop_catalog::substitute::APK;
 use shallop_catalog::{Interface, LaidOut, Order, PHASE, Recipe, debian_arch, lay_out};
-use shallop_layer::tar::{Entry, Kind, Writer};
 use shallop_oci::{Config, Digest, History, ImageConfig, Platform, Reference};
 use shallop_store::{Image, StoreError};
 
 use crate::Session;
 use crate::build::Effects;
-use crate::images::Substitutes;
+use crate::images::{Substitutes, program_layer};
 use crate::limits::{Limits, STEP_LOG};
 use crate::network::Access;
 use crate::pull::{Finding, Policy, Silent};
@@ -106,12 +105,7 @@ fn base(session: &Session, recipe: &str, options: &Options, progress: &mut dyn F
 /// The image that stands in for one of Alpine: the catalog's, with an `apk` that says what to do. Named
 /// `catalog.internal/NAME:as-alpine`.
 pub fn as_alpine(session: &Session, image: &Image, name: &str) -> Result<Image> {
-    let layer = session.store.put_layer_with(&mut |out| {
-        let mut writer = Writer::new(out);
-        let entry = Entry::new("usr/sbin/apk", 0o755, Kind::File { size: APK.len() as u64 });
-        writer.append(&entry, &mut APK.as_bytes()).map_err(std::io::Error::other)?;
-        writer.finish().map_err(std::io::Error::other)
-    })?;
+    let layer = program_layer(session, "usr/sbin/apk", APK.as_bytes())?;
     let mut config = image.config.clone();
     // The image's own time: the same image every time.
     let created = config.created.clone().unwrap_or_default();

@@ -8,7 +8,7 @@ use shallop_guest_wasm::HELLO_WORLD;
 use shallop_layer::tar::{Entry, Kind, Writer};
 use shallop_oci::{Config, ImageConfig, Platform, Reference};
 use shallop_registry::RegistryError;
-use shallop_store::{Image, StoreError};
+use shallop_store::{Image, LayerInfo, StoreError};
 
 use crate::pull::{self, Finding, Policy};
 use crate::{Session, catalog};
@@ -154,15 +154,20 @@ fn catalog_names() -> Vec<String> {
     recipes.chain([format!("catalog/{}", HELLO_WORLD.name)]).collect()
 }
 
+/// A layer with one file, a program.
+pub(crate) fn program_layer(session: &Session, path: &str, bytes: &[u8]) -> Result<LayerInfo> {
+    Ok(session.store.put_layer_with(&mut |out| {
+        let mut writer = Writer::new(out);
+        let entry = Entry::new(path, 0o755, Kind::File { size: bytes.len() as u64 });
+        writer.append(&entry, &mut &bytes[..]).map_err(std::io::Error::other)?;
+        writer.finish().map_err(std::io::Error::other)
+    })?)
+}
+
 /// The embedded image, put into the store the first time that it is asked for.
 fn hello_world(session: &Session) -> Result<Image> {
     const PATH: &str = "hello-world.wasm";
-    let layer = session.store.put_layer_with(&mut |out| {
-        let mut writer = Writer::new(out);
-        let entry = Entry::new(PATH, 0o755, Kind::File { size: HELLO_WORLD.wasm.len() as u64 });
-        writer.append(&entry, &mut &HELLO_WORLD.wasm[..]).map_err(std::io::Error::other)?;
-        writer.finish().map_err(std::io::Error::other)
-    })?;
+    let layer = program_layer(session, PATH, HELLO_WORLD.wasm)?;
     let mut config = ImageConfig::new(&Platform::wasi_wasm());
     config.config = Config { entrypoint: Some(vec![format!("/{PATH}")]), ..Config::default() };
     config.created = Some(shallop_oci::time::format(0, 0));

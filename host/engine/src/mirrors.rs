@@ -12,6 +12,8 @@ use anyhow::Result;
 use shallop_config::env;
 use shallop_layer::merge::Merged;
 
+use crate::proxies;
+
 /// Where the lent files are in the container.
 const FOLDER: &str = "/dev/shm/.shallop";
 
@@ -30,15 +32,15 @@ const BUNDLE_VARIABLES: [&str; 6] =
 /// What is lent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Lent {
-    /// `NAME=value`, for where the container's own environment does not name them.
-    pub env: Vec<String>,
+    /// `(NAME, value)`, for where the container's own environment does not name them.
+    pub env: Vec<(String, String)>,
     /// Path and text.
     pub files: Vec<(String, String)>,
 }
 
 impl Lent {
     fn set(&mut self, name: &str, value: impl AsRef<str>) {
-        self.env.push(format!("{name}={}", value.as_ref()));
+        self.env.push((name.to_owned(), value.as_ref().to_owned()));
     }
 
     fn file(&mut self, name: &str, text: String) -> String {
@@ -49,9 +51,8 @@ impl Lent {
 
     /// The environment with what it lacks of this.
     pub fn join(&self, env: &mut Vec<String>) {
-        let name = |entry: &str| entry.split('=').next().unwrap_or_default().to_owned();
-        let own: Vec<String> = env.iter().map(|entry| name(entry)).collect();
-        env.extend(self.env.iter().filter(|entry| !own.contains(&name(entry))).cloned());
+        let missing: Vec<String> = proxies::missing(&self.env, env).collect();
+        env.extend(missing);
     }
 }
 
@@ -82,7 +83,7 @@ fn read(path: &Path, limit: u64) -> Option<String> {
 
 /// Whom this machine trusts.
 fn bundle() -> Option<String> {
-    let named = BUNDLE_VARIABLES.iter().filter_map(|name| std::env::var_os(name)).map(PathBuf::from);
+    let named = BUNDLE_VARIABLES.iter().filter_map(std::env::var_os).map(PathBuf::from);
     let usual = BUNDLES.iter().map(PathBuf::from);
     let trusts = |text: &String| text.contains("BEGIN CERTIFICATE") && !text.contains("PRIVATE KEY");
     named.chain(usual).find_map(|path| read(&path, MAX_BUNDLE).filter(trusts))
@@ -218,7 +219,7 @@ mod tests {
 
     #[test]
     fn the_containers_own_environment_comes_first() {
-        let lent = Lent { env: vec!["A=lent".into(), "B=lent".into()], files: vec![] };
+        let lent = Lent { env: ["A", "B"].map(|name| (name.into(), "lent".into())).to_vec(), files: vec![] };
         let mut env = vec!["A=own".to_owned()];
         lent.join(&mut env);
         assert_eq!(env, ["A=own", "B=lent"]);

@@ -2,11 +2,10 @@
 //! environment, to `build` as arguments.
 
 use std::io::ErrorKind;
-use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
-use shallop_config::env;
+use shallop_config::dirs;
 
 /// Keys of the file, and the variables that they set in upper and lower case.
 const KEYS: [(&str, &str); 5] = [
@@ -22,9 +21,7 @@ const KEYS: [(&str, &str); 5] = [
 /// # Errors
 /// When the file is there and cannot be read.
 pub fn configured() -> Result<Vec<(String, String)>> {
-    let folder = env::DOCKER_CONFIG.get().map(PathBuf::from);
-    let home = || Some(PathBuf::from(env::HOME.get()?).join(".docker"));
-    let Some(path) = folder.or_else(home).map(|folder| folder.join("config.json")) else { return Ok(Vec::new()) };
+    let Some(path) = dirs::docker_config() else { return Ok(Vec::new()) };
     match std::fs::read(&path) {
         Ok(text) => parse(&text).with_context(|| format!("reading {}", path.display())),
         // HOME may be another user's, as under sudo: to Docker's command line that is no error either.

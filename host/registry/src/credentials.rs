@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use shallop_config::env;
+use shallop_config::dirs;
 
 use crate::endpoint::host_of_key;
 use crate::error::{RegistryError, Result};
@@ -68,12 +68,7 @@ impl DockerConfig {
     /// # Errors
     /// When the file is there and cannot be read or understood.
     pub fn load() -> Result<DockerConfig> {
-        let folder = match (env::DOCKER_CONFIG.get(), env::HOME.get()) {
-            (Some(folder), _) => PathBuf::from(folder),
-            (None, Some(home)) => PathBuf::from(home).join(".docker"),
-            (None, None) => return Ok(DockerConfig::default()),
-        };
-        DockerConfig::read(&folder.join("config.json"))
+        dirs::docker_config().map_or_else(|| Ok(DockerConfig::default()), |path| DockerConfig::read(&path))
     }
 
     /// The file at a path; empty when there is none.

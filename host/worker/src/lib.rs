@@ -14,7 +14,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use shallop_sandbox::{Artifacts, Events, Grant, Launch, Network, Ready, Translating, WasiLaunch};
+use shallop_sandbox::{Artifacts, Events, Grant, Launch, Ready, WasiLaunch};
 use shallop_supervisor::wire::{self, Access, Command, Kind, Outcome, Received, Workload};
 
 /// The worker process. Its stdin is the control socket; the container's stdio comes over it.
@@ -45,14 +45,27 @@ fn run(control: &UnixStream, received: Received) -> Result<Outcome> {
     // After the jail, so that this thread is in it too.
     listen(control.try_clone()?, events.clone())?;
     let grants = received.grants.into_iter().map(grant).collect();
-    match received.workload.kind {
-        Kind::Linux { .. } => {
-            let translation = received.jobs.map(|(how, socket)| translator::translation(how, socket));
-            let translation = (translation, received.ready.into_iter().map(ready).collect());
-            let beside = (grants, [received.trace, received.profile], received.network.map(network::network));
-            run_linux(received.workload, received.code, beside, events, translation)
+    let Workload { kind, memory_limit, wall_limit } = received.workload;
+    match kind {
+        Kind::Linux { spec } => {
+            let launch = Launch {
+                spec: spec.into_bytes(),
+                grants,
+                memory_limit,
+                wall_limit,
+                trace: received.trace,
+                profile: received.profile,
+                events,
+                network: received.network.map(network::network),
+                translation: received.jobs.map(|(how, socket)| translator::translation(how, socket)),
+                ready: received.ready.into_iter().map(ready).collect(),
+            };
+            run_linux(received.code, launch)
         }
-        Kind::Wasi { .. } => run_wasi(received.workload, received.code, grants, events),
+        Kind::Wasi { argv, env, preopens } => {
+            let launch = WasiLaunch { argv, env, preopens, grants, memory_limit, wall_limit, events };
+            run_wasi(received.code, launch)
+        }
     }
 }
 
@@ -103,43 +116,14 @@ fn ready(received: shallop_supervisor::Ready) -> Ready {
     Ready { grant, offset, len, modules: modules.into_iter().map(File::from).collect() }
 }
 
-fn run_linux(
-    workload: Workload,
-    code: Vec<OwnedFd>,
-    (grants, [trace, profile], network): (Vec<Grant>, [Option<OwnedFd>; 2], Option<Box<dyn Network>>),
-    events: Arc<Events>,
-    (translation, ready): (Option<Translating>, Vec<Ready>),
-) -> Result<Outcome> {
-    let Kind::Linux { spec } = workload.kind else { unreachable!("the caller matched on it") };
+fn run_linux(code: Vec<OwnedFd>, launch: Launch) -> Result<Outcome> {
     let [kernel, cpu] = <[OwnedFd; 2]>::try_from(code).map_err(|_| anyhow::anyhow!("two modules are wanted"))?;
     let artifacts = Artifacts { kernel: kernel.into(), cpu: cpu.into() };
-    let launch = Launch {
-        spec: spec.into_bytes(),
-        grants,
-        memory_limit: workload.memory_limit,
-        wall_limit: workload.wall_limit,
-        trace,
-        profile,
-        events,
-        network,
-        translation,
-        ready,
-    };
     shallop_sandbox::run(artifacts, launch).map(outcome)
 }
 
-fn run_wasi(workload: Workload, code: Vec<OwnedFd>, grants: Vec<Grant>, events: Arc<Events>) -> Result<Outcome> {
-    let Kind::Wasi { argv, env, preopens } = workload.kind else { unreachable!("the caller matched on it") };
+fn run_wasi(code: Vec<OwnedFd>, launch: WasiLaunch) -> Result<Outcome> {
     let module = code.into_iter().next().context("no module was handed over")?;
-    let launch = WasiLaunch {
-        argv,
-        env,
-        preopens,
-        grants,
-        memory_limit: workload.memory_limit,
-        wall_limit: workload.wall_limit,
-        events,
-    };
     shallop_sandbox::run_wasi(module.into(), launch).map(outcome)
 }
 

@@ -22,12 +22,15 @@ pub struct Suite {
     items: &'static [&'static str],
 }
 
+/// Works in the folder of a package's source; an error says what is missing.
+type Prepare = fn(&Path) -> Result<(), String>;
+
 struct Source {
     package: &'static str,
     /// Files and folders of it (or of what `prepare` adds) that the image gets below /suite.
     paths: &'static [&'static str],
     /// Makes what the source does not have, in its folder.
-    prepare: Option<fn(&Path) -> Result<(), String>>,
+    prepare: Option<Prepare>,
 }
 
 /// CPython's modules: those that have to run by every engine, then others that need no network.

@@ -61,6 +61,7 @@ pub enum Buildx {
 }
 
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "one is made per process")]
 pub enum Image {
     Build(build::Args),
     #[command(alias = "list")]

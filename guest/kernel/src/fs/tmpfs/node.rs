@@ -14,6 +14,7 @@ use super::file::OpenRegular;
 use super::{View, Volume};
 use crate::fs::OpenDirectory;
 use crate::tunables::PAGE;
+use crate::vfs::permission::check_xattr_name;
 use crate::vfs::{DirEntry, File, FileKind, FileSystem, Inode, InodeRef, NewAttr, NewNode, SetAttr, Stat, Timespec};
 use crate::wait::Stop;
 
@@ -356,12 +357,7 @@ impl Inode for Node {
     }
 
     fn set_xattr(&self, name: &[u8], value: &[u8]) -> Result<(), Errno> {
-        // No access control lists: nothing here would look at them. Programs then set the mode, as they do on a mount
-        // without them.
-        let known = [&b"user."[..], b"trusted.", b"security."];
-        if !known.iter().any(|prefix| name.starts_with(prefix)) {
-            return Err(Errno::EOPNOTSUPP);
-        }
+        check_xattr_name(name)?;
         let mut xattrs = self.xattrs.borrow_mut();
         let others = xattrs.iter().filter(|(n, _)| n.as_slice() != name).map(|(n, v)| n.len() + v.len()).sum::<usize>();
         if others + name.len() + value.len() > XATTR_BYTES {
