@@ -111,7 +111,7 @@ pub const SOURCES: &str = "etc/apt/sources.list.d/debian.sources";
 pub fn sources() -> Result<String> {
     let (uri, _) = source()?;
     let key = "/usr/share/keyrings/debian-archive-keyring.gpg";
-    Ok(format!("Types: deb\nURIs: {uri}\nSuites: {SUITE} {SUITE}-updates\nComponents: main\nSigned-By: {key}\n"))
+    Ok(format!("Types: deb\nURIs: {uri}\nSuites: {SUITE}\nComponents: main\nSigned-By: {key}\n"))
 }
 
 fn is_fresh(path: &Path) -> bool {

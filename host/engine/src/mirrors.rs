@@ -174,8 +174,8 @@ fn image_file(image: &Merged, path: &[u8]) -> Result<Option<String>> {
 fn apt(lent: &mut Lent, release: &str, bundle: Option<&str>) {
     let Some(mirror) = shallop_catalog::debian_mirror() else { return };
     let mirror = without_credentials(&mirror);
-    let sources =
-        lent.file("sources.list", format!("deb {mirror} {release} main\ndeb {mirror} {release}-updates main\n"));
+    // The suite that catalog images are made from; a mirror need not have the others, and apt fails where one is missing.
+    let sources = lent.file("sources.list", format!("deb {mirror} {release} main\n"));
     let mut config = format!("Dir::Etc::sourcelist \"{sources}\";\nDir::Etc::sourceparts \"/dev/null\";\n");
     if let Some(bundle) = bundle {
         config.push_str(&format!("Acquire::https::CaInfo \"{bundle}\";\n"));

@@ -8,7 +8,13 @@ pub const DEBIAN: Recipe = Recipe {
     base: None,
     packages: &["~E", "~prequired", "apt", "adduser"],
     leave_out: SLIM,
-    directories: &[],
+    // Scripts of packages with alternatives make links here, and fail where the folder was left out with its pages.
+    directories: &[
+        ("usr/share/man/man1", 0o755),
+        ("usr/share/man/man5", 0o755),
+        ("usr/share/man/man7", 0o755),
+        ("usr/share/man/man8", 0o755),
+    ],
     links: &[],
     files: &[
         // Nothing that a package brings is a service here.
