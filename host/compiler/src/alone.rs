@@ -12,6 +12,10 @@ use crate::translated::{Claim, claim};
 /// How long it may take.
 const PATIENCE: Duration = Duration::from_secs(600);
 
+/// How long what was asked for may take where another process is at it already: on a busy machine, commands that follow each
+/// other would leave one such process each, with all its memory.
+const PATIENCE_BESIDE: Duration = Duration::from_secs(10);
+
 /// How much less important than other processes it is.
 const NICENESS: i32 = 19;
 
@@ -36,12 +40,19 @@ impl Alone {
         step_back()?;
         // It begins nothing more when a quarter is left, to come to its end by itself.
         let last = used.saturating_add(seconds - seconds / 4);
-        Ok(Alone { last, end: Instant::now() + PATIENCE, claim: claim(cache) })
+        let claim = claim(cache);
+        let patience = if claim.is_ours() { PATIENCE } else { PATIENCE_BESIDE };
+        Ok(Alone { last, end: Instant::now() + patience, claim })
+    }
+
+    /// Whether it may go on with what was asked for.
+    pub fn may_go_on(&self) -> bool {
+        Instant::now() < self.end
     }
 
     /// Whether it may translate what nobody asked for.
     pub fn may_go_ahead(&self) -> bool {
-        self.claim.is_ours() && Instant::now() < self.end && used() < self.last
+        self.claim.is_ours() && self.may_go_on() && used() < self.last
     }
 }
 

@@ -119,6 +119,9 @@ impl Translator {
         let mut busy = true;
         loop {
             self.listen(busy)?;
+            if self.alone.as_ref().is_some_and(|alone| !alone.may_go_on()) {
+                return Ok(());
+            }
             self.start_large();
             let batch = self.queue.next_small();
             busy = match batch.first() {
@@ -144,8 +147,13 @@ impl Translator {
     fn listen(&mut self, busy: bool) -> Result<()> {
         let mut watched = vec![PollFd::new(self.crew.bell(), PollFlags::IN)];
         watched.extend(self.worker.as_ref().map(|worker| PollFd::new(worker, PollFlags::IN)));
-        let timeout = if busy { Some(&Timespec { tv_sec: 0, tv_nsec: 0 }) } else { None };
-        match poll(&mut watched, timeout) {
+        let timeout = match (busy, &self.alone) {
+            (true, _) => Some(Timespec { tv_sec: 0, tv_nsec: 0 }),
+            // Its time may come to an end.
+            (false, Some(_)) => Some(Timespec { tv_sec: 1, tv_nsec: 0 }),
+            (false, None) => None,
+        };
+        match poll(&mut watched, timeout.as_ref()) {
             Ok(_) => {}
             Err(rustix::io::Errno::INTR) => return Ok(()),
             Err(error) => return Err(error).context("waiting for jobs"),
