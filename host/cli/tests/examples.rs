@@ -1,5 +1,6 @@
 //! The folders of `examples/`, built and run as their users would; and built again, from the cache.
 
+use shallop_config::Dirs;
 use shallop_test_support::shallop::{example, folder};
 use shallop_test_support::{Finished, Shallop, command, oracle};
 use std::fs;
@@ -50,6 +51,23 @@ fn listing() {
         let line = done.stdout.lines().find(|line| line.ends_with(&format!(" {name}"))).unwrap_or_default();
         assert!(line.starts_with('d'), "{name}\n{}", done.outputs());
     }
+}
+
+#[test]
+fn a_configured_substitute() {
+    if !Shallop::shared(env!("CARGO_BIN_EXE_shallop")).needs("examples a_configured_substitute", &["busybox"]) {
+        return;
+    }
+    let shallop = Shallop::copy_of_shared(env!("CARGO_BIN_EXE_shallop"));
+    let file = Dirs::below(shallop.home()).substitutes();
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    let run = |image: &str| shallop.run(&["run", "--rm", image, "echo", "here"]);
+    fs::write(&file, r#"{ "accept": ["alpine:3.18"] }"#).unwrap();
+    let done = run("alpine:3.18").expect_code(0);
+    assert!(done.stdout == "here\n" && done.stderr.contains("busybox in place of Alpine"), "{}", done.outputs());
+    run("alpine:3.19").expect_code(125).expect_error("--substitute");
+    fs::write(&file, r#"["alpine"]"#).unwrap();
+    run("alpine:3.18").expect_code(125).expect_error("substitutes.json is not like");
 }
 
 #[test]

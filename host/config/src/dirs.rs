@@ -10,6 +10,7 @@
 //!          catalog/                      downloaded packages
 //! state    containers/<id>/{journal,data,…}  writable layers and logs
 //! config   registries.json               mirrors, registries without TLS
+//!          substitutes.json              images whose substitutes are accepted
 //!          certs.d/<host[:port]>/*.crt   certificate authorities of a registry
 //! runtime  sockets of running containers
 //! ```
@@ -129,6 +130,11 @@ impl Dirs {
     /// Translated guest code.
     pub fn translations(&self) -> PathBuf {
         self.cache.join("translations")
+    }
+
+    /// Images whose substitutes are accepted without a flag.
+    pub fn substitutes(&self) -> PathBuf {
+        self.config.join("substitutes.json")
     }
 
     /// What is configured of registries.

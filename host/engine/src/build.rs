@@ -22,6 +22,7 @@ use crate::limits::Limits;
 use crate::network::Access;
 use crate::process::Process;
 use crate::pull::Finding;
+use crate::substitutes;
 
 /// The host name that steps see, as BuildKit's do.
 const HOSTNAME: &str = "buildkitsandbox";
@@ -49,7 +50,7 @@ impl Images for Effects<'_> {
         let mut config = image.config;
         let asked = Reference::parse_cli(name)?.tagged();
         if !image.tags.contains(&asked) && !image.tags.is_empty() && name.parse::<Digest>().is_err() {
-            config.config.labels.insert(images::SUBSTITUTE_LABEL.into(), asked.familiar());
+            config.config.labels.insert(substitutes::SUBSTITUTE_LABEL.into(), asked.familiar());
         }
         Ok(config)
     }

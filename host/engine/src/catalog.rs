@@ -9,10 +9,11 @@ use shallop_store::{Image, StoreError};
 
 use crate::Session;
 use crate::build::Effects;
-use crate::images::{Substitutes, program_layer};
+use crate::images::program_layer;
 use crate::limits::{Limits, STEP_LOG};
 use crate::network::Access;
 use crate::pull::{Finding, Policy, Silent};
+use crate::substitutes::Substitutes;
 
 /// Label of an image whose packages are unpacked and not configured, since its processor is not to be had here.
 pub const UNCONFIGURED_LABEL: &str = "org.shallop.catalog.unconfigured";

@@ -1,9 +1,6 @@
 //! Finding an image: in the store, embedded in the program, at its registry, or by an accepted substitute.
 
-use std::io::{BufRead, IsTerminal, Write};
-
 use anyhow::{Result, anyhow, bail};
-use shallop_catalog::Substitute;
 use shallop_guest_wasm::HELLO_WORLD;
 use shallop_layer::tar::{Entry, Kind, Writer};
 use shallop_oci::{Config, ImageConfig, Platform, Reference};
@@ -11,18 +8,8 @@ use shallop_registry::RegistryError;
 use shallop_store::{Image, LayerInfo, StoreError};
 
 use crate::pull::{self, Finding, Policy};
+use crate::substitutes::{self, offer};
 use crate::{Session, catalog};
-
-/// Label that records which image a substitute stands in for.
-pub const SUBSTITUTE_LABEL: &str = "org.shallop.substitute-for";
-
-/// How substitutes are treated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Substitutes {
-    Accept,
-    /// A terminal is asked; without one the name is an error.
-    Ask,
-}
 
 /// Finds an image by name or id; what is missing is pulled, as far as `how` allows.
 ///
@@ -111,12 +98,7 @@ fn missing(session: &Session, name: &str, platform: Option<&Platform>, how: &Fin
             false => anyhow!("{why:#}\nThe catalog has: {}", catalog_names().join(", ")),
         });
     };
-    let offer = offer(&reference, &found);
-    match how.substitutes {
-        Substitutes::Accept => eprintln!("shallop: {why:#}\n{offer}"),
-        Substitutes::Ask if asked(&format!("{why:#}\n{offer}"))? => {}
-        Substitutes::Ask => return Err(anyhow!("{why:#}\n{offer}\nAccept it with --substitute")),
-    }
+    substitutes::accept(session, how.substitutes, &reference, &format!("{why:#}\n{}", offer(&reference, &found)))?;
     let image = find(session, &found.image, None, how)?;
     if found.alpine { catalog::as_alpine(session, &image, &found.image) } else { Ok(image) }
 }
@@ -124,29 +106,6 @@ fn missing(session: &Session, name: &str, platform: Option<&Platform>, how: &Fin
 /// Whether an image cannot be had, while this machine is fine.
 fn is_about_the_image(error: &anyhow::Error) -> bool {
     error.downcast_ref::<RegistryError>().is_some_and(RegistryError::is_about_the_image)
-}
-
-/// What `pull` says after an image that cannot be had: which image of the catalog can stand in for it.
-pub fn stand_in(reference: &Reference) -> Option<String> {
-    let found = shallop_catalog::substitute(reference.library_name()?, reference.tag().unwrap_or("latest"))?;
-    Some(offer(reference, &found))
-}
-
-fn offer(reference: &Reference, found: &Substitute) -> String {
-    let differences = found.differences.iter().map(|d| format!("\n  - {d}")).collect::<String>();
-    format!("{} can stand in for {}:{differences}", found.image, reference.familiar())
-}
-
-/// Asks a person at a terminal; no one else.
-fn asked(offer: &str) -> Result<bool> {
-    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
-        return Ok(false);
-    }
-    eprint!("{offer}\nUse it? [y/N] ");
-    std::io::stderr().flush()?;
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 fn catalog_names() -> Vec<String> {

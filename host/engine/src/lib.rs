@@ -33,6 +33,7 @@ pub mod pull;
 pub mod run;
 pub mod session;
 mod signals;
+pub mod substitutes;
 pub mod terminal;
 mod timings;
 pub mod volume;

@@ -7,7 +7,7 @@ use shallop_registry::{Client, RegistryError};
 pub use shallop_registry::{Progress, Pulled, Silent, Step};
 
 use crate::Session;
-use crate::images::Substitutes;
+use crate::substitutes::Substitutes;
 
 /// When registries are asked: `--pull`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

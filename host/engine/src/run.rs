@@ -13,7 +13,7 @@ use shallop_oci::Platform;
 use shallop_store::{Container, ContainerState, Image, NewContainer, StoreError};
 use shallop_supervisor::{Outcome, Request, Worker};
 
-use crate::images::{self, Substitutes};
+use crate::images;
 use crate::launch::{LinuxSandbox, Streams};
 use crate::limits::Limits;
 use crate::network::Settings;
@@ -21,6 +21,7 @@ use crate::process::{Defaults, Overrides, Process};
 use crate::profile::Profile;
 use crate::pull::{Finding, Policy, Progress};
 use crate::signals::Caught;
+use crate::substitutes::Substitutes;
 use crate::terminal::RawTerminal;
 use crate::timings::Timings;
 use crate::volume::Volume;

@@ -8,9 +8,9 @@ use anyhow::{Context, Result, ensure};
 use shallop_build::Request;
 use shallop_engine::Session;
 use shallop_engine::build::Effects;
-use shallop_engine::images::Substitutes;
 use shallop_engine::proxies;
 use shallop_engine::pull::{Finding, Policy};
+use shallop_engine::substitutes::Substitutes;
 use shallop_oci::{Platform, Reference};
 
 use super::network::NetworkArgs;

@@ -1,7 +1,7 @@
 //! `shallop pull`: an image from a registry.
 
 use anyhow::{Context, Result, bail};
-use shallop_engine::{Session, images, pull};
+use shallop_engine::{Session, pull, substitutes};
 use shallop_oci::{Platform, Reference};
 
 use super::precompile::precompile;
@@ -52,7 +52,7 @@ impl Args {
         let progress = PullProgress::new(To::Stdout, self.quiet);
         let pulled = match pull::pull(&session, &reference, platform.as_ref(), &progress) {
             Ok(pulled) => pulled,
-            Err(error) => match images::stand_in(&reference) {
+            Err(error) => match substitutes::stand_in(&reference) {
                 Some(offer) => bail!("{error:#}\n{offer}\nTake it with --substitute of run and build"),
                 None => return Err(error),
             },
