@@ -14,7 +14,8 @@ const USAGE: &str = "usage: cargo xtask <command>
   demo    set up, build, and run examples/anagrams on a real dictionary
   test    run every test; says what it skipped and which package would mend that
   suites  run test suites that others wrote inside the sandbox
-  bench   time start-up, forks, Python and builds beside native and what else is installed";
+  bench   time start-up, forks, Python and builds beside native and what else is installed
+          (bench steps: packages, pip, a compiler, git, a catalog image; these take minutes)";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

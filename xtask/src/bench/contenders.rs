@@ -12,7 +12,7 @@ use crate::shallop::{installed, output, root, run as call};
 
 /// The image that everything runs in: the catalog's Python, with the bench's programs.
 const IMAGE: &str = "bench";
-const BASE: &str = "catalog.internal/python";
+pub const BASE: &str = "catalog.internal/python";
 
 /// Where the image has the bench's programs.
 const BENCH: &str = "/bench/";
@@ -43,7 +43,7 @@ impl Contenders {
         let program = utf8(shallop)?;
         let context = root().join("target/bench/context");
         fs::create_dir_all(&context)?;
-        base_image(shallop)?;
+        base_images(shallop)?;
         for script in ["compute.py", "getppid.py", "compute.lua"] {
             fs::copy(root().join("tests/bench").join(script), context.join(script))?;
         }
@@ -114,11 +114,11 @@ impl Contenders {
     }
 }
 
-fn utf8(path: &Path) -> Result<String> {
+pub fn utf8(path: &Path) -> Result<String> {
     Ok(path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))?.to_owned())
 }
 
-fn base_image(shallop: &Path) -> Result<()> {
+pub fn base_images(shallop: &Path) -> Result<()> {
     for image in ["python", "busybox"] {
         let name = format!("catalog.internal/{image}");
         if !Command::new(shallop).args(["image", "inspect", &name]).output()?.status.success() {
@@ -130,19 +130,25 @@ fn base_image(shallop: &Path) -> Result<()> {
 
 /// Unpacks Debian's Lua for the image, where apt has it.
 fn lua(shallop: &Path, context: &Path) -> Result<bool> {
-    let root = context.join("lua/root");
-    if !root.join("usr/bin/lua5.4").exists() {
-        fs::create_dir_all(context.join("lua"))?;
+    let unpacked = packages(shallop, &["lua5.4"], "usr/bin/lua5.4", &context.join("lua"));
+    if let Err(error) = &unpacked {
+        println!("(no Lua: {error:#})");
+    }
+    Ok(unpacked.is_ok())
+}
+
+/// Unpacks Debian packages for an image over the catalog's Python, below `folder/root`, unless `program` is there already.
+pub fn packages(shallop: &Path, names: &[&str], program: &str, folder: &Path) -> Result<()> {
+    let root = folder.join("root");
+    if !root.join(program).exists() {
+        fs::create_dir_all(folder)?;
         let status = output(Command::new(shallop).args(["run", "--rm", BASE, "cat", "/var/lib/dpkg/status"]))?;
         let catalog = Dirs::from_env()?.catalog_cache();
         let cache = catalog.parent().context("the catalog's cache is in a folder")?;
-        if let Err(error) = shallop_test_support::packages::unpack(cache, &status, &["lua5.4"], &root) {
-            println!("(no Lua: {error})");
-            return Ok(false);
-        }
-        let _ = fs::remove_dir_all(context.join("lua/debs"));
+        shallop_test_support::packages::unpack(cache, &status, names, &root).map_err(anyhow::Error::msg)?;
+        let _ = fs::remove_dir_all(folder.join("debs"));
     }
-    Ok(true)
+    Ok(())
 }
 
 /// Compiles `kernels.c` for the image and for the host; the host's program.

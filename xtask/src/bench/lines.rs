@@ -14,6 +14,7 @@ pub enum Goal {
     /// Times native.
     Ratio(f64),
     Milliseconds(f64),
+    None,
 }
 
 /// The same work by each contender; `None` where it has no such form.

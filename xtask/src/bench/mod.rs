@@ -1,11 +1,12 @@
 //! `cargo xtask bench`: the figures that matter, beside native and what else is installed, as medians and ratios.
 //!
-//! `lines` has the table's lines, `contenders` what they are run by, `measure` the clock, `report` the table.
+//! `lines` has the table's lines, `steps` those of `cargo xtask bench steps`, `contenders` what they are run by, `measure` the clock, `report` the table.
 
 mod contenders;
 mod lines;
 mod measure;
 mod report;
+mod steps;
 
 use std::time::Instant;
 
@@ -18,8 +19,19 @@ use contenders::Contenders;
 const RUNS: usize = 5;
 
 pub fn run(arguments: &[String]) -> Result<()> {
+    let (of_steps, arguments) = match arguments {
+        [first, rest @ ..] if first == "steps" => (true, rest),
+        all => (false, all),
+    };
     let runs = arguments.first().map_or(Ok(RUNS), |n| n.parse()).context("the argument is the number of runs")?;
     let start = Instant::now();
+    if of_steps {
+        let lines = steps::all(&build()?)?;
+        report::header();
+        lines.iter().try_for_each(|line| report::line(line, runs))?;
+        println!("took {:.0} s", start.elapsed().as_secs_f64());
+        return Ok(());
+    }
     let contenders = Contenders::prepare(&build()?)?;
     report::header();
     for line in lines::all(&contenders)? {

@@ -54,6 +54,7 @@ fn row(name: &str, native: Option<f64>, ours: f64, qemu: Option<f64>, goal: Opti
 fn verdict(goal: Goal, seconds: f64, ratio: Option<f64>) -> String {
     let (text, met) = match goal {
         Goal::Ratio(most) => (format!("{most}x"), ratio.map(|ratio| ratio <= most)),
+        Goal::None => return String::new(),
         Goal::Milliseconds(most) => (format!("{most} ms"), Some(seconds * 1e3 <= most)),
     };
     match met {

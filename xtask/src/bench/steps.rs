@@ -1,0 +1,116 @@
+//! Lines of what people put into RUN: packages, pip, a compiler, git; and an image of the catalog. They take minutes, and
+//! what is fetched comes from the machine's own mirrors.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::Result;
+
+use super::contenders::{BASE, Contenders, base_images, packages, utf8, words};
+use super::lines::{Goal, Line};
+use super::measure::Job;
+use crate::shallop::{installed, root, run as call};
+
+/// The catalog's Python with compiler and git, the project and a repository.
+const IMAGE: &str = "bench-steps";
+
+/// Commits of the repository.
+const COMMITS: usize = 50;
+
+/// Installed by apt with what they depend on, which is little.
+const PACKAGES: &str = "bc dc file jq tree less zip unzip patch time rsync psmisc bsdextrautils pv moreutils netcat-openbsd socat ed m4 mawk";
+
+/// Prepares the image.
+pub fn all(shallop: &Path) -> Result<Vec<Line>> {
+    base_images(shallop)?;
+    let context = root().join("target/bench/steps");
+    fs::create_dir_all(&context)?;
+    packages(shallop, &["gcc", "libc6-dev", "make", "git"], "usr/bin/git", &context.join("tools"))?;
+    call(Command::new("cp").arg("-rT").arg(root().join("tests/bench/project")).arg(context.join("project")))?;
+    let repository = repository(&context)?;
+    let copied = repository.as_ref().map_or("", |_| "COPY repository /bench/repository\n");
+    let text = format!("FROM {BASE}\nCOPY tools/root/ /\nCOPY project /bench/project\n{copied}");
+    fs::write(context.join("Dockerfile"), text)?;
+    call(Command::new(shallop).args(["build", "-q", "-t", IMAGE]).arg(&context).stdout(Stdio::null()))?;
+    let shallop = utf8(shallop)?;
+    let mut lines = vec![compile(&shallop, &utf8(&context)?)];
+    lines.extend(repository.map(|path| clone(&shallop, &path)).transpose()?);
+    lines.extend([pip(&shallop), apt(&shallop), catalog(&shallop)]);
+    Ok(lines)
+}
+
+/// A repository of the project with some history, where git is installed.
+fn repository(context: &Path) -> Result<Option<PathBuf>> {
+    let path = context.join("repository");
+    if !installed("git") {
+        println!("(git is not installed: no clone)");
+        return Ok(None);
+    }
+    if !path.join(".git").exists() {
+        let git = |arguments: &[&str]| {
+            let person = ["-c", "user.name=bench", "-c", "user.email=bench@example.invalid"];
+            call(Command::new("git").args(person).arg("-C").arg(&path).args(arguments).stdout(Stdio::null()))
+        };
+        call(Command::new("cp").arg("-rT").arg(context.join("project")).arg(&path))?;
+        git(&["init", "-q"])?;
+        for commit in 0..COMMITS {
+            fs::write(path.join("notes.txt"), format!("{commit}\n").repeat(commit + 1))?;
+            git(&["add", "."])?;
+            git(&["commit", "-q", "-m", "change"])?;
+        }
+    }
+    Ok(Some(path))
+}
+
+/// A script in the image, with the machine's mirrors.
+fn inside(shallop: &str, image: &str, script: &str) -> Job {
+    Job::wall(words(&[shallop, "run", "--rm", "--host-mirrors", image, "sh", "-ec", script]))
+}
+
+/// A script here, in a folder of its own that goes again.
+fn here(script: &str) -> Job {
+    Job::wall(words(&["sh", "-ec", &format!("d=$(mktemp -d); trap 'rm -rf $d' EXIT; cd $d; {script}")]))
+}
+
+fn line(name: &'static str, native: Option<Job>, shallop: Job, goal: Goal) -> Line {
+    Line { title: "", names: vec![name], native, shallop, qemu: None, goal }
+}
+
+fn compile(shallop: &str, context: &str) -> Line {
+    let native = (installed("gcc") && installed("make"))
+        .then(|| here(&format!("cp -r {context}/project . && make -s -C project check")));
+    let ours = inside(shallop, IMAGE, "cp -r /bench/project /tmp && make -s -C /tmp/project check");
+    line("gcc and make, a small C project", native, ours, Goal::None)
+}
+
+fn clone(shallop: &str, repository: &Path) -> Result<Line> {
+    let native = here(&format!("git clone -q --no-local {} clone", utf8(repository)?));
+    let trust = "git config --global --add safe.directory '*'";
+    let ours = inside(shallop, IMAGE, &format!("{trust}; git clone -q --no-local /bench/repository /tmp/clone"));
+    Ok(line("git clone of a local repository", Some(native), ours, Goal::None))
+}
+
+fn pip(shallop: &str) -> Line {
+    let install = "python3 -m pip install -q --no-cache-dir --disable-pip-version-check --target flask flask";
+    let has_pip =
+        Command::new("python3").args(["-m", "pip", "--version"]).output().is_ok_and(|done| done.status.success());
+    line(
+        "pip install flask",
+        has_pip.then(|| here(install)),
+        inside(shallop, IMAGE, &format!("cd /tmp; {install}")),
+        Goal::None,
+    )
+}
+
+fn apt(shallop: &str) -> Line {
+    let script = format!("apt-get update -qq && apt-get install -y -qq --no-install-recommends {PACKAGES}");
+    line("apt-get install of 20 packages", None, inside(shallop, "catalog.internal/debian", &script), Goal::None)
+}
+
+fn catalog(shallop: &str) -> Line {
+    let script = "\"$0\" catalog build -q debian && \"$0\" catalog build -q python";
+    let build = Job::wall(words(&["sh", "-ec", script, shallop]));
+    let ours = Job { before: Some(Contenders::forget_translations), ..build };
+    line("catalog build debian, python, cold", None, ours, Goal::Milliseconds(90_000.0))
+}
