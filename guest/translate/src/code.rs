@@ -7,7 +7,7 @@ use shallop_riscv64::decode::Kind;
 use shallop_riscv64::registers::{offset, word};
 use wasm_encoder::{BlockType, MemArg};
 
-use crate::calls::engine;
+use crate::doors::{door, engine};
 use crate::effects::{FCSR, RA, SP, Slots, bit, is_float};
 use crate::value::{Value, Values, Word, global};
 use crate::{Entries, Variant};
@@ -276,7 +276,8 @@ impl Code {
         let (out, astray) = (self.values.locals.out(), self.values.astray());
         self.values.sink().local_tee(out);
         self.push_target(from, imm);
-        self.values.sink().i64_ne().br_if(astray);
+        self.values.sink().i64_ne();
+        self.values.br_unlikely_if(astray);
     }
 
     /// Leaves the preempt word on the stack, as an i32; it is not 0 when the task is to stop.
@@ -295,14 +296,16 @@ impl Code {
 
     /// When the i32 on the stack is not 0, has the engine yield or give up at `pc`.
     pub fn pause_if(&mut self, pc: Word) {
-        self.values.open_if();
+        self.values.open_unlikely_if();
         self.store_dirty();
-        self.values.sink().global_get(global::STATE);
         self.values.push(pc);
         let (out, exit) = (self.values.locals.out(), self.values.exit());
         let label = self.values.locals.label();
         let mut sink = self.values.sink();
-        sink.call(engine::PAUSE).local_tee(out).i64_const(ASTRAY as i64).i64_and().i32_wrap_i64().br_if(exit);
+        sink.call(door(engine::PAUSE)).local_tee(out).i64_const(ASTRAY as i64).i64_and().i32_wrap_i64();
+        // The way on is one that is seldom gone, too.
+        self.values.hint(true);
+        self.values.sink().br_if(exit);
         if let Value::Local(aim) = self.values.value(pc) {
             self.values.sink().local_get(out).local_set(aim);
         }
@@ -322,7 +325,7 @@ impl Code {
 
     /// Leaves the current instruction to the interpreter when the i32 on the stack is not 0.
     pub fn leave_if(&mut self) {
-        self.values.open_if();
+        self.values.open_unlikely_if();
         self.leave(self.pc, 0);
         self.values.close();
     }
@@ -375,18 +378,26 @@ impl Code {
     /// Checks that a base address is below 2^32. One that is not faults, as offsets are small and both ends of
     /// memory are without access; so the lazy variant has nothing to store.
     fn check_range(&mut self, base: Word) {
+        let local = match self.values.value(base) {
+            Value::Local(local) => Some(local),
+            _ => None,
+        };
+        let low = self.values.locals.take();
+        self.values.push_low(base);
+        self.values.sink().i64_extend_i32_u().local_tee(low);
         self.values.push(base);
-        self.values.sink().i64_const(0xffff_ffff).i64_gt_u();
+        self.values.sink().i64_ne();
         match self.variant {
             Variant::Lazy => {
                 let fault = self.values.fault();
-                self.values.sink().br_if(fault);
+                self.values.br_unlikely_if(fault);
             }
             Variant::Precise => self.leave_if(),
         }
-        if let Value::Local(local) = self.values.value(base)
-            && let Some(slot) = self.values.locals.slot_of(local)
-        {
+        let Some(local) = local else { return };
+        // The same value, but one that Cranelift knows to be extended from its low half: it is no other as an address.
+        self.values.sink().local_get(low).local_set(local);
+        if let Some(slot) = self.values.locals.slot_of(local) {
             self.known.near.0[usize::from(slot)] = Some(0);
         }
     }

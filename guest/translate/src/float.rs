@@ -6,10 +6,10 @@
 
 use shallop_machine::backend::{Float, Precision};
 
-use crate::calls::engine;
 use crate::code::Code;
+use crate::doors::{door, engine, packed};
 use crate::effects::FCSR;
-use crate::value::{Value, Word, global};
+use crate::value::{Value, Word};
 
 /// The `rm` field of the dynamic mode.
 const DYNAMIC: u8 = 7;
@@ -116,13 +116,11 @@ impl Code {
 
     fn call_float(&mut self, operation: Float, precision: Precision, operands: [Word; 3], rounding: u8, result: Word) {
         self.store_dirty();
-        let mut sink = self.values.sink();
-        sink.global_get(global::STATE);
-        sink.i32_const(operation as i32).i32_const(precision as i32).i32_const(i32::from(rounding));
+        self.values.sink().i32_const(packed(operation as i32, precision as i32, rounding));
         for operand in operands {
             self.values.push(operand);
         }
-        self.values.sink().call(engine::FLOAT);
+        self.values.sink().call(door(engine::FLOAT));
         self.set_bits(result);
         self.reload();
     }
@@ -136,7 +134,8 @@ impl Code {
             _ => return,
         };
         self.values.push_low(control);
-        self.values.sink().i32_const(mask).i32_and().i32_const(bits).i32_ne().br_if(0);
+        self.values.sink().i32_const(mask).i32_and().i32_const(bits).i32_ne();
+        self.values.br_unlikely_if(0);
     }
 
     /// The fast path: sets `result`, or goes to the slow path.
@@ -238,7 +237,8 @@ impl Code {
         if least != 0 {
             sink.i64_const(least).i64_sub();
         }
-        sink.i64_const(most - least).i64_ge_u().br_if(0);
+        sink.i64_const(most - least).i64_ge_u();
+        self.values.br_unlikely_if(0);
     }
 
     fn compare(&mut self, operation: Float, precision: Precision, [a, b, _]: [Word; 3], result: Word) {
@@ -250,7 +250,7 @@ impl Code {
                 Precision::Double => sink.f64_ne(),
                 Precision::Single => sink.f32_ne(),
             };
-            sink.br_if(0);
+            self.values.br_unlikely_if(0);
         }
         self.push_float(a, precision);
         self.push_float(b, precision);
@@ -278,7 +278,7 @@ impl Code {
             (Precision::Single, true) => sink.f32_min().local_tee(single).local_get(single).local_get(single).f32_ne(),
             (Precision::Single, false) => sink.f32_max().local_tee(single).local_get(single).local_get(single).f32_ne(),
         };
-        sink.br_if(0);
+        self.values.br_unlikely_if(0);
         self.set_result(precision, result);
     }
 
@@ -297,9 +297,12 @@ impl Code {
         }
         sink.local_set(double);
         if matches!(operation, Float::ToU32 | Float::ToU64) {
-            sink.local_get(double).f64_const(0.0.into()).f64_ge().i32_eqz().br_if(0);
+            sink.local_get(double).f64_const(0.0.into()).f64_ge().i32_eqz();
+            self.values.br_unlikely_if(0);
         }
-        sink.local_get(double).f64_abs().f64_const(limit.into()).f64_lt().i32_eqz().br_if(0);
+        self.values.sink().local_get(double).f64_abs().f64_const(limit.into()).f64_lt().i32_eqz();
+        self.values.br_unlikely_if(0);
+        let mut sink = self.values.sink();
         sink.local_get(double).i64_trunc_sat_f64_s();
         if operation == Float::ToU32 {
             sink.i64_extend32_s();

@@ -46,13 +46,15 @@ pub struct Values {
     pub locals: Locals,
     /// Blocks that are open inside the three around the whole function: see [`Values::exit`].
     pub nesting: u32,
+    /// Branches that nearly always go one way, by their offsets in `bytes`; whether they are taken.
+    pub hints: Vec<(u32, bool)>,
     values: Vec<Value>,
 }
 
 impl Values {
     /// No code yet.
     pub fn new(used: Slots, entered: Entries) -> Values {
-        Values { bytes: Vec::new(), locals: Locals::new(used, entered), nesting: 0, values: Vec::new() }
+        Values { bytes: Vec::new(), locals: Locals::new(used, entered), nesting: 0, hints: Vec::new(), values: Vec::new() }
     }
 
     /// Forgets the expressions of the instruction before.
@@ -65,6 +67,24 @@ impl Values {
     pub fn open_if(&mut self) {
         self.sink().if_(BlockType::Empty);
         self.nesting += 1;
+    }
+
+    /// Says whether the branch that comes next is nearly always or nearly never taken. Where the other way leads is laid out
+    /// apart, so both ways in code that is seldom come to are said to be seldom gone.
+    pub fn hint(&mut self, taken: bool) {
+        self.hints.push((self.bytes.len() as u32, taken));
+    }
+
+    /// As [`Values::open_if`], for what is seldom so.
+    pub fn open_unlikely_if(&mut self) {
+        self.hint(false);
+        self.open_if();
+    }
+
+    /// Branches when the i32 on the stack is not 0, which is seldom so.
+    pub fn br_unlikely_if(&mut self, depth: u32) {
+        self.hint(false);
+        self.sink().br_if(depth);
     }
 
     /// Opens a block.

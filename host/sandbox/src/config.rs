@@ -64,6 +64,8 @@ pub(crate) fn engine(stops: Stops) -> Result<Engine> {
         // Fused multiplication and addition are fused on every machine.
         .wasm_relaxed_simd(true)
         .relaxed_simd_deterministic(true)
+        // Translated code says which of its branches are seldom taken.
+        .wasm_branch_hinting(true)
         .epoch_interruption(stops == Stops::Anywhere)
         .concurrency_support(false)
         .wasm_backtrace_max_frames(None)
