@@ -183,17 +183,20 @@ impl Body<'_> {
     /// Calls what the entry table has for the target, else the engine; leaves what it returned on the stack.
     fn probe(&mut self, back: Word) {
         let Some(target) = self.code.target.take() else { return };
-        let slot = self.code.values.locals.i32(0);
+        // The address of a function, and its index above that.
+        let entry = self.code.values.locals.take();
         self.push_slot(target);
         let mut sink = self.code.values.sink();
-        sink.local_tee(slot).i64_load32_u(entry(0));
+        sink.i64_load(MemArg { offset: 0, align: 2, memory_index: ENGINE }).local_tee(entry);
+        sink.i32_wrap_i64().i64_extend_i32_u();
         self.code.values.push(target);
         self.code.values.sink().i64_eq();
         self.code.values.hint(true);
         self.code.values.sink().if_(BlockType::Result(ValType::I64));
         self.push_arguments();
         let mut sink = self.code.values.sink();
-        sink.local_get(slot).i32_load(entry(4)).call_indirect(TABLE, FUNCTION_TYPE).else_();
+        sink.local_get(entry).i64_const(32).i64_shr_u().i32_wrap_i64();
+        sink.call_indirect(TABLE, FUNCTION_TYPE).else_();
         self.code.store_slots(CARRIED);
         self.push_depth();
         self.code.values.push(target);
@@ -218,8 +221,4 @@ impl Body<'_> {
         self.code.enter(Known::default());
         self.go(node, site);
     }
-}
-
-fn entry(offset: u64) -> MemArg {
-    MemArg { offset, align: 2, memory_index: ENGINE }
 }

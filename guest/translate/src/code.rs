@@ -35,6 +35,10 @@ impl Memories {
 
 /// Where the preempt word is, behind the state.
 const PREEMPT: u64 = shallop_machine::isa::STATE_BYTES as u64;
+/// What the local of `fcsr` holds while rounding is to nearest and the inexact flag is set; else it is 0. A result whose
+/// bits without the sign, moved up by one, are below it has a flag to set only if it is too small (see `float`).
+pub const BOUND: i64 = 0x7fd << 53;
+
 /// How far an address may have moved from one that was found to be below 2^32. Both ends of the guest's memory are
 /// without access for farther than this, so such an address faults when it is not below 2^32.
 const DRIFT: u64 = 256 << 10;
@@ -190,15 +194,48 @@ impl Code {
     fn load_into(&mut self, slots: Slots) {
         for slot in (0..64).filter(|&slot| slots & bit(slot) != 0) {
             let (local, at) = (self.values.locals.slot(slot), self.state(place(slot)));
+            if slot == FCSR {
+                self.push_bound();
+                self.values.sink().local_set(local);
+                continue;
+            }
             let mut sink = self.values.sink();
             sink.i32_const(0);
-            match slot {
-                FCSR => sink.i64_load8_u(MemArg { align: 0, ..at }),
-                _ if is_float(slot) => sink.f64_load(at),
-                _ => sink.i64_load(at),
+            match is_float(slot) {
+                true => sink.f64_load(at),
+                false => sink.i64_load(at),
             };
             sink.local_set(local);
         }
+    }
+
+    /// Leaves on the stack what the local of `fcsr` holds.
+    fn push_bound(&mut self) {
+        self.values.sink().i64_const(BOUND).i64_const(0);
+        self.push_control();
+        self.values.sink().i32_const(0xe1).i32_and().i32_const(1).i32_eq().select();
+    }
+
+    /// Leaves `fcsr` on the stack, as an i32.
+    pub fn push_control(&mut self) {
+        let at = MemArg { align: 0, ..self.state(place(FCSR)) };
+        self.values.sink().i32_const(0).i32_load8_u(at);
+    }
+
+    /// The value of `fcsr`.
+    pub fn control(&mut self) -> Word {
+        let local = self.values.locals.take();
+        self.push_control();
+        self.values.sink().i64_extend_i32_u().local_set(local);
+        self.values.make(Value::Local(local))
+    }
+
+    /// Sets `fcsr`.
+    pub fn set_control(&mut self, value: Word) {
+        self.set_state(offset::FCSR, value);
+        self.load_into(bit(FCSR));
+        self.known.valid |= bit(FCSR);
+        self.rounds = false;
     }
 
     /// The value of a register.

@@ -54,7 +54,13 @@ pub struct Values {
 impl Values {
     /// No code yet.
     pub fn new(used: Slots, entered: Entries) -> Values {
-        Values { bytes: Vec::new(), locals: Locals::new(used, entered), nesting: 0, hints: Vec::new(), values: Vec::new() }
+        Values {
+            bytes: Vec::new(),
+            locals: Locals::new(used, entered),
+            nesting: 0,
+            hints: Vec::new(),
+            values: Vec::new(),
+        }
     }
 
     /// Forgets the expressions of the instruction before.
@@ -73,6 +79,14 @@ impl Values {
     /// apart, so both ways in code that is seldom come to are said to be seldom gone.
     pub fn hint(&mut self, taken: bool) {
         self.hints.push((self.bytes.len() as u32, taken));
+    }
+
+    /// Says that the code that follows is seldom come to, where something before it has cut it off from what a hint was about.
+    pub fn hint_seldom(&mut self) {
+        self.open_block();
+        self.sink().i32_const(1);
+        self.br_unlikely_if(0);
+        self.close();
     }
 
     /// As [`Values::open_if`], for what is seldom so.
