@@ -9,7 +9,7 @@ use wasm_encoder::{BlockType, MemArg};
 
 use crate::doors::{door, engine};
 use crate::effects::{FCSR, RA, SP, Slots, bit, is_float};
-use crate::value::{Value, Values, Word, global};
+use crate::value::{Value, Values, Word, global, has_narrow_form, is_narrow_always};
 use crate::{Entries, Variant};
 
 /// Memory of the engine.
@@ -43,25 +43,34 @@ pub const BOUND: i64 = 0x7fd << 53;
 /// without access for farther than this, so such an address faults when it is not below 2^32.
 const DRIFT: u64 = 256 << 10;
 
-/// How far registers may be from a value that is below 2^32, for each slot; `None`: that is not known.
+/// What is known of the values of registers.
 #[derive(Debug, Clone, Copy)]
-pub struct Near([Option<u64>; 64]);
+pub struct Near {
+    /// How far they may be from a value that is below 2^32, for each slot; `None`: that is not known.
+    distance: [Option<u64>; 64],
+    /// Those that are extended from their low half by its sign.
+    narrow: Slots,
+}
 
 impl Default for Near {
     fn default() -> Near {
-        Near([None; 64])
+        Near { distance: [None; 64], narrow: 0 }
     }
 }
 
 impl Near {
     /// What holds of both.
     pub fn farther(self, other: Near) -> Near {
-        Near(std::array::from_fn(|slot| Some(self.0[slot]?.max(other.0[slot]?))))
+        Near {
+            distance: std::array::from_fn(|slot| Some(self.distance[slot]?.max(other.distance[slot]?))),
+            narrow: self.narrow & other.narrow,
+        }
     }
 
     /// Forgets what is known of these.
     pub fn forget(&mut self, slots: Slots) {
-        (0..64).filter(|&slot| slots & bit(slot) != 0).for_each(|slot| self.0[usize::from(slot)] = None);
+        (0..64).filter(|&slot| slots & bit(slot) != 0).for_each(|slot| self.distance[usize::from(slot)] = None);
+        self.narrow &= !slots;
     }
 }
 
@@ -93,6 +102,8 @@ pub struct Code {
     pub rounds: bool,
     /// Whether the current instruction loads a floating-point register.
     loads_double: bool,
+    /// The local with what the current instruction loaded, if that is narrow (see [`Code::is_narrow`]).
+    loaded: Option<u32>,
     /// Whether there are jumps by labels.
     pub by_labels: bool,
     /// Registers that are better loaded again behind rare calls than live across them.
@@ -122,6 +133,7 @@ impl Code {
             target: None,
             rounds: false,
             loads_double: false,
+            loaded: None,
             by_labels: false,
             reloads: !0,
             memories,
@@ -164,6 +176,7 @@ impl Code {
     pub fn begin(&mut self, pc: u32, op: &Op) {
         self.pc = pc;
         self.loads_double = op.kind == Kind::Fld;
+        self.loaded = None;
         self.values.begin();
         self.pending = None;
     }
@@ -171,7 +184,7 @@ impl Code {
     /// Writes what the instruction has as its result.
     pub fn finish(&mut self) {
         let Some((slot, value)) = self.pending.take() else { return };
-        let near = self.distance(value);
+        let (distance, narrow) = (self.distance(value), !is_float(slot) && self.is_narrow(value));
         let local = self.values.locals.slot(slot);
         if is_float(slot) {
             self.values.push_double(value);
@@ -181,7 +194,11 @@ impl Code {
         self.values.sink().local_set(local);
         self.known.valid |= bit(slot);
         self.known.dirty |= bit(slot);
-        self.known.near.0[usize::from(slot)] = near;
+        self.known.near.forget(bit(slot));
+        self.known.near.distance[usize::from(slot)] = distance;
+        if narrow {
+            self.known.near.narrow |= bit(slot);
+        }
     }
 
     /// Loads registers into their locals.
@@ -372,13 +389,50 @@ impl Code {
         match self.values.value(word) {
             Value::Constant(value) => (value >> 32 == 0).then_some(0),
             Value::Pc(_) => Some(0),
-            Value::Local(local) => self.known.near.0[usize::from(self.values.locals.slot_of(local)?)],
+            Value::Local(local) => self.known.near.distance[usize::from(self.values.locals.slot_of(local)?)],
             Value::Binary(Binary::Add, base, moved) => {
                 let Value::Constant(moved) = self.values.value(moved) else { return None };
                 let distance = self.distance(base)?.saturating_add((moved as i64).unsigned_abs());
                 (distance <= DRIFT).then_some(distance)
             }
             _ => None,
+        }
+    }
+
+    /// Whether a value is known to be extended from its low half by its sign.
+    pub fn is_narrow(&self, word: Word) -> bool {
+        match self.values.value(word) {
+            Value::Constant(value) => value as i32 as u64 == value,
+            Value::Local(local) if self.loaded == Some(local) => true,
+            Value::Local(local) => {
+                self.values.locals.slot_of(local).is_some_and(|slot| self.known.near.narrow & bit(slot) != 0)
+            }
+            Value::Narrow(..) => true,
+            Value::Binary(operation, a, b) => match operation {
+                Binary::And if self.is_small(a) || self.is_small(b) => true,
+                Binary::ShiftRight => matches!(self.values.value(b), Value::Constant(33..=63)),
+                Binary::ShiftRightSigned => matches!(self.values.value(b), Value::Constant(32..=63)),
+                _ => is_narrow_always(operation),
+            },
+            Value::Select(_, yes, no) => self.is_narrow(yes) && self.is_narrow(no),
+            Value::Float(_) | Value::Pc(_) => false,
+        }
+    }
+
+    /// Whether a value is a constant below 2^31.
+    fn is_small(&self, word: Word) -> bool {
+        matches!(self.values.value(word), Value::Constant(value) if value >> 31 == 0)
+    }
+
+    /// `a operation b`, of low halves where that is the same: what extended them is not needed then.
+    pub fn combine(&mut self, operation: Binary, a: Word, b: Word) -> Word {
+        let combined = self.values.combine(operation, a, b);
+        match self.values.value(combined) {
+            Value::Binary(operation, a, b) if has_narrow_form(operation) && self.is_narrow(a) && self.is_narrow(b) => {
+                self.values.make(Value::Narrow(operation, a, b))
+            }
+            Value::Binary(Binary::Add32, a, b) if self.values.value(b) == Value::Constant(0) && self.is_narrow(a) => a,
+            _ => combined,
         }
     }
 
@@ -435,7 +489,7 @@ impl Code {
         // The same value, but one that Cranelift knows to be extended from its low half: it is no other as an address.
         self.values.sink().local_get(low).local_set(local);
         if let Some(slot) = self.values.locals.slot_of(local) {
-            self.known.near.0[usize::from(slot)] = Some(0);
+            self.known.near.distance[usize::from(slot)] = Some(0);
         }
     }
 
@@ -484,6 +538,9 @@ impl Code {
             (Width::Double, _) => sink.i64_load(at),
         };
         sink.local_set(local);
+        if matches!((width, signed), (Width::Byte | Width::Half, _) | (Width::Word, true)) {
+            self.loaded = Some(local);
+        }
         self.values.make(Value::Local(local))
     }
 

@@ -68,7 +68,7 @@ impl Backend for Code {
     }
 
     fn binary(&mut self, operation: Binary, a: Word, b: Word) -> Word {
-        self.values.combine(operation, a, b)
+        self.combine(operation, a, b)
     }
 
     fn select(&mut self, condition: Word, yes: Word, no: Word) -> Word {

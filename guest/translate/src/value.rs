@@ -32,6 +32,8 @@ pub enum Value {
     /// The address of the code at this offset.
     Pc(u32),
     Binary(Binary, Word, Word),
+    /// The same of low halves, whose signs extend the result; of values that are so extended themselves.
+    Narrow(Binary, Word, Word),
     Select(Word, Word, Word),
 }
 
@@ -195,6 +197,13 @@ impl Values {
                 self.sink().global_get(global::BIAS).i32_const(offset as i32).i32_add().i64_extend_i32_u();
             }
             Value::Binary(operation, a, b) => self.push_binary(operation, a, b),
+            Value::Narrow(operation, a, b) => {
+                self.push_narrow(operation, a, b);
+                match compares(operation) {
+                    true => self.sink().i64_extend_i32_u(),
+                    false => self.sink().i64_extend_i32_s(),
+                };
+            }
             Value::Select(condition, yes, no) => {
                 self.push(yes);
                 self.push(no);
@@ -227,6 +236,7 @@ impl Values {
                 self.sink().global_get(global::BIAS).i32_const(offset as i32).i32_add();
             }
             Value::Binary(operation, a, b) if simple32(operation) => self.push_simple32(operation, a, b),
+            Value::Narrow(operation, a, b) => self.push_narrow(operation, a, b),
             _ => {
                 self.push(word);
                 self.sink().i32_wrap_i64();
@@ -238,11 +248,34 @@ impl Values {
     pub fn push_condition(&mut self, word: Word) {
         match self.value(word) {
             Value::Binary(operation, a, b) if compares(operation) => self.push_comparison(operation, a, b),
+            Value::Narrow(operation, a, b) => self.push_narrow(operation, a, b),
             _ => {
                 self.push(word);
                 self.sink().i64_const(0).i64_ne();
             }
         }
+    }
+
+    /// An operation on low halves that has such a form; leaves an i32.
+    fn push_narrow(&mut self, operation: Binary, a: Word, b: Word) {
+        self.push_low(a);
+        if self.value(b) == Value::Constant(0) && operation == Binary::Equal {
+            self.sink().i32_eqz();
+            return;
+        }
+        self.push_low(b);
+        let mut sink = self.sink();
+        match operation {
+            Binary::And => sink.i32_and(),
+            Binary::Or => sink.i32_or(),
+            Binary::Xor => sink.i32_xor(),
+            Binary::Less => sink.i32_lt_s(),
+            Binary::LessUnsigned => sink.i32_lt_u(),
+            Binary::Equal => sink.i32_eq(),
+            Binary::NotEqual => sink.i32_ne(),
+            Binary::GreaterEqual => sink.i32_ge_s(),
+            _ => sink.i32_ge_u(),
+        };
     }
 
     fn push_comparison(&mut self, operation: Binary, a: Word, b: Word) {
@@ -463,4 +496,17 @@ fn simple32(operation: Binary) -> bool {
             | Binary::ShiftRightSigned32
             | Binary::Mul32
     )
+}
+
+/// Whether the operation gives the same, extended, on the low halves of values that are extended by their signs: that keeps
+/// their order, with signs and without.
+pub fn has_narrow_form(operation: Binary) -> bool {
+    compares(operation) || matches!(operation, Binary::And | Binary::Or | Binary::Xor)
+}
+
+/// Whether the operation's result is always extended from its low half by its sign.
+pub fn is_narrow_always(operation: Binary) -> bool {
+    compares(operation)
+        || simple32(operation)
+        || matches!(operation, Binary::Div32 | Binary::DivUnsigned32 | Binary::Rem32 | Binary::RemUnsigned32)
 }
