@@ -434,42 +434,25 @@ impl Values {
         sink.end().i64_extend_i32_s();
     }
 
-    /// The upper half of a product, by halves.
+    /// The upper half of a product.
     fn push_high(&mut self, operation: Binary, a: Word, b: Word) {
         let (a, b) = (self.settle(a), self.settle(b));
-        let (low, half) = (self.constant(0xffff_ffff), self.constant(32));
-        let mut halves = |word: Word| {
-            let lower = self.combine(Binary::And, word, low);
-            let upper = self.combine(Binary::ShiftRight, word, half);
-            (self.settle(lower), self.settle(upper))
+        let high = self.locals.take();
+        self.push(a);
+        self.push(b);
+        let mut sink = self.sink();
+        match operation {
+            Binary::MulHigh => sink.i64_mul_wide_s(),
+            _ => sink.i64_mul_wide_u(),
         };
-        let ((a_low, a_high), (b_low, b_high)) = (halves(a), halves(b));
-        let lowest = self.combine(Binary::Mul, a_low, b_low);
-        let carry = self.combine(Binary::ShiftRight, lowest, half);
-        let middle = self.combine(Binary::Mul, a_high, b_low);
-        let middle = self.combine(Binary::Add, middle, carry);
-        let middle = self.settle(middle);
-        let other = self.combine(Binary::Mul, a_low, b_high);
-        let rest = self.combine(Binary::And, middle, low);
-        let other = self.combine(Binary::Add, other, rest);
-        let highest = self.combine(Binary::Mul, a_high, b_high);
-        let middle = self.combine(Binary::ShiftRight, middle, half);
-        let other = self.combine(Binary::ShiftRight, other, half);
-        let sum = self.combine(Binary::Add, highest, middle);
-        let mut sum = self.combine(Binary::Add, sum, other);
-        let signs = self.constant(63);
-        let mut corrected = |sum: Word, sign: Word, other: Word| {
-            let mask = self.combine(Binary::ShiftRightSigned, sign, signs);
-            let part = self.combine(Binary::And, mask, other);
-            self.combine(Binary::Sub, sum, part)
-        };
-        if operation != Binary::MulHighUnsigned {
-            sum = corrected(sum, a, b);
+        sink.local_set(high).drop().local_get(high);
+        if operation == Binary::MulHighSignedUnsigned {
+            // As if both were unsigned, `a` counted 2^64 more when it is negative.
+            self.push(a);
+            self.sink().i64_const(63).i64_shr_s();
+            self.push(b);
+            self.sink().i64_and().i64_sub();
         }
-        if operation == Binary::MulHigh {
-            sum = corrected(sum, b, a);
-        }
-        self.push(sum);
     }
 }
 

@@ -66,6 +66,8 @@ pub(crate) fn engine(stops: Stops) -> Result<Engine> {
         .relaxed_simd_deterministic(true)
         // Translated code says which of its branches are seldom taken.
         .wasm_branch_hinting(true)
+        // It multiplies numbers of 64 bits to one of 128, whose upper half guest code asks for to divide by constants.
+        .wasm_wide_arithmetic(true)
         .epoch_interruption(stops == Stops::Anywhere)
         .concurrency_support(false)
         .wasm_backtrace_max_frames(None)
