@@ -12,6 +12,7 @@ use wasm_encoder::{BlockType, MemArg, ValType};
 
 use crate::Entries;
 use crate::code::{ENGINE, Known};
+use crate::doors::{door, engine};
 use crate::effects::{A0, RA, SP, bit};
 use crate::function::Body;
 use crate::graph::{Next, Node};
@@ -24,20 +25,7 @@ pub const FUNCTION_TYPE: u32 = 0;
 /// Index of the table of translated functions.
 const TABLE: u32 = 0;
 /// Index of the type of those that have more entries than their start.
-pub const ENTERED_TYPE: u32 = 4;
-
-/// Functions that the engine exports, by their index as imports.
-pub mod engine {
-    /// `(state, operation, precision, rounding, a, b, c) -> value`: any operation on floating-point numbers.
-    pub const FLOAT: u32 = 0;
-    /// `(state, depth, target, back) -> pc`: goes on at `target` until the guest comes to `back`.
-    pub const DISPATCH: u32 = 1;
-    /// `(state, pc) -> pc`: executes the one instruction there, system calls included.
-    pub const STEP: u32 = 2;
-    /// `(state, pc) -> pc`: yields when the task is to stop; gives up when calls are too deep.
-    pub const PAUSE: u32 = 3;
-    pub const COUNT: u32 = 4;
-}
+pub const ENTERED_TYPE: u32 = 1;
 
 impl Body<'_> {
     /// Takes the registers that are parameters.
@@ -128,7 +116,7 @@ impl Body<'_> {
             sink.local_get(sp).local_get(parameter::SP).i64_xor().i64_or();
         }
         sink.i64_eqz().i32_eqz();
-        self.open_if();
+        self.open_unlikely_if();
         self.code.store_slots(RETURNED);
         self.code.values.sink().local_get(ra).i64_const(ASTRAY as i64).i64_or();
         self.code.exit();
@@ -154,7 +142,7 @@ impl Body<'_> {
         }
         let (sp, target) = (self.code.values.locals.slot(SP), self.code.target);
         self.code.values.sink().local_get(sp).local_get(parameter::SP).i64_ne();
-        self.open_if();
+        self.open_unlikely_if();
         self.give_up();
         self.code.target = target;
         self.close();
@@ -195,22 +183,25 @@ impl Body<'_> {
     /// Calls what the entry table has for the target, else the engine; leaves what it returned on the stack.
     fn probe(&mut self, back: Word) {
         let Some(target) = self.code.target.take() else { return };
-        let slot = self.code.values.locals.i32(0);
+        // The address of a function, and its index above that.
+        let entry = self.code.values.locals.take();
         self.push_slot(target);
         let mut sink = self.code.values.sink();
-        sink.local_tee(slot).i64_load32_u(entry(0));
+        sink.i64_load(MemArg { offset: 0, align: 2, memory_index: ENGINE }).local_tee(entry);
+        sink.i32_wrap_i64().i64_extend_i32_u();
         self.code.values.push(target);
-        let mut sink = self.code.values.sink();
-        sink.i64_eq().if_(BlockType::Result(ValType::I64));
+        self.code.values.sink().i64_eq();
+        self.code.values.hint(true);
+        self.code.values.sink().if_(BlockType::Result(ValType::I64));
         self.push_arguments();
         let mut sink = self.code.values.sink();
-        sink.local_get(slot).i32_load(entry(4)).call_indirect(TABLE, FUNCTION_TYPE).else_();
+        sink.local_get(entry).i64_const(32).i64_shr_u().i32_wrap_i64();
+        sink.call_indirect(TABLE, FUNCTION_TYPE).else_();
         self.code.store_slots(CARRIED);
-        self.code.values.sink().global_get(global::STATE);
         self.push_depth();
         self.code.values.push(target);
         self.code.values.push(back);
-        self.code.values.sink().call(engine::DISPATCH).end();
+        self.code.values.sink().call(door(engine::DISPATCH)).end();
     }
 
     /// The address of the target's entry.
@@ -224,15 +215,10 @@ impl Body<'_> {
     /// Has the engine execute the last instruction of a block, and goes on at `site` when that is where it led.
     pub fn step(&mut self, node: Node, (pc, op): (u32, Op), site: Next) {
         self.code.store_dirty();
-        self.code.values.sink().global_get(global::STATE);
         self.code.push_target(pc, 0);
-        self.code.values.sink().call(engine::STEP);
+        self.code.values.sink().call(door(engine::STEP));
         self.code.expect(pc, i64::from(op.len));
         self.code.enter(Known::default());
         self.go(node, site);
     }
-}
-
-fn entry(offset: u64) -> MemArg {
-    MemArg { offset, align: 2, memory_index: ENGINE }
 }

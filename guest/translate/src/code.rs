@@ -7,9 +7,9 @@ use shallop_riscv64::decode::Kind;
 use shallop_riscv64::registers::{offset, word};
 use wasm_encoder::{BlockType, MemArg};
 
-use crate::calls::engine;
+use crate::doors::{door, engine};
 use crate::effects::{FCSR, RA, SP, Slots, bit, is_float};
-use crate::value::{Value, Values, Word, global};
+use crate::value::{Value, Values, Word, global, has_narrow_form, is_narrow_always};
 use crate::{Entries, Variant};
 
 /// Memory of the engine.
@@ -35,29 +35,42 @@ impl Memories {
 
 /// Where the preempt word is, behind the state.
 const PREEMPT: u64 = shallop_machine::isa::STATE_BYTES as u64;
+/// What the local of `fcsr` holds while rounding is to nearest and the inexact flag is set; else it is 0. A result whose
+/// bits without the sign, moved up by one, are below it has a flag to set only if it is too small (see `float`).
+pub const BOUND: i64 = 0x7fd << 53;
+
 /// How far an address may have moved from one that was found to be below 2^32. Both ends of the guest's memory are
 /// without access for farther than this, so such an address faults when it is not below 2^32.
 const DRIFT: u64 = 256 << 10;
 
-/// How far registers may be from a value that is below 2^32, for each slot; `None`: that is not known.
+/// What is known of the values of registers.
 #[derive(Debug, Clone, Copy)]
-pub struct Near([Option<u64>; 64]);
+pub struct Near {
+    /// How far they may be from a value that is below 2^32, for each slot; `None`: that is not known.
+    distance: [Option<u64>; 64],
+    /// Those that are extended from their low half by its sign.
+    narrow: Slots,
+}
 
 impl Default for Near {
     fn default() -> Near {
-        Near([None; 64])
+        Near { distance: [None; 64], narrow: 0 }
     }
 }
 
 impl Near {
     /// What holds of both.
     pub fn farther(self, other: Near) -> Near {
-        Near(std::array::from_fn(|slot| Some(self.0[slot]?.max(other.0[slot]?))))
+        Near {
+            distance: std::array::from_fn(|slot| Some(self.distance[slot]?.max(other.distance[slot]?))),
+            narrow: self.narrow & other.narrow,
+        }
     }
 
     /// Forgets what is known of these.
     pub fn forget(&mut self, slots: Slots) {
-        (0..64).filter(|&slot| slots & bit(slot) != 0).for_each(|slot| self.0[usize::from(slot)] = None);
+        (0..64).filter(|&slot| slots & bit(slot) != 0).for_each(|slot| self.distance[usize::from(slot)] = None);
+        self.narrow &= !slots;
     }
 }
 
@@ -89,6 +102,8 @@ pub struct Code {
     pub rounds: bool,
     /// Whether the current instruction loads a floating-point register.
     loads_double: bool,
+    /// The local with what the current instruction loaded, if that is narrow (see [`Code::is_narrow`]).
+    loaded: Option<u32>,
     /// Whether there are jumps by labels.
     pub by_labels: bool,
     /// Registers that are better loaded again behind rare calls than live across them.
@@ -118,6 +133,7 @@ impl Code {
             target: None,
             rounds: false,
             loads_double: false,
+            loaded: None,
             by_labels: false,
             reloads: !0,
             memories,
@@ -160,6 +176,7 @@ impl Code {
     pub fn begin(&mut self, pc: u32, op: &Op) {
         self.pc = pc;
         self.loads_double = op.kind == Kind::Fld;
+        self.loaded = None;
         self.values.begin();
         self.pending = None;
     }
@@ -167,7 +184,7 @@ impl Code {
     /// Writes what the instruction has as its result.
     pub fn finish(&mut self) {
         let Some((slot, value)) = self.pending.take() else { return };
-        let near = self.distance(value);
+        let (distance, narrow) = (self.distance(value), !is_float(slot) && self.is_narrow(value));
         let local = self.values.locals.slot(slot);
         if is_float(slot) {
             self.values.push_double(value);
@@ -177,7 +194,11 @@ impl Code {
         self.values.sink().local_set(local);
         self.known.valid |= bit(slot);
         self.known.dirty |= bit(slot);
-        self.known.near.0[usize::from(slot)] = near;
+        self.known.near.forget(bit(slot));
+        self.known.near.distance[usize::from(slot)] = distance;
+        if narrow {
+            self.known.near.narrow |= bit(slot);
+        }
     }
 
     /// Loads registers into their locals.
@@ -190,15 +211,48 @@ impl Code {
     fn load_into(&mut self, slots: Slots) {
         for slot in (0..64).filter(|&slot| slots & bit(slot) != 0) {
             let (local, at) = (self.values.locals.slot(slot), self.state(place(slot)));
+            if slot == FCSR {
+                self.push_bound();
+                self.values.sink().local_set(local);
+                continue;
+            }
             let mut sink = self.values.sink();
             sink.i32_const(0);
-            match slot {
-                FCSR => sink.i64_load8_u(MemArg { align: 0, ..at }),
-                _ if is_float(slot) => sink.f64_load(at),
-                _ => sink.i64_load(at),
+            match is_float(slot) {
+                true => sink.f64_load(at),
+                false => sink.i64_load(at),
             };
             sink.local_set(local);
         }
+    }
+
+    /// Leaves on the stack what the local of `fcsr` holds.
+    fn push_bound(&mut self) {
+        self.values.sink().i64_const(BOUND).i64_const(0);
+        self.push_control();
+        self.values.sink().i32_const(0xe1).i32_and().i32_const(1).i32_eq().select();
+    }
+
+    /// Leaves `fcsr` on the stack, as an i32.
+    pub fn push_control(&mut self) {
+        let at = MemArg { align: 0, ..self.state(place(FCSR)) };
+        self.values.sink().i32_const(0).i32_load8_u(at);
+    }
+
+    /// The value of `fcsr`.
+    pub fn control(&mut self) -> Word {
+        let local = self.values.locals.take();
+        self.push_control();
+        self.values.sink().i64_extend_i32_u().local_set(local);
+        self.values.make(Value::Local(local))
+    }
+
+    /// Sets `fcsr`.
+    pub fn set_control(&mut self, value: Word) {
+        self.set_state(offset::FCSR, value);
+        self.load_into(bit(FCSR));
+        self.known.valid |= bit(FCSR);
+        self.rounds = false;
     }
 
     /// The value of a register.
@@ -276,7 +330,8 @@ impl Code {
         let (out, astray) = (self.values.locals.out(), self.values.astray());
         self.values.sink().local_tee(out);
         self.push_target(from, imm);
-        self.values.sink().i64_ne().br_if(astray);
+        self.values.sink().i64_ne();
+        self.values.br_unlikely_if(astray);
     }
 
     /// Leaves the preempt word on the stack, as an i32; it is not 0 when the task is to stop.
@@ -295,14 +350,16 @@ impl Code {
 
     /// When the i32 on the stack is not 0, has the engine yield or give up at `pc`.
     pub fn pause_if(&mut self, pc: Word) {
-        self.values.open_if();
+        self.values.open_unlikely_if();
         self.store_dirty();
-        self.values.sink().global_get(global::STATE);
         self.values.push(pc);
         let (out, exit) = (self.values.locals.out(), self.values.exit());
         let label = self.values.locals.label();
         let mut sink = self.values.sink();
-        sink.call(engine::PAUSE).local_tee(out).i64_const(ASTRAY as i64).i64_and().i32_wrap_i64().br_if(exit);
+        sink.call(door(engine::PAUSE)).local_tee(out).i64_const(ASTRAY as i64).i64_and().i32_wrap_i64();
+        // The way on is one that is seldom gone, too.
+        self.values.hint(true);
+        self.values.sink().br_if(exit);
         if let Value::Local(aim) = self.values.value(pc) {
             self.values.sink().local_get(out).local_set(aim);
         }
@@ -322,7 +379,7 @@ impl Code {
 
     /// Leaves the current instruction to the interpreter when the i32 on the stack is not 0.
     pub fn leave_if(&mut self) {
-        self.values.open_if();
+        self.values.open_unlikely_if();
         self.leave(self.pc, 0);
         self.values.close();
     }
@@ -332,13 +389,50 @@ impl Code {
         match self.values.value(word) {
             Value::Constant(value) => (value >> 32 == 0).then_some(0),
             Value::Pc(_) => Some(0),
-            Value::Local(local) => self.known.near.0[usize::from(self.values.locals.slot_of(local)?)],
+            Value::Local(local) => self.known.near.distance[usize::from(self.values.locals.slot_of(local)?)],
             Value::Binary(Binary::Add, base, moved) => {
                 let Value::Constant(moved) = self.values.value(moved) else { return None };
                 let distance = self.distance(base)?.saturating_add((moved as i64).unsigned_abs());
                 (distance <= DRIFT).then_some(distance)
             }
             _ => None,
+        }
+    }
+
+    /// Whether a value is known to be extended from its low half by its sign.
+    pub fn is_narrow(&self, word: Word) -> bool {
+        match self.values.value(word) {
+            Value::Constant(value) => value as i32 as u64 == value,
+            Value::Local(local) if self.loaded == Some(local) => true,
+            Value::Local(local) => {
+                self.values.locals.slot_of(local).is_some_and(|slot| self.known.near.narrow & bit(slot) != 0)
+            }
+            Value::Narrow(..) => true,
+            Value::Binary(operation, a, b) => match operation {
+                Binary::And if self.is_small(a) || self.is_small(b) => true,
+                Binary::ShiftRight => matches!(self.values.value(b), Value::Constant(33..=63)),
+                Binary::ShiftRightSigned => matches!(self.values.value(b), Value::Constant(32..=63)),
+                _ => is_narrow_always(operation),
+            },
+            Value::Select(_, yes, no) => self.is_narrow(yes) && self.is_narrow(no),
+            Value::Float(_) | Value::Pc(_) => false,
+        }
+    }
+
+    /// Whether a value is a constant below 2^31.
+    fn is_small(&self, word: Word) -> bool {
+        matches!(self.values.value(word), Value::Constant(value) if value >> 31 == 0)
+    }
+
+    /// `a operation b`, of low halves where that is the same: what extended them is not needed then.
+    pub fn combine(&mut self, operation: Binary, a: Word, b: Word) -> Word {
+        let combined = self.values.combine(operation, a, b);
+        match self.values.value(combined) {
+            Value::Binary(operation, a, b) if has_narrow_form(operation) && self.is_narrow(a) && self.is_narrow(b) => {
+                self.values.make(Value::Narrow(operation, a, b))
+            }
+            Value::Binary(Binary::Add32, a, b) if self.values.value(b) == Value::Constant(0) && self.is_narrow(a) => a,
+            _ => combined,
         }
     }
 
@@ -375,19 +469,27 @@ impl Code {
     /// Checks that a base address is below 2^32. One that is not faults, as offsets are small and both ends of
     /// memory are without access; so the lazy variant has nothing to store.
     fn check_range(&mut self, base: Word) {
+        let local = match self.values.value(base) {
+            Value::Local(local) => Some(local),
+            _ => None,
+        };
+        let low = self.values.locals.take();
+        self.values.push_low(base);
+        self.values.sink().i64_extend_i32_u().local_tee(low);
         self.values.push(base);
-        self.values.sink().i64_const(0xffff_ffff).i64_gt_u();
+        self.values.sink().i64_ne();
         match self.variant {
             Variant::Lazy => {
                 let fault = self.values.fault();
-                self.values.sink().br_if(fault);
+                self.values.br_unlikely_if(fault);
             }
             Variant::Precise => self.leave_if(),
         }
-        if let Value::Local(local) = self.values.value(base)
-            && let Some(slot) = self.values.locals.slot_of(local)
-        {
-            self.known.near.0[usize::from(slot)] = Some(0);
+        let Some(local) = local else { return };
+        // The same value, but one that Cranelift knows to be extended from its low half: it is no other as an address.
+        self.values.sink().local_get(low).local_set(local);
+        if let Some(slot) = self.values.locals.slot_of(local) {
+            self.known.near.distance[usize::from(slot)] = Some(0);
         }
     }
 
@@ -436,6 +538,9 @@ impl Code {
             (Width::Double, _) => sink.i64_load(at),
         };
         sink.local_set(local);
+        if matches!((width, signed), (Width::Byte | Width::Half, _) | (Width::Word, true)) {
+            self.loaded = Some(local);
+        }
         self.values.make(Value::Local(local))
     }
 

@@ -4,7 +4,7 @@ use shallop_machine::backend::{Atomic, Backend, Binary, Csr, Float, Order, Preci
 use shallop_riscv64::registers::{NO_RESERVATION, offset};
 
 use crate::code::Code;
-use crate::effects::{FCSR, f_slot};
+use crate::effects::f_slot;
 use crate::value::{Value, Word};
 
 /// The instruction ends its block; the block's end says how.
@@ -68,7 +68,7 @@ impl Backend for Code {
     }
 
     fn binary(&mut self, operation: Binary, a: Word, b: Word) -> Word {
-        self.values.combine(operation, a, b)
+        self.combine(operation, a, b)
     }
 
     fn select(&mut self, condition: Word, yes: Word, no: Word) -> Word {
@@ -146,17 +146,16 @@ impl Backend for Code {
         if csr == Csr::Counter {
             return Err(Ends);
         }
-        let all = self.slot(FCSR);
-        let part = match csr {
+        let all = self.control();
+        Ok(match csr {
             Csr::Flags => self.with(Binary::And, all, 0x1f),
             Csr::Rounding => self.with(Binary::ShiftRight, all, 5),
             Csr::FloatControl | Csr::Counter => all,
-        };
-        Ok(self.copy(part))
+        })
     }
 
     fn set_csr(&mut self, csr: Csr, value: Word) {
-        let all = self.slot(FCSR);
+        let all = self.control();
         let (kept, new) = match csr {
             Csr::Flags => (0xe0, self.with(Binary::And, value, 0x1f)),
             Csr::Rounding => {
@@ -168,11 +167,7 @@ impl Backend for Code {
         };
         let kept = self.with(Binary::And, all, kept);
         let new = self.values.combine(Binary::Or, kept, new);
-        let local = self.values.locals.slot(FCSR);
-        self.values.push(new);
-        self.values.sink().local_set(local);
-        self.set_state(offset::FCSR, all);
-        self.rounds = false;
+        self.set_control(new);
     }
 
     fn jump(&mut self, _: i32) -> Ends {

@@ -2,14 +2,15 @@
 //!
 //! Results are inexact more often than not, and whether one was is hard to tell; so wasm's arithmetic is taken when
 //! the inexact flag is set already, rounding is to nearest, and the result is neither a NaN, nor infinite, nor so
-//! small that it could have underflowed.
+//! small that it could have underflowed. One comparison tells all of that: a local holds the bound of such results,
+//! which is 0 while flag and rounding are otherwise ([`BOUND`]).
 
 use shallop_machine::backend::{Float, Precision};
 
-use crate::calls::engine;
-use crate::code::Code;
+use crate::code::{BOUND, Code};
+use crate::doors::{door, engine, packed};
 use crate::effects::FCSR;
-use crate::value::{Value, Word, global};
+use crate::value::{Value, Word};
 
 /// The `rm` field of the dynamic mode.
 const DYNAMIC: u8 = 7;
@@ -43,6 +44,16 @@ fn wants(operation: Float, precision: Precision) -> Wants {
     }
 }
 
+/// Whether the result of the fast path is compared with the bound.
+fn checks_result(operation: Float) -> bool {
+    use Float::{Add, Convert, Div, FusedMultiplyAdd, Mul, Sqrt, Sub};
+    matches!(operation, Add | Sub | Mul | Div | Sqrt | FusedMultiplyAdd | Convert)
+}
+
+/// What is left of [`BOUND`] for results of single precision, of which bits are moved up by 33.
+const SINGLE_BOUND: i64 = 0xfd << 56;
+const _: () = assert!(SINGLE_BOUND & BOUND == SINGLE_BOUND);
+
 /// Whether the `rm` field of this operation is a rounding mode.
 fn rounds(operation: Float) -> bool {
     !matches!(operation, Float::Min | Float::Max | Float::Equal | Float::Less | Float::LessEqual | Float::Classify)
@@ -51,7 +62,7 @@ fn rounds(operation: Float) -> bool {
 impl Code {
     /// The result of an operation.
     pub fn calculate(&mut self, operation: Float, precision: Precision, operands: [Word; 3], rounding: u8) -> Word {
-        let control = self.slot(FCSR);
+        let bound = self.slot(FCSR);
         let operands = self.settle_all(operands);
         let result = self.result(operation, precision);
         let wants = wants(operation, precision);
@@ -61,16 +72,17 @@ impl Code {
         self.values.open_block();
         if has_fast {
             self.values.open_block();
-            self.check_control(wants, rounding, control);
-            self.fast(operation, precision, operands, result);
+            self.check_control(operation, wants, bound);
+            self.fast(operation, precision, operands, (result, bound));
             self.values.sink().br(1);
             self.values.close();
         }
         let dynamic = rounding == DYNAMIC && rounds(operation);
         if dynamic && !self.rounds {
-            self.values.push_low(control);
+            self.push_control();
             self.values.sink().i32_const(0xa0).i32_ge_u();
             self.leave_if();
+            self.values.hint_seldom();
         }
         self.call_float(operation, precision, operands, rounding, result);
         self.values.close();
@@ -116,31 +128,35 @@ impl Code {
 
     fn call_float(&mut self, operation: Float, precision: Precision, operands: [Word; 3], rounding: u8, result: Word) {
         self.store_dirty();
-        let mut sink = self.values.sink();
-        sink.global_get(global::STATE);
-        sink.i32_const(operation as i32).i32_const(precision as i32).i32_const(i32::from(rounding));
+        self.values.sink().i32_const(packed(operation as i32, precision as i32, rounding));
         for operand in operands {
             self.values.push(operand);
         }
-        self.values.sink().call(engine::FLOAT);
+        self.values.sink().call(door(engine::FLOAT));
         self.set_bits(result);
         self.reload();
     }
 
-    /// Goes to the slow path when `fcsr` is not as the fast one wants it.
-    fn check_control(&mut self, wants: Wants, rounding: u8, control: Word) {
-        let (mask, bits) = match (wants, rounding) {
-            (Wants::Nearest, DYNAMIC) => (0xe1, 1),
-            (Wants::Nearest | Wants::Truncates, _) => (1, 1),
-            (Wants::Mode, DYNAMIC) => (0xe0, 0),
-            _ => return,
-        };
-        self.values.push_low(control);
-        self.values.sink().i32_const(mask).i32_and().i32_const(bits).i32_ne().br_if(0);
+    /// Goes to the slow path when `fcsr` is not as the fast one wants it, if the check of the result does not see to that.
+    fn check_control(&mut self, operation: Float, wants: Wants, bound: Word) {
+        match wants {
+            Wants::Nearest if checks_result(operation) => return,
+            Wants::Nearest | Wants::Truncates => {
+                self.values.push(bound);
+                self.values.sink().i64_eqz();
+            }
+            Wants::Mode => {
+                self.push_control();
+                self.values.sink().i32_const(0xe0).i32_and();
+            }
+            Wants::Nothing | Wants::Never => return,
+        }
+        self.values.br_unlikely_if(0);
     }
 
-    /// The fast path: sets `result`, or goes to the slow path.
-    fn fast(&mut self, operation: Float, precision: Precision, operands: [Word; 3], result: Word) {
+    /// The fast path: sets the result, or goes to the slow path. `results`: where it goes, and the bound of good ones.
+    fn fast(&mut self, operation: Float, precision: Precision, operands: [Word; 3], results: (Word, Word)) {
+        let (result, _) = results;
         match operation {
             Float::Equal | Float::Less | Float::LessEqual => self.compare(operation, precision, operands, result),
             Float::Min | Float::Max => {
@@ -153,9 +169,9 @@ impl Code {
                 self.convert_integer(operation, precision, operands[0]);
                 self.set_result(precision, result);
             }
-            Float::Convert => self.convert(precision, operands[0], result),
-            Float::FusedMultiplyAdd => self.fused(precision, operands, result),
-            _ => self.arithmetic(operation, precision, operands, result),
+            Float::Convert => self.convert(precision, operands[0], results),
+            Float::FusedMultiplyAdd => self.fused(precision, operands, results),
+            _ => self.arithmetic(operation, precision, operands, results),
         }
     }
 
@@ -183,7 +199,13 @@ impl Code {
         self.set_bits(result);
     }
 
-    fn arithmetic(&mut self, operation: Float, precision: Precision, [a, b, _]: [Word; 3], result: Word) {
+    fn arithmetic(
+        &mut self,
+        operation: Float,
+        precision: Precision,
+        [a, b, _]: [Word; 3],
+        (result, bound): (Word, Word),
+    ) {
         self.push_float(a, precision);
         if operation != Float::Sqrt {
             self.push_float(b, precision);
@@ -204,11 +226,11 @@ impl Code {
         self.set_result(precision, result);
         // A sum below the normal numbers is exact.
         let least = if matches!(operation, Float::Add | Float::Sub) { 0 } else { 2 };
-        self.check_exponent(precision, result, least);
+        self.check_exponent(precision, (result, bound), least);
     }
 
     /// A product and a sum in one rounding. Wasm has it for vectors alone; the engine is set so that it is always exact.
-    fn fused(&mut self, precision: Precision, operands: [Word; 3], result: Word) {
+    fn fused(&mut self, precision: Precision, operands: [Word; 3], (result, bound): (Word, Word)) {
         for operand in operands {
             self.push_float(operand, precision);
             let mut sink = self.values.sink();
@@ -223,22 +245,26 @@ impl Code {
             Precision::Single => sink.f32x4_relaxed_madd().f32x4_extract_lane(0),
         };
         self.set_result(precision, result);
-        self.check_exponent(precision, result, 2);
+        self.check_exponent(precision, (result, bound), 2);
     }
 
-    /// Goes to the slow path unless the exponent field is at least `least` and the value finite.
-    fn check_exponent(&mut self, precision: Precision, result: Word, least: i64) {
-        let (shift, most) = match precision {
-            Precision::Double => (52, 0x7ff),
-            Precision::Single => (23, 0xff),
+    /// Goes to the slow path unless the exponent field is at least `least` and the value below the bound.
+    fn check_exponent(&mut self, precision: Precision, (result, bound): (Word, Word), least: i64) {
+        let (shift, exponent) = match precision {
+            Precision::Double => (1, 53),
+            Precision::Single => (33, 56),
         };
         self.values.push(result);
-        let mut sink = self.values.sink();
-        sink.i64_const(shift).i64_shr_u().i64_const(most).i64_and();
+        self.values.sink().i64_const(shift).i64_shl();
         if least != 0 {
-            sink.i64_const(least).i64_sub();
+            self.values.sink().i64_const(least << exponent).i64_sub();
         }
-        sink.i64_const(most - least).i64_ge_u().br_if(0);
+        self.values.push(bound);
+        if precision == Precision::Single {
+            self.values.sink().i64_const(SINGLE_BOUND).i64_and();
+        }
+        self.values.sink().i64_ge_u();
+        self.values.br_unlikely_if(0);
     }
 
     fn compare(&mut self, operation: Float, precision: Precision, [a, b, _]: [Word; 3], result: Word) {
@@ -250,7 +276,7 @@ impl Code {
                 Precision::Double => sink.f64_ne(),
                 Precision::Single => sink.f32_ne(),
             };
-            sink.br_if(0);
+            self.values.br_unlikely_if(0);
         }
         self.push_float(a, precision);
         self.push_float(b, precision);
@@ -278,7 +304,7 @@ impl Code {
             (Precision::Single, true) => sink.f32_min().local_tee(single).local_get(single).local_get(single).f32_ne(),
             (Precision::Single, false) => sink.f32_max().local_tee(single).local_get(single).local_get(single).f32_ne(),
         };
-        sink.br_if(0);
+        self.values.br_unlikely_if(0);
         self.set_result(precision, result);
     }
 
@@ -297,9 +323,12 @@ impl Code {
         }
         sink.local_set(double);
         if matches!(operation, Float::ToU32 | Float::ToU64) {
-            sink.local_get(double).f64_const(0.0.into()).f64_ge().i32_eqz().br_if(0);
+            sink.local_get(double).f64_const(0.0.into()).f64_ge().i32_eqz();
+            self.values.br_unlikely_if(0);
         }
-        sink.local_get(double).f64_abs().f64_const(limit.into()).f64_lt().i32_eqz().br_if(0);
+        self.values.sink().local_get(double).f64_abs().f64_const(limit.into()).f64_lt().i32_eqz();
+        self.values.br_unlikely_if(0);
+        let mut sink = self.values.sink();
         sink.local_get(double).i64_trunc_sat_f64_s();
         if operation == Float::ToU32 {
             sink.i64_extend32_s();
@@ -326,20 +355,21 @@ impl Code {
     }
 
     /// To the other format.
-    fn convert(&mut self, from: Precision, operand: Word, result: Word) {
+    fn convert(&mut self, from: Precision, operand: Word, (result, bound): (Word, Word)) {
         self.push_float(operand, from);
-        let mut sink = self.values.sink();
-        let to = match from {
+        match from {
             Precision::Double => {
-                sink.f32_demote_f64();
-                Precision::Single
+                self.values.sink().f32_demote_f64();
+                self.set_result(Precision::Single, result);
+                self.check_exponent(Precision::Single, (result, bound), 2);
             }
+            // Exact, but of a NaN.
             Precision::Single => {
-                sink.f64_promote_f32();
-                Precision::Double
+                let double = self.values.locals.f64();
+                self.values.sink().f64_promote_f32().local_tee(double).local_get(double).local_get(double).f64_ne();
+                self.values.br_unlikely_if(0);
+                self.set_result(Precision::Double, result);
             }
-        };
-        self.set_result(to, result);
-        self.check_exponent(to, result, 2);
+        }
     }
 }

@@ -130,11 +130,19 @@ pub struct Body<'a> {
     limit: usize,
 }
 
+/// A function as a module has it.
+#[derive(Debug, Clone)]
+pub struct Emitted {
+    pub function: Function,
+    /// Branches that nearly always go one way, by their offsets in it; whether they are taken.
+    pub hints: Vec<(u32, bool)>,
+}
+
 /// The function of `shape`.
 ///
 /// # Errors
 /// When its body is above a bound.
-pub fn emit(shape: &Shape, functions: &BTreeMap<u32, u32>, options: &Options) -> Result<Function, Refusal> {
+pub fn emit(shape: &Shape, functions: &BTreeMap<u32, u32>, options: &Options) -> Result<Emitted, Refusal> {
     let nodes = shape.layout.graph.kinds.len();
     let mut body = Body {
         code: Code::new(shape.places.used, shape.entered(), options.variant, shape.memories()),
@@ -157,10 +165,14 @@ pub fn emit(shape: &Shape, functions: &BTreeMap<u32, u32>, options: &Options) ->
         return Err(Refusal::Locals);
     }
     let mut function = Function::new(values.locals.declaration());
+    let begin = function.byte_len() as u32;
     function.raw(values.bytes);
     match function.byte_len() > options.max_body {
         true => Err(Refusal::Body),
-        false => Ok(function),
+        false => {
+            let hints = values.hints.iter().map(|&(at, taken)| (begin + at, taken)).collect();
+            Ok(Emitted { function, hints })
+        }
     }
 }
 
@@ -250,6 +262,12 @@ impl Body<'_> {
     pub fn open_if(&mut self) {
         self.code.values.open_if();
         self.scopes.push(Scope::Other);
+    }
+
+    /// As [`Body::open_if`], for what is seldom so.
+    pub fn open_unlikely_if(&mut self) {
+        self.code.values.hint(false);
+        self.open_if();
     }
 
     /// Opens a block for branches to its end.

@@ -3,12 +3,13 @@
 //! The meaning of each instruction comes from `shallop_riscv64::execute` over a backend that emits wasm; this crate
 //! adds what a whole function needs: its blocks (`flow`), where its computed jumps lead (`image`, `tables`, `switch`), how
 //! its loops nest (`forest`, `detour`), where registers are in locals (`places`,
-//! `locals`), what calls find and leave (`calls`, `stack`), and the code around all that (`function`, `module`).
+//! `locals`), what calls find and leave (`calls`, `stack`, `doors`), and the code around all that (`function`, `module`).
 #![forbid(unsafe_code)]
 
 pub mod calls;
 pub mod code;
 pub mod detour;
+pub mod doors;
 pub mod effects;
 pub mod emit;
 pub mod float;

@@ -3,18 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use wasm_encoder::{
-    CodeSection, ConstExpr, EntityType, ExportKind, ExportSection, Function, FunctionSection, GlobalSection,
-    GlobalType, ImportSection, MemoryType, Module, RefType, TableType, TypeSection, ValType,
+    BranchHint, BranchHints, CodeSection, ConstExpr, EntityType, ExportKind, ExportSection, FunctionSection,
+    GlobalSection, GlobalType, ImportSection, MemoryType, Module, RefType, TableType, TypeSection, ValType,
 };
 
-use crate::calls::engine;
 use crate::calls::{ENTERED_TYPE, FUNCTION_TYPE};
-use crate::function::{Shape, emit};
+use crate::doors::{self, engine};
+use crate::function::{Emitted, Shape, emit};
 use crate::value::global;
 use crate::{Entries, FunctionInfo, Options, Refusal, Region, Translated};
 
-/// Imported functions; translated ones are numbered after them.
-const IMPORTED: u32 = engine::COUNT;
+/// Index of the first translated function.
+const FIRST: u32 = doors::BEHIND;
+/// Index of the type of the first imported function; the others' follow, and then those of the doors.
+const ENGINE_TYPES: u32 = 2;
 /// Pages of a memory at most.
 const MAX_PAGES: u64 = 65_536;
 
@@ -62,7 +64,7 @@ pub fn translate(region: &Region, starts: &[u32], options: &Options) -> Translat
 /// The wasm function for calls of each guest function that is entered at its start.
 fn numbers(shapes: &BTreeMap<Wanted, Shape>) -> BTreeMap<u32, u32> {
     let mut numbers = BTreeMap::new();
-    for (number, (&(start, _), shape)) in (IMPORTED..).zip(shapes) {
+    for (number, (&(start, _), shape)) in (FIRST..).zip(shapes) {
         if shape.entered() == Entries::Start {
             numbers.entry(start).or_insert(number);
         }
@@ -96,16 +98,18 @@ fn bodies(
     numbers: &BTreeMap<u32, u32>,
     options: &Options,
     skipped: &mut BTreeMap<Wanted, Refusal>,
-) -> Vec<(u32, Function)> {
+) -> Vec<(u32, Emitted)> {
     let (mut bodies, mut total) = (Vec::new(), 0);
     for (&wanted, shape) in shapes {
-        let body = emit(shape, numbers, options).and_then(|body| match total + body.byte_len() > options.max_module {
-            true => Err(Refusal::Module),
-            false => Ok(body),
+        let body = emit(shape, numbers, options).and_then(|body| {
+            match total + body.function.byte_len() > options.max_module {
+                true => Err(Refusal::Module),
+                false => Ok(body),
+            }
         });
         match body {
             Ok(body) => {
-                total += body.byte_len();
+                total += body.function.byte_len();
                 let kind = if shape.entered() == Entries::Start { FUNCTION_TYPE } else { ENTERED_TYPE };
                 bodies.push((kind, body));
             }
@@ -118,32 +122,46 @@ fn bodies(
 }
 
 /// A module of functions, each with the index of its type.
-fn module(bodies: &[(u32, Function)]) -> Vec<u8> {
+fn module(bodies: &[(u32, Emitted)]) -> Vec<u8> {
     let mut module = Module::new();
     module.section(&types()).section(&imports());
     let mut functions = FunctionSection::new();
     let mut code = CodeSection::new();
+    doors::add(&mut functions, &mut code, ENGINE_TYPES + engine::COUNT);
     for (kind, body) in bodies {
         functions.function(*kind);
-        code.function(body);
+        code.function(&body.function);
     }
     let mut exports = ExportSection::new();
     for number in 0..bodies.len() as u32 {
-        exports.export(&number.to_string(), ExportKind::Func, IMPORTED + number);
+        exports.export(&number.to_string(), ExportKind::Func, FIRST + number);
     }
-    module.section(&functions).section(&globals()).section(&exports).section(&code);
+    module.section(&functions).section(&globals()).section(&exports).section(&hints(bodies)).section(&code);
     module.finish()
 }
 
-/// The types of translated functions, and those of the engine's.
+/// Says of branches which way they nearly always go, so that the other is laid out apart.
+fn hints(bodies: &[(u32, Emitted)]) -> BranchHints {
+    let mut hints = BranchHints::new();
+    for (index, (_, body)) in (FIRST..).zip(bodies) {
+        let hint = |&(at, taken)| BranchHint { branch_func_offset: at, branch_hint_value: u32::from(taken) };
+        let of_body: Vec<BranchHint> = body.hints.iter().map(hint).collect();
+        if !of_body.is_empty() {
+            hints.function_hints(index, of_body);
+        }
+    }
+    hints
+}
+
+/// The types of translated functions, those of the engine's, and those of the doors.
 fn types() -> TypeSection {
     use ValType::{I32, I64};
     let mut types = TypeSection::new();
     types.ty().function([I32, I64, I64, I64], [I64]);
-    types.ty().function([I32, I32, I32, I32, I64, I64, I64], [I64]);
-    types.ty().function([I32, I32, I64, I64], [I64]);
-    types.ty().function([I32, I64], [I64]);
     types.ty().function([I32, I32], [I64]);
+    for parameters in doors::types() {
+        types.ty().function(parameters, [I64]);
+    }
     types
 }
 
@@ -173,8 +191,8 @@ fn imports() -> ImportSection {
     for name in ["bias", "entries", "state address"] {
         imports.import("engine", name, GLOBAL);
     }
-    for (name, number) in [("float", 1), ("dispatch", 2), ("step", 3), ("pause", 3)] {
-        imports.import("engine", name, EntityType::Function(number));
+    for ((name, _), kind) in engine::ALL.iter().zip(ENGINE_TYPES..) {
+        imports.import("engine", name, EntityType::Function(kind));
     }
     imports
 }

@@ -248,7 +248,17 @@ impl Solver<'_> {
         let before = || self.before[node].iter().map(|&(before, back)| (self.dirty_after(before), back));
         let dirty = match place.changes {
             _ if self.layout.graph.kinds[node] == Kind::Switch => before().fold(0, |all, (dirty, _)| all | dirty),
-            Some(changes) => before().filter(|(_, back)| *back).fold(0, |all, (dirty, _)| all | dirty) & changes,
+            Some(changes) => {
+                let (mut some, mut every, mut entering) = (0, !0, 0);
+                for (dirty, back) in before() {
+                    match back {
+                        true => (some, every) = (some | dirty, every & dirty),
+                        false => entering |= dirty,
+                    }
+                }
+                // What does not change is stored before the loop only if a turn of it stores it.
+                some & changes | every & entering & !changes
+            }
             None => before().fold(!0, |all, (dirty, _)| all & dirty),
         };
         dirty & place.valid

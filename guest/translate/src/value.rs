@@ -32,6 +32,8 @@ pub enum Value {
     /// The address of the code at this offset.
     Pc(u32),
     Binary(Binary, Word, Word),
+    /// The same of low halves, whose signs extend the result; of values that are so extended themselves.
+    Narrow(Binary, Word, Word),
     Select(Word, Word, Word),
 }
 
@@ -46,13 +48,21 @@ pub struct Values {
     pub locals: Locals,
     /// Blocks that are open inside the three around the whole function: see [`Values::exit`].
     pub nesting: u32,
+    /// Branches that nearly always go one way, by their offsets in `bytes`; whether they are taken.
+    pub hints: Vec<(u32, bool)>,
     values: Vec<Value>,
 }
 
 impl Values {
     /// No code yet.
     pub fn new(used: Slots, entered: Entries) -> Values {
-        Values { bytes: Vec::new(), locals: Locals::new(used, entered), nesting: 0, values: Vec::new() }
+        Values {
+            bytes: Vec::new(),
+            locals: Locals::new(used, entered),
+            nesting: 0,
+            hints: Vec::new(),
+            values: Vec::new(),
+        }
     }
 
     /// Forgets the expressions of the instruction before.
@@ -65,6 +75,32 @@ impl Values {
     pub fn open_if(&mut self) {
         self.sink().if_(BlockType::Empty);
         self.nesting += 1;
+    }
+
+    /// Says whether the branch that comes next is nearly always or nearly never taken. Where the other way leads is laid out
+    /// apart, so both ways in code that is seldom come to are said to be seldom gone.
+    pub fn hint(&mut self, taken: bool) {
+        self.hints.push((self.bytes.len() as u32, taken));
+    }
+
+    /// Says that the code that follows is seldom come to, where something before it has cut it off from what a hint was about.
+    pub fn hint_seldom(&mut self) {
+        self.open_block();
+        self.sink().i32_const(1);
+        self.br_unlikely_if(0);
+        self.close();
+    }
+
+    /// As [`Values::open_if`], for what is seldom so.
+    pub fn open_unlikely_if(&mut self) {
+        self.hint(false);
+        self.open_if();
+    }
+
+    /// Branches when the i32 on the stack is not 0, which is seldom so.
+    pub fn br_unlikely_if(&mut self, depth: u32) {
+        self.hint(false);
+        self.sink().br_if(depth);
     }
 
     /// Opens a block.
@@ -161,6 +197,13 @@ impl Values {
                 self.sink().global_get(global::BIAS).i32_const(offset as i32).i32_add().i64_extend_i32_u();
             }
             Value::Binary(operation, a, b) => self.push_binary(operation, a, b),
+            Value::Narrow(operation, a, b) => {
+                self.push_narrow(operation, a, b);
+                match compares(operation) {
+                    true => self.sink().i64_extend_i32_u(),
+                    false => self.sink().i64_extend_i32_s(),
+                };
+            }
             Value::Select(condition, yes, no) => {
                 self.push(yes);
                 self.push(no);
@@ -193,6 +236,7 @@ impl Values {
                 self.sink().global_get(global::BIAS).i32_const(offset as i32).i32_add();
             }
             Value::Binary(operation, a, b) if simple32(operation) => self.push_simple32(operation, a, b),
+            Value::Narrow(operation, a, b) => self.push_narrow(operation, a, b),
             _ => {
                 self.push(word);
                 self.sink().i32_wrap_i64();
@@ -204,11 +248,34 @@ impl Values {
     pub fn push_condition(&mut self, word: Word) {
         match self.value(word) {
             Value::Binary(operation, a, b) if compares(operation) => self.push_comparison(operation, a, b),
+            Value::Narrow(operation, a, b) => self.push_narrow(operation, a, b),
             _ => {
                 self.push(word);
                 self.sink().i64_const(0).i64_ne();
             }
         }
+    }
+
+    /// An operation on low halves that has such a form; leaves an i32.
+    fn push_narrow(&mut self, operation: Binary, a: Word, b: Word) {
+        self.push_low(a);
+        if self.value(b) == Value::Constant(0) && operation == Binary::Equal {
+            self.sink().i32_eqz();
+            return;
+        }
+        self.push_low(b);
+        let mut sink = self.sink();
+        match operation {
+            Binary::And => sink.i32_and(),
+            Binary::Or => sink.i32_or(),
+            Binary::Xor => sink.i32_xor(),
+            Binary::Less => sink.i32_lt_s(),
+            Binary::LessUnsigned => sink.i32_lt_u(),
+            Binary::Equal => sink.i32_eq(),
+            Binary::NotEqual => sink.i32_ne(),
+            Binary::GreaterEqual => sink.i32_ge_s(),
+            _ => sink.i32_ge_u(),
+        };
     }
 
     fn push_comparison(&mut self, operation: Binary, a: Word, b: Word) {
@@ -367,42 +434,25 @@ impl Values {
         sink.end().i64_extend_i32_s();
     }
 
-    /// The upper half of a product, by halves.
+    /// The upper half of a product.
     fn push_high(&mut self, operation: Binary, a: Word, b: Word) {
         let (a, b) = (self.settle(a), self.settle(b));
-        let (low, half) = (self.constant(0xffff_ffff), self.constant(32));
-        let mut halves = |word: Word| {
-            let lower = self.combine(Binary::And, word, low);
-            let upper = self.combine(Binary::ShiftRight, word, half);
-            (self.settle(lower), self.settle(upper))
+        let high = self.locals.take();
+        self.push(a);
+        self.push(b);
+        let mut sink = self.sink();
+        match operation {
+            Binary::MulHigh => sink.i64_mul_wide_s(),
+            _ => sink.i64_mul_wide_u(),
         };
-        let ((a_low, a_high), (b_low, b_high)) = (halves(a), halves(b));
-        let lowest = self.combine(Binary::Mul, a_low, b_low);
-        let carry = self.combine(Binary::ShiftRight, lowest, half);
-        let middle = self.combine(Binary::Mul, a_high, b_low);
-        let middle = self.combine(Binary::Add, middle, carry);
-        let middle = self.settle(middle);
-        let other = self.combine(Binary::Mul, a_low, b_high);
-        let rest = self.combine(Binary::And, middle, low);
-        let other = self.combine(Binary::Add, other, rest);
-        let highest = self.combine(Binary::Mul, a_high, b_high);
-        let middle = self.combine(Binary::ShiftRight, middle, half);
-        let other = self.combine(Binary::ShiftRight, other, half);
-        let sum = self.combine(Binary::Add, highest, middle);
-        let mut sum = self.combine(Binary::Add, sum, other);
-        let signs = self.constant(63);
-        let mut corrected = |sum: Word, sign: Word, other: Word| {
-            let mask = self.combine(Binary::ShiftRightSigned, sign, signs);
-            let part = self.combine(Binary::And, mask, other);
-            self.combine(Binary::Sub, sum, part)
-        };
-        if operation != Binary::MulHighUnsigned {
-            sum = corrected(sum, a, b);
+        sink.local_set(high).drop().local_get(high);
+        if operation == Binary::MulHighSignedUnsigned {
+            // As if both were unsigned, `a` counted 2^64 more when it is negative.
+            self.push(a);
+            self.sink().i64_const(63).i64_shr_s();
+            self.push(b);
+            self.sink().i64_and().i64_sub();
         }
-        if operation == Binary::MulHigh {
-            sum = corrected(sum, b, a);
-        }
-        self.push(sum);
     }
 }
 
@@ -429,4 +479,17 @@ fn simple32(operation: Binary) -> bool {
             | Binary::ShiftRightSigned32
             | Binary::Mul32
     )
+}
+
+/// Whether the operation gives the same, extended, on the low halves of values that are extended by their signs: that keeps
+/// their order, with signs and without.
+pub fn has_narrow_form(operation: Binary) -> bool {
+    compares(operation) || matches!(operation, Binary::And | Binary::Or | Binary::Xor)
+}
+
+/// Whether the operation's result is always extended from its low half by its sign.
+pub fn is_narrow_always(operation: Binary) -> bool {
+    compares(operation)
+        || simple32(operation)
+        || matches!(operation, Binary::Div32 | Binary::DivUnsigned32 | Binary::Rem32 | Binary::RemUnsigned32)
 }

@@ -36,7 +36,7 @@ fn check(seed: u64) -> Translated {
     let variant = if seed.is_multiple_of(2) { Variant::Lazy } else { Variant::Precise };
     let options = Options { variant, ..Options::default() };
     let translated = translate(&region, &starts, &options);
-    let features = wasmparser::WasmFeatures::default();
+    let features = wasmparser::WasmFeatures::default() | wasmparser::WasmFeatures::WIDE_ARITHMETIC;
     wasmparser::Validator::new_with_features(features)
         .validate_all(&translated.wasm)
         .unwrap_or_else(|error| panic!("seed {seed}: {error}"));

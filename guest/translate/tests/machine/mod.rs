@@ -83,6 +83,7 @@ pub fn engine() -> Engine {
     config.wasm_multi_memory(true).memory_reservation(2 << 30).memory_guard_size((2 << 30) + (256 << 20));
     config.memory_may_move(true);
     config.max_wasm_stack(1 << 20).native_unwind_info(false).relaxed_simd_deterministic(true);
+    config.wasm_branch_hinting(true).wasm_wide_arithmetic(true);
     Engine::new(&config).unwrap()
 }
 
