@@ -1,8 +1,9 @@
-//! The workspace's own commands: `cargo xtask demo`, `test`, `bench`, `suites`.
+//! The workspace's own commands: `cargo xtask demo`, `test`, `bench`, `suites`, `check-portable`.
 #![forbid(unsafe_code)]
 
 mod bench;
 mod demo;
+mod portable;
 mod shallop;
 mod suites;
 mod test;
@@ -14,6 +15,8 @@ const USAGE: &str = "usage: cargo xtask <command>
   demo    set up, build, and run examples/anagrams on a real dictionary
   test    run every test; says what it skipped and which package would mend that
   suites  run test suites that others wrote inside the sandbox
+  check-portable
+          build for Windows and try that under wine; type-check for macOS
   bench   time start-up, forks, Python and builds beside native and what else is installed
           (bench steps: packages, pip, a compiler, git, a catalog image; these take minutes)";
 
@@ -23,6 +26,7 @@ fn main() -> ExitCode {
         Some("demo") => demo::run(),
         Some("test") => test::run(&arguments[1..]),
         Some("bench") => bench::run(&arguments[1..]),
+        Some("check-portable") => portable::run(),
         Some("suites") => suites::run(&arguments[1..]),
         _ => {
             eprintln!("{USAGE}");

@@ -39,15 +39,20 @@ pub fn installed(program: &str) -> bool {
 
 /// Adds the wasm targets where rustup manages the toolchain.
 pub fn add_targets() -> Result<()> {
+    add_these_targets(TARGETS)
+}
+
+/// Adds targets where rustup manages the toolchain.
+pub fn add_these_targets(targets: &[&str]) -> Result<()> {
     if !installed("rustup") {
         return Ok(());
     }
     let there = output(Command::new("rustup").args(["target", "list", "--installed"]).current_dir(root()))?;
-    let missing: Vec<_> = TARGETS.iter().filter(|target| !there.lines().any(|line| line == **target)).collect();
+    let missing: Vec<_> = targets.iter().filter(|target| !there.lines().any(|line| line == **target)).collect();
     if missing.is_empty() {
         return Ok(());
     }
-    println!("adding wasm targets");
+    println!("adding targets: {}", missing.iter().map(|target| **target).collect::<Vec<_>>().join(", "));
     run(Command::new("rustup").args(["target", "add"]).args(missing).current_dir(root()))
 }
 

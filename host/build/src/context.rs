@@ -5,10 +5,11 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow};
 use cap_std::ambient_authority;
-use cap_std::fs::{Dir, MetadataExt};
+use cap_std::fs::Dir;
 use shallop_dockerfile::ignore::Ignore;
-use shallop_layer::tar::{Entry, Kind, Time};
+use shallop_layer::tar::{Entry, Kind};
 
+use crate::platform;
 use crate::tree::{Tree, join};
 
 /// The folder.
@@ -73,20 +74,20 @@ impl Tree for Context {
         if self.is_hidden(path, meta.is_dir())? {
             return Ok(None);
         }
-        let kind = match meta.mode() & 0o170000 {
-            0o040000 => Kind::Dir,
-            0o100000 => Kind::File { size: meta.size() },
-            0o120000 => {
+        let kind = match meta.file_type() {
+            kind if kind.is_dir() => Kind::Dir,
+            kind if kind.is_file() => Kind::File { size: meta.len() },
+            kind if kind.is_symlink() => {
                 let target =
                     self.dir.read_link_contents(host(path)).with_context(|| format!("reading the link {path}"))?;
-                Kind::Symlink(target.into_os_string().into_encoded_bytes())
+                Kind::Symlink(platform::target(target))
             }
-            0o010000 => Kind::Fifo,
+            _ if platform::is_fifo(&meta) => Kind::Fifo,
             // Sockets and devices of the host are not part of a context.
             _ => return Ok(None),
         };
-        let mut entry = Entry::new(path, meta.mode() & 0o7777, kind);
-        entry.mtime = Time { sec: meta.mtime(), nsec: meta.mtime_nsec() as u32 };
+        let mut entry = Entry::new(path, platform::mode(&meta), kind);
+        entry.mtime = platform::modified(&meta);
         Ok(Some(entry))
     }
 

@@ -14,6 +14,7 @@ mod epoch;
 mod expose;
 mod go;
 mod layers;
+mod platform;
 mod scope;
 mod signal;
 mod solve;

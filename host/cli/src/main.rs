@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod output;
+mod platform;
 mod verbs;
 
 use std::process::ExitCode;
@@ -32,12 +33,13 @@ struct Cli {
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
     match arguments.next().as_deref().and_then(|verb| verb.to_str()) {
-        Some(shallop_supervisor::VERB) => return internal(shallop_worker::main()),
+        Some(shallop_supervisor::VERB) => return internal(shallop_worker::main(arguments)),
         Some(shallop_compiler::VERB) => {
             let path = arguments.next().unwrap_or_default();
             let stops = arguments.next();
             return internal(shallop_compiler::main(path.as_ref(), stops.as_deref().and_then(|word| word.to_str())));
         }
+        #[cfg(target_os = "linux")]
         Some(shallop_supervisor::jobs::VERB) => {
             let cache = arguments.next().unwrap_or_default();
             let numbers = [(); 2].map(|()| arguments.next().unwrap_or_default().to_string_lossy().parse());

@@ -5,19 +5,26 @@
 //! turns a worker's hot guest code into native code.
 #![forbid(unsafe_code)]
 
+#[cfg(target_os = "linux")]
 mod alone;
+#[cfg(target_os = "linux")]
 mod crew;
 pub mod limit;
+mod platform;
+#[cfg(target_os = "linux")]
 mod queue;
+#[cfg(target_os = "linux")]
 mod region;
+#[cfg(target_os = "linux")]
 pub mod translated;
+#[cfg(target_os = "linux")]
 pub mod translator;
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail, ensure};
 pub use shallop_sandbox::Stops;
@@ -45,12 +52,15 @@ impl CodeCache {
     /// The cache in `dir`, which is created when missing, private to its owner.
     pub fn new(dir: &Path) -> Result<CodeCache> {
         fs::create_dir_all(dir).with_context(|| format!("creating the code cache {}", dir.display()))?;
-        fs::set_permissions(dir, fs::Permissions::from_mode(0o700))
-            .with_context(|| format!("making the code cache {} private", dir.display()))?;
+        platform::make_private(dir).with_context(|| format!("making the code cache {} private", dir.display()))?;
         Ok(CodeCache { dir: dir.to_owned() })
     }
 
-    fn path(&self, key: &str) -> Result<PathBuf> {
+    /// Where a module is, or would be.
+    ///
+    /// # Errors
+    /// When this program's file cannot be found.
+    pub fn path(&self, key: &str) -> Result<PathBuf> {
         Ok(self.dir.join(format!("{key}-{}.cwasm", program_stamp()?)))
     }
 
@@ -85,21 +95,21 @@ impl CodeCache {
 fn program_stamp() -> Result<String> {
     let program = std::env::current_exe().context("finding this program's file")?;
     let meta = fs::metadata(&program).with_context(|| format!("reading {}", program.display()))?;
-    Ok(format!("{:x}-{:x}-{:x}", meta.len(), meta.mtime(), meta.mtime_nsec()))
+    let made = meta.modified().with_context(|| format!("reading {}", program.display()))?;
+    // A file from before 1970 is as good as one of that moment.
+    let made = made.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    Ok(format!("{:x}-{:x}-{:x}", meta.len(), made.as_secs(), made.subsec_nanos()))
 }
 
 /// Opens a cache entry that belongs to us and that nobody else can write; `None` when there is none.
 fn open_trusted(path: &Path) -> Result<Option<File>> {
-    let flags = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
-    let file = match fs::OpenOptions::new().read(true).custom_flags(flags).open(path) {
+    let file = match platform::open_itself(path) {
         Ok(file) => file,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(e).with_context(|| format!("opening {}", path.display())),
     };
-    let meta = file.metadata()?;
-    let ours = meta.uid() == rustix::process::geteuid().as_raw();
     ensure!(
-        ours && meta.mode() & 0o022 == 0,
+        platform::is_ours_alone(&file.metadata()?),
         "{} can be written by somebody else; remove it and try again",
         path.display()
     );
@@ -117,29 +127,35 @@ const CHECKSUM_BYTES: u64 = 4;
 /// Whether an entry is as it was written. Code that a failing disk changed must not run.
 fn is_whole(file: &File) -> bool {
     let Some(size) = file.metadata().ok().and_then(|meta| meta.len().checked_sub(CHECKSUM_BYTES)) else { return false };
+    checksums(file, size).is_ok_and(|(stored, found)| stored == found)
+}
+
+/// The checksum behind the first `size` bytes of a file, and theirs.
+fn checksums(mut file: &File, size: u64) -> std::io::Result<([u8; CHECKSUM_BYTES as usize], [u8; 4])> {
+    file.seek(SeekFrom::Start(0))?;
     let mut crc = crc32fast::Hasher::new();
     let mut buffer = vec![0; 256 << 10];
-    let mut at = 0;
-    while at < size {
-        let part = usize::try_from(size - at).unwrap_or(usize::MAX).min(buffer.len());
-        if file.read_exact_at(&mut buffer[..part], at).is_err() {
-            return false;
-        }
+    let mut left = size;
+    while left > 0 {
+        let part = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+        file.read_exact(&mut buffer[..part])?;
         crc.update(&buffer[..part]);
-        at += part as u64;
+        left -= part as u64;
     }
     let mut stored = [0; CHECKSUM_BYTES as usize];
-    file.read_exact_at(&mut stored, size).is_ok() && stored == crc.finalize().to_le_bytes()
+    file.read_exact(&mut stored)?;
+    file.seek(SeekFrom::Start(0))?;
+    Ok((stored, crc.finalize().to_le_bytes()))
 }
 
 /// Runs the compiler process over `wasm`; it writes `path`.
 fn compile_in_child(wasm: &[u8], path: &Path, stops: Stops) -> Result<()> {
     let program = std::env::current_exe().context("finding this program's file")?;
-    let mut child = Command::new(program)
+    let mut command = Command::new(program);
+    let mut child = shallop_supervisor::clear_environment(&mut command)
         .arg(VERB)
         .arg(path)
         .args((stops == Stops::ByWord).then_some(BY_WORD))
-        .env_clear()
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
@@ -157,11 +173,7 @@ fn compile_in_child(wasm: &[u8], path: &Path, stops: Stops) -> Result<()> {
 
 /// The compiler process: bounds itself, compiles the wasm on stdin for code that stops as the argument behind the path says, renames the result to `path`.
 pub fn main(path: &Path, stops: Option<&str>) -> Result<()> {
-    use rustix::process::{Resource, Rlimit, setrlimit};
-    let limit = |value| Rlimit { current: Some(value), maximum: Some(value) };
-    setrlimit(Resource::As, limit(MEMORY_LIMIT)).context("limiting memory")?;
-    setrlimit(Resource::Cpu, limit(CPU_SECONDS)).context("limiting CPU time")?;
-
+    platform::bound(MEMORY_LIMIT, CPU_SECONDS)?;
     let stops = if stops == Some(BY_WORD) { Stops::ByWord } else { Stops::Anywhere };
     let mut wasm = Vec::new();
     std::io::stdin().take(MAX_WASM + 1).read_to_end(&mut wasm).context("reading the module")?;

@@ -9,8 +9,16 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
 
-use crate::program_stamp;
-use crate::translated::{FILES, UNFINISHED, WHOLE};
+use crate::{platform, program_stamp};
+
+/// The folder by which regions are found.
+pub(crate) const FILES: &str = "files";
+
+/// What follows a folder's name when all of its region is in it, in as few modules as can be.
+pub(crate) const WHOLE: &str = "-whole";
+
+/// How folders begin that are not finished.
+pub(crate) const UNFINISHED: &str = "new-";
 
 /// What was in use so lately is noted as used already.
 const FRESH: Duration = Duration::from_secs(3600);
@@ -36,7 +44,7 @@ pub fn mark(path: &Path) {
     let now = SystemTime::now();
     if now.duration_since(used).is_ok_and(|age| age > FRESH) {
         // What cannot be marked only goes earlier.
-        let _ = fs::File::open(path).and_then(|file| file.set_modified(now));
+        let _ = platform::open_to_mark(path).and_then(|file| file.set_modified(now));
     }
 }
 
@@ -121,7 +129,7 @@ fn forget_files(cache: &Path) {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 mod tests {
     use shallop_supervisor::jobs::Variant;
 

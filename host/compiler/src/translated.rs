@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use shallop_sandbox::{Function, encode_functions, read_entries};
 use shallop_supervisor::jobs::Variant;
 
-use crate::limit::mark;
+use crate::limit::{FILES, UNFINISHED, WHOLE, mark};
 use crate::{is_whole, open_trusted, program_stamp};
 
 /// Modules of one region at most.
@@ -26,17 +26,8 @@ const MAX_READY: usize = 192;
 /// Bytes of the disk that are left to others.
 const LEFT_FREE: u64 = 128 << 20;
 
-/// The folder by which regions are found.
-pub(crate) const FILES: &str = "files";
-
 /// The file whose lock is a [`Claim`].
 const LOCK: &str = "lock";
-
-/// What follows a folder's name when all of its region is in it, in as few modules as can be.
-pub(crate) const WHOLE: &str = "-whole";
-
-/// How folders begin that are not finished.
-pub(crate) const UNFINISHED: &str = "new-";
 
 /// The modules of one region.
 #[derive(Debug)]

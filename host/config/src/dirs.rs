@@ -1,4 +1,5 @@
-//! Every path that shallop touches: [`Dirs`], from `SHALLOP_HOME` or the XDG Base Directory Specification.
+//! Every path that shallop touches: [`Dirs`], from `SHALLOP_HOME`, the XDG Base Directory Specification, or Windows'
+//! `LOCALAPPDATA`.
 //!
 //! ```text
 //! data     blobs/sha256/<hex>            content by digest
@@ -22,6 +23,9 @@ use crate::env;
 
 const APP: &str = "shallop";
 
+/// The variable that names the user's home folder on this system.
+const HOME: env::Var = if cfg!(windows) { env::USERPROFILE } else { env::HOME };
+
 /// The base folders. Nothing is created here; who writes creates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dirs {
@@ -41,7 +45,7 @@ pub struct Dirs {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DirsError {
     /// No variable says where.
-    #[error("no home folder: set HOME or SHALLOP_HOME")]
+    #[error("no home folder: set {}, or SHALLOP_HOME", HOME.name)]
     NoHome,
     /// `SHALLOP_HOME` is relative and there is no current folder to resolve it against.
     #[error("SHALLOP_HOME is relative and the current folder cannot be read")]
@@ -54,7 +58,10 @@ impl Dirs {
     /// # Errors
     /// [`DirsError`] when neither `SHALLOP_HOME` nor `HOME` is set.
     pub fn from_env() -> Result<Dirs, DirsError> {
-        Dirs::from_vars(&|var| var.get())
+        match cfg!(windows) {
+            true => Dirs::from_windows_vars(&|var| var.get()),
+            false => Dirs::from_vars(&|var| var.get()),
+        }
     }
 
     /// All of them below one folder, as `SHALLOP_HOME` does.
@@ -69,9 +76,8 @@ impl Dirs {
     }
 
     fn from_vars(get: &dyn Fn(&env::Var) -> Option<OsString>) -> Result<Dirs, DirsError> {
-        if let Some(home) = get(&env::SHALLOP_HOME) {
-            let home = std::path::absolute(PathBuf::from(home)).map_err(|_| DirsError::NoCurrentDir)?;
-            return Ok(Dirs::below(&home));
+        if let Some(home) = explicit(get)? {
+            return Ok(home);
         }
         let home = get(&env::HOME).map(PathBuf::from);
         // The specification: relative paths in these variables are to be ignored.
@@ -90,6 +96,16 @@ impl Dirs {
             runtime: absolute(&env::XDG_RUNTIME_DIR).map_or_else(|| state.join("run"), |path| path.join(APP)),
             state,
         })
+    }
+
+    /// Windows has one folder for what programs keep of a user on this machine.
+    fn from_windows_vars(get: &dyn Fn(&env::Var) -> Option<OsString>) -> Result<Dirs, DirsError> {
+        if let Some(home) = explicit(get)? {
+            return Ok(home);
+        }
+        let local = || Some(PathBuf::from(get(&env::USERPROFILE)?).join("AppData").join("Local"));
+        let base = get(&env::LOCALAPPDATA).map(PathBuf::from).or_else(local).ok_or(DirsError::NoHome)?;
+        Ok(Dirs::below(&base.join(APP)))
     }
 
     /// Blobs by digest: `blobs/sha256`.
@@ -153,10 +169,17 @@ impl Dirs {
     }
 }
 
+/// What `SHALLOP_HOME` says, when it is set.
+fn explicit(get: &dyn Fn(&env::Var) -> Option<OsString>) -> Result<Option<Dirs>, DirsError> {
+    let Some(home) = get(&env::SHALLOP_HOME) else { return Ok(None) };
+    let home = std::path::absolute(PathBuf::from(home)).map_err(|_| DirsError::NoCurrentDir)?;
+    Ok(Some(Dirs::below(&home)))
+}
+
 /// Docker's `config.json`, which its command line and this one read alike; `None` where there is no home.
 pub fn docker_config() -> Option<PathBuf> {
     let folder = env::DOCKER_CONFIG.get().map(PathBuf::from);
-    let folder = folder.or_else(|| Some(PathBuf::from(env::HOME.get()?).join(".docker")));
+    let folder = folder.or_else(|| Some(PathBuf::from(HOME.get()?).join(".docker")));
     Some(folder?.join("config.json"))
 }
 
@@ -193,6 +216,19 @@ mod tests {
         let dirs = dirs(&[("HOME", "/h"), ("XDG_DATA_HOME", "/d"), ("SHALLOP_HOME", "/s")]).unwrap();
         assert_eq!(dirs, Dirs::below(Path::new("/s")));
         assert_eq!(dirs.ingest(), Path::new("/s/data/ingest"));
+    }
+
+    #[test]
+    fn windows_has_one_folder() {
+        let dirs = |vars: &[(&str, &str)]| {
+            Dirs::from_windows_vars(&|var| {
+                vars.iter().find(|(name, _)| *name == var.name).map(|(_, value)| value.into())
+            })
+        };
+        assert_eq!(dirs(&[("LOCALAPPDATA", "/l"), ("USERPROFILE", "/u")]), Ok(Dirs::below(Path::new("/l/shallop"))));
+        assert_eq!(dirs(&[("USERPROFILE", "/u")]), Ok(Dirs::below(Path::new("/u/AppData/Local/shallop"))));
+        assert_eq!(dirs(&[("SHALLOP_HOME", "/s"), ("LOCALAPPDATA", "/l")]), Ok(Dirs::below(Path::new("/s"))));
+        assert_eq!(dirs(&[("HOME", "/h")]), Err(DirsError::NoHome));
     }
 
     #[test]

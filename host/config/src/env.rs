@@ -40,6 +40,10 @@ vars! {
     SHALLOP_HOME = "Keep everything (images, containers, caches) below this folder instead of the XDG folders";
     /// The user's home; base of the XDG defaults.
     HOME = "The user's home folder";
+    /// Windows' word for it.
+    USERPROFILE = "The user's home folder on Windows";
+    /// Windows' folder for what programs keep of a user on this machine.
+    LOCALAPPDATA = "Base of all folders on Windows (default %USERPROFILE%\\AppData\\Local)";
     /// XDG Base Directory Specification.
     XDG_DATA_HOME = "Base of the data folder (default ~/.local/share)";
     /// XDG Base Directory Specification.

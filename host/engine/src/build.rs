@@ -1,31 +1,21 @@
 //! The builder's effects: images and layers of the store, RUN steps in sandboxes.
 
 use std::any::Any;
-use std::fs::File;
-use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
+use std::io::Write;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde_json::json;
-use shallop_build::{Cached, Images, Network, RunResult, RunStep, Steps};
+use shallop_build::{Cached, Images, RunResult, RunStep, Steps};
 use shallop_layer::merge::Merged;
 use shallop_layer::upper::{self, Upper};
 use shallop_oci::{Digest, ImageConfig, Platform, Reference};
 use shallop_store::CacheEntry;
-use shallop_supervisor::Worker;
 
-use crate::Session;
-use crate::images;
-use crate::launch::{LinuxSandbox, Streams};
 use crate::limits::Limits;
 use crate::network::Access;
-use crate::process::Process;
 use crate::pull::Finding;
-use crate::substitutes;
-
-/// The host name that steps see, as BuildKit's do.
-const HOSTNAME: &str = "buildkitsandbox";
+use crate::{Session, images, platform, substitutes};
 
 /// How long a build waits for another one without a word.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -118,13 +108,14 @@ impl Images for Effects<'_> {
 
 impl Steps for Effects<'_> {
     fn run(&self, step: &RunStep, output: &mut dyn FnMut(&[u8])) -> Result<RunResult> {
+        platform::check_linux("RUN")?;
         let folder = self.session.dirs.state.join("steps");
         std::fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
         // Without a name from the start: a process that is killed leaves nothing behind.
         let scratch = || tempfile::tempfile_in(&folder).with_context(|| format!("a file in {}", folder.display()));
         let (mut journal, data) = (scratch()?, scratch()?);
         journal.write_all(&upper::empty_journal()).context("writing the step's journal")?;
-        let code = self.in_sandbox(step, journal.try_clone()?, data.try_clone()?, output)?;
+        let code = platform::run_step(self, step, (journal.try_clone()?, data.try_clone()?), output)?;
         if code != 0 {
             return Ok(RunResult { exit_code: code, layer: None });
         }
@@ -132,78 +123,5 @@ impl Steps for Effects<'_> {
         let merged = self.session.merged(&step.layers)?;
         let layer = self.put_layer(&mut |out| Ok(upper::write_layer(&merged, &upper, &data, out)?))?;
         Ok(RunResult { exit_code: 0, layer: Some(layer) })
-    }
-}
-
-impl Effects<'_> {
-    fn in_sandbox(&self, step: &RunStep, journal: File, data: File, output: &mut dyn FnMut(&[u8])) -> Result<i32> {
-        let none = Access::none();
-        let access = if step.network == Network::None { &none } else { &self.network };
-        let lent = access.lent(&|| self.session.merged(&step.layers))?;
-        let mut env = step.env.clone();
-        lent.join(&mut env);
-        let sandbox = LinuxSandbox {
-            arch: step.platform.architecture.clone(),
-            hostname: HOSTNAME.into(),
-            process: Process { argv: step.argv.clone(), env, workdir: step.workdir.clone(), user: step.user.clone() },
-            layers: self.session.layers(&step.layers)?,
-            upper_journal: journal,
-            upper_data: data,
-            volumes: Vec::new(),
-            network: access.policy.clone(),
-            files: lent.files,
-            tty: false,
-            interactive: false,
-            memory_limit: self.limits.memory,
-            disk_limit: self.limits.disk,
-            wall_limit: self.limits.wall,
-            strace: false,
-            translations: self.session.translations()?,
-        };
-        let (kernel, cpu) = self.session.engine_code()?;
-        let (mut ours, theirs) = std::io::pipe().context("making a pipe")?;
-        let stderr = OwnedFd::from(theirs.try_clone()?);
-        let stdin = File::open("/dev/null").context("opening /dev/null")?.into();
-        let streams = Streams { stdio: [stdin, theirs.into(), stderr], trace: None, profile: None };
-        let worker = Worker::start(sandbox.request(kernel, cpu, streams)?)?;
-        let mut buffer = [0; 16384];
-        let mut log = Log { left: self.log_limit, output };
-        loop {
-            match ours.read(&mut buffer).context("reading the step's output")? {
-                0 => break,
-                n => log.write(&buffer[..n], self.log_limit),
-            }
-        }
-        let outcome = worker.wait()?;
-        for refused in &outcome.refused {
-            (log.output)(format!("the network policy refused {refused}\n").as_bytes());
-        }
-        ensure!(outcome.report.is_none(), "{}", outcome.report.unwrap_or_default());
-        if let Some(text) = self.limits.ended("step", &outcome) {
-            anyhow::bail!("{text}");
-        }
-        if let Some(text) = self.limits.disk_full("step", &outcome) {
-            (log.output)(format!("shallop: {text}\n").as_bytes());
-        }
-        Ok(outcome.exit_code())
-    }
-}
-
-/// A step's output on its way to the eye, cut off where it has become too much.
-struct Log<'a> {
-    left: u64,
-    output: &'a mut dyn FnMut(&[u8]),
-}
-
-impl Log<'_> {
-    fn write(&mut self, bytes: &[u8], limit: u64) {
-        let shown = bytes.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
-        (self.output)(&bytes[..shown]);
-        self.left -= shown as u64;
-        if self.left == 0 && shown > 0 {
-            // BuildKit's words.
-            let text = format!("\n[output clipped, log limit {} KiB reached; --log-limit raises it]\n", limit >> 10);
-            (self.output)(text.as_bytes());
-        }
     }
 }

@@ -14,18 +14,11 @@ use shallop_supervisor::network::{self, Policy};
 use shallop_supervisor::{Access, Grant, Kind, Ready, Request, Translations, Workload};
 
 use crate::process::Process;
+use crate::session::Layer;
 use crate::volume::Volume;
 
 /// Linux tasks that one sandbox may have.
 const TASKS_MAX: u32 = 4096;
-
-/// One layer's opened files, lowest first in a list.
-#[derive(Debug)]
-pub struct Layer {
-    pub tar: File,
-    pub index: File,
-    pub aligned: Option<File>,
-}
 
 /// Everything about a Linux sandbox but its stdio.
 #[derive(Debug)]

@@ -13,25 +13,31 @@
 //! | `build` | the builder's effects: layers from the store, steps in sandboxes |
 //! | `catalog` | base images from Debian packages |
 //! | `precompile`, `entrypoint` | all code of an image, translated ahead; what its process starts with |
+//! | `platform` | what only Linux can do, and what other systems say of that |
 //! | `timings`, `profile` | where the time of a start went, and of the program |
 #![forbid(unsafe_code)]
 
 pub mod build;
 pub mod catalog;
+#[cfg(target_os = "linux")]
 mod entrypoint;
 pub mod images;
+#[cfg(target_os = "linux")]
 pub mod launch;
 pub mod limits;
 pub mod login;
 mod mirrors;
 pub mod network;
+mod platform;
 pub mod precompile;
 pub mod process;
+#[cfg(target_os = "linux")]
 mod profile;
 pub mod proxies;
 pub mod pull;
 pub mod run;
 pub mod session;
+#[cfg(target_os = "linux")]
 mod signals;
 pub mod substitutes;
 pub mod terminal;

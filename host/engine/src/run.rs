@@ -1,31 +1,27 @@
 //! `run`: create a container, start it in the foreground, wait for it, clean up.
 
-use std::fs::File;
 use std::io::{IsTerminal, Write as _};
-use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use serde_json::json;
 use shallop_oci::Platform;
 use shallop_store::{Container, ContainerState, Image, NewContainer, StoreError};
 use shallop_supervisor::{Outcome, Request, Worker};
 
 use crate::images;
-use crate::launch::{LinuxSandbox, Streams};
 use crate::limits::Limits;
 use crate::network::Settings;
+use crate::platform::{Caught, Profile, Starting};
 use crate::process::{Defaults, Overrides, Process};
-use crate::profile::Profile;
 use crate::pull::{Finding, Policy, Progress};
-use crate::signals::Caught;
 use crate::substitutes::Substitutes;
 use crate::terminal::RawTerminal;
 use crate::timings::Timings;
 use crate::volume::Volume;
-use crate::{Session, proxies, wasi};
+use crate::{Session, platform, wasi};
 
 /// The flags of `run`.
 #[derive(Debug, Clone)]
@@ -71,6 +67,9 @@ pub fn run(session: &Session, options: Options, progress: &dyn Progress) -> Resu
     let finding = Finding { policy: options.pull, substitutes, progress };
     let image = images::find(session, &options.image, platform.as_ref(), &finding)?;
     timings.point("image found");
+    if !image.platform.is_wasi() {
+        platform::check_linux(&options.image)?;
+    }
     // What cannot go now goes with a later command.
     let _ = session.store.remove_abandoned_containers();
     let container = create(session, &options, &image)?;
@@ -171,7 +170,7 @@ fn start(
 ) -> Result<Outcome> {
     let _running = session.store.lock_container(&container.id)?;
     let hostname = options.hostname.clone().unwrap_or_else(|| short(&container.id));
-    let mut process = Process::resolve(&defaults(image), &options.overrides, &hostname)?;
+    let process = Process::resolve(&defaults(image), &options.overrides, &hostname)?;
     let request = if image.platform.is_wasi() {
         ensure!(profile.is_none(), "--profile: only Linux programs can be profiled, not WASI modules");
         match wasi::image_request(session, options, image, process) {
@@ -181,50 +180,19 @@ fn start(
             request => request?,
         }
     } else {
-        let upper = session.store.container_upper(&container.id);
-        let open = |path: &Path| {
-            File::options().read(true).write(true).open(path).with_context(|| format!("opening {}", path.display()))
-        };
-        let access = options.network.access()?;
-        let lent = access.lent(&|| session.merged(&image.layers))?;
-        let proxies = if access.policy.is_some() { proxies::configured()? } else { Vec::new() };
-        let missing: Vec<String> = proxies::missing(&proxies, &process.env).collect();
-        process.env.extend(missing);
-        lent.join(&mut process.env);
-        let sandbox = LinuxSandbox {
-            arch: image.platform.architecture.clone(),
-            hostname,
-            process,
-            layers: session.layers(&image.layers)?,
-            upper_journal: open(&upper.journal)?,
-            upper_data: open(&upper.data)?,
-            volumes: options.volumes.clone(),
-            network: access.policy,
-            files: lent.files,
-            tty: options.overrides.tty,
-            interactive: options.interactive,
-            memory_limit: options.limits.memory,
-            disk_limit: options.limits.disk,
-            wall_limit: options.limits.wall,
-            strace: options.strace,
-            translations: session.translations()?,
-        };
-        let (kernel, cpu) = session.engine_code()?;
-        timings.point("code ready");
-        let trace = options.strace.then(|| std::io::stderr().as_fd().try_clone_to_owned()).transpose()?;
-        let profile = profile.map(Profile::stream).transpose()?;
-        sandbox.request(kernel, cpu, Streams { stdio: stdio(options.interactive)?, trace, profile })?
+        let container = Starting { options, profile, image, container, process, hostname };
+        platform::container_request(session, container, timings)?
     };
     let record = |pid| session.store.set_container_state(&container.id, ContainerState::Running { pid });
     // Before the terminal is raw: a signal that ended this process now would leave it so.
     let signals = Caught::new()?;
     let tty = options.overrides.tty && options.interactive;
-    let terminal = if tty { RawTerminal::enter(std::io::stdin().as_fd())? } else { None };
+    let terminal = if tty { RawTerminal::enter()? } else { None };
     let begun = timings.elapsed();
     let worker = Worker::start(request)?;
     timings.point("worker started");
     record(worker.pid())?;
-    signals.forward(worker.remote()?, tty)?;
+    signals.forward(&worker, tty)?;
     let outcome = worker.wait();
     drop(terminal);
     timings.point("worker ended");
@@ -233,23 +201,12 @@ fn start(
     Ok(outcome)
 }
 
-/// Our own stdio for the container; without `-i` its stdin is empty.
-pub fn stdio(interactive: bool) -> Result<[OwnedFd; 3]> {
-    let stdin = match interactive {
-        true => std::io::stdin().as_fd().try_clone_to_owned().context("sharing stdin")?,
-        false => File::open("/dev/null").context("opening /dev/null")?.into(),
-    };
-    let stdout = std::io::stdout().as_fd().try_clone_to_owned().context("sharing stdout")?;
-    let stderr = std::io::stderr().as_fd().try_clone_to_owned().context("sharing stderr")?;
-    Ok([stdin, stdout, stderr])
-}
-
 /// Starts a worker that no container record belongs to, and waits.
 fn supervise(request: Request, tty: bool, timings: &mut Timings) -> Result<Outcome> {
     let begun = timings.elapsed();
     let signals = Caught::new()?;
     let worker = Worker::start(request)?;
-    signals.forward(worker.remote()?, tty)?;
+    signals.forward(&worker, tty)?;
     let outcome = worker.wait()?;
     timings.point("worker ended");
     timings.worker(begun, &outcome.marks);

@@ -12,9 +12,7 @@ use shallop_layer::index::Index;
 use shallop_layer::merge::Merged;
 use shallop_oci::Digest;
 use shallop_store::Store;
-use shallop_supervisor::{Translating, Translations};
-
-use crate::launch::Layer;
+use shallop_supervisor::{Descriptor, Translating, Translations};
 
 /// The count of calls and jumps back, weighed by the engine, at which code is hot.
 const HOT: u32 = 2000;
@@ -27,6 +25,14 @@ const LINGER: u64 = 60;
 
 /// The thread that opens the compiled kernel and engine, if the cache has them.
 type Ahead = JoinHandle<Option<(File, File)>>;
+
+/// One layer's opened files, lowest first in a list.
+#[derive(Debug)]
+pub struct Layer {
+    pub tar: File,
+    pub index: File,
+    pub aligned: Option<File>,
+}
 
 /// One command's view of what is on this machine.
 #[derive(Debug)]
@@ -102,8 +108,10 @@ impl Session {
     }
 
     /// A WASI module's compiled form.
-    pub fn module_code(&self, wasm: &[u8]) -> Result<File> {
-        self.code.open(&format!("wasi-{}", Digest::of(wasm).hex()), wasm, Stops::Anywhere)
+    pub fn module_code(&self, wasm: &[u8]) -> Result<Descriptor> {
+        let key = format!("wasi-{}", Digest::of(wasm).hex());
+        let code = self.code.open(&key, wasm, Stops::Anywhere)?;
+        Ok(shallop_supervisor::file(code, &self.code.path(&key)?))
     }
 
     /// The opened files of layers, lowest first.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use shallop_supervisor::{FORWARDED, Remote};
+use shallop_supervisor::{FORWARDED, Remote, Worker};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGWINCH};
 use signal_hook::iterator::Signals;
 
@@ -33,9 +33,9 @@ impl Caught {
     ///
     /// The first process of a container has no default actions, so that it may ignore what ends other programs: three
     /// SIGINT or SIGTERM in a row, and the loss of the terminal, end the sandbox.
-    pub fn forward(self, remote: Remote, tty: bool) -> Result<()> {
+    pub fn forward(self, worker: &Worker, tty: bool) -> Result<()> {
         let Caught(mut signals) = self;
-        let remote = Arc::new(remote);
+        let remote = Arc::new(worker.remote()?);
         let mut requests = Requests::default();
         let forward = move || {
             for signal in signals.forever() {

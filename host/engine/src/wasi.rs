@@ -1,16 +1,14 @@
 //! WASI modules: a file on the host, or an image of platform `wasi/wasm`.
 
 use std::io::Read;
-use std::os::fd::OwnedFd;
 
 use anyhow::{Context, Result, ensure};
 use shallop_store::Image;
-use shallop_supervisor::{Access, Kind, Request, Workload};
+use shallop_supervisor::{Access, Grant, Kind, Request, Workload, own_streams};
 
 use crate::Session;
-use crate::launch::Grants;
 use crate::process::Process;
-use crate::run::{Options, stdio};
+use crate::run::Options;
 
 /// Bytes of a module at most.
 const MAX_MODULE: u64 = 256 << 20;
@@ -65,16 +63,17 @@ fn request(session: &Session, options: &Options, wasm: &[u8], argv: Vec<String>,
     ensure!(wasm.len() as u64 <= MAX_MODULE, "the module is larger than {} MiB", MAX_MODULE >> 20);
     ensure!(wasm.starts_with(b"\0asm"), "exec format error: not a WebAssembly module");
     let code = session.module_code(wasm)?;
-    let mut grants = Grants::default();
+    let mut grants = Vec::new();
     let mut preopens = Vec::new();
     for volume in &options.volumes {
-        let (access, descriptor): (Access, OwnedFd) = volume.open()?;
+        let (access, descriptor) = volume.open()?;
         ensure!(
             matches!(access, Access::Directory { .. }),
             "-v {}: a WASI module can be given folders, not single files",
             volume.source.display()
         );
-        preopens.push((volume.target.clone(), grants.add(access, descriptor)));
+        preopens.push((volume.target.clone(), grants.len() as u32));
+        grants.push(Grant { access, descriptor });
     }
     let split = |entry: String| entry.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
     Ok(Request {
@@ -83,9 +82,9 @@ fn request(session: &Session, options: &Options, wasm: &[u8], argv: Vec<String>,
             memory_limit: options.limits.memory,
             wall_limit: options.limits.wall,
         },
-        code: vec![code.into()],
-        grants: grants.list,
-        stdio: stdio(options.interactive)?,
+        code: vec![code],
+        grants,
+        stdio: own_streams(options.interactive)?,
         trace: None,
         network: None,
         profile: None,

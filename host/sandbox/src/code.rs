@@ -45,7 +45,7 @@ impl Code {
         let functions = self.index().functions;
         self.native = match std::mem::replace(&mut self.native, Native::Broken) {
             Native::Waiting(file) => {
-                let module = crate::kernel::load(engine, file, "translated").ok();
+                let module = crate::config::load(engine, file, "translated").ok();
                 let module = module.filter(|module| module.imports().len() == IMPORTS);
                 module.map_or(Native::Broken, Native::Loaded)
             }

@@ -1,11 +1,17 @@
 //! The engine's settings, the same when compiling and when running; [`compile`].
 
-use std::sync::Arc;
+use std::fs::File;
 
-use anyhow::Result;
-use wasmtime::{Config, Engine, OptLevel, WasmBacktraceDetails};
+use anyhow::{Result, anyhow};
+use wasmtime::{Config, Engine, Module, OptLevel, WasmBacktraceDetails};
 
-use crate::memory::{Creator, GUARD, RESERVATION};
+use crate::platform;
+
+/// Bytes of address space for each memory: every 32-bit offset.
+pub const RESERVATION: usize = 4 << 30;
+
+/// Bytes after the reservation that no memory uses, for constant offsets of accesses; with it no access needs a check.
+pub const GUARD: usize = 256 << 20;
 
 /// Native stack of one task's fiber. Only touched pages are backed.
 const FIBER_STACK: usize = 9 << 20;
@@ -35,7 +41,7 @@ impl Compiler {
     /// # Errors
     /// As [`compile`].
     pub fn compile(&self, wasm: &[u8]) -> Result<Vec<u8>> {
-        self.0.precompile_module(wasm).map_err(|e| anyhow::anyhow!("{e:#}"))
+        self.0.precompile_module(wasm).map_err(|e| anyhow!("{e:#}"))
     }
 }
 
@@ -72,20 +78,25 @@ pub(crate) fn engine(stops: Stops) -> Result<Engine> {
         .concurrency_support(false)
         .wasm_backtrace_max_frames(None)
         .wasm_backtrace_details(WasmBacktraceDetails::Disable)
-        .native_unwind_info(false)
         .generate_address_map(false)
         .signals_based_traps(true)
         .memory_reservation(reservation as u64)
         .memory_guard_size((RESERVATION + GUARD - reservation) as u64)
         .memory_may_move(stops == Stops::ByWord)
         .memory_init_cow(false)
-        .with_host_memory(Arc::new(Creator))
         .max_wasm_stack(WASM_STACK)
         .async_stack_size(FIBER_STACK);
     if stops == Stops::ByWord {
         trust_speculation(&mut config);
     }
-    Engine::new(&config).map_err(|e| anyhow::anyhow!("starting the wasm engine: {e:#}"))
+    platform::configure(&mut config);
+    Engine::new(&config).map_err(|e| anyhow!("starting the wasm engine: {e:#}"))
+}
+
+/// Loads a precompiled module.
+pub(crate) fn load(engine: &Engine, file: File, name: &str) -> Result<Module> {
+    // SAFETY: the file comes from this build's own code cache, which nobody else writes (`shallop-compiler`).
+    unsafe { platform::deserialize(engine, file) }.map_err(|e| anyhow!("loading the {name} module: {e:#}"))
 }
 
 /// Has the code of tasks access its tables of functions without a guard against what the processor does ahead of a bounds

@@ -2,21 +2,18 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustix::event::{EventfdFlags, eventfd};
-
 use crate::limits::{Ending, Interrupt};
+use crate::platform::Wake;
 
 /// Signals kept for a kernel that does not take them; more are dropped.
 const MAX_SIGNALS: usize = 1024;
 
 /// Signals, window changes and the end, sent by any thread to the one that runs the sandbox.
 pub struct Events {
-    /// An eventfd: readable while there may be something new.
-    wake: OwnedFd,
+    wake: Wake,
     signals: Mutex<VecDeque<u32>>,
     winsize: AtomicBool,
     killed: AtomicBool,
@@ -27,9 +24,8 @@ impl Events {
     /// # Errors
     /// When the system gives no descriptor.
     pub fn new() -> io::Result<Arc<Events>> {
-        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         Ok(Arc::new(Events {
-            wake,
+            wake: Wake::new()?,
             signals: Mutex::default(),
             winsize: AtomicBool::new(false),
             killed: AtomicBool::new(false),
@@ -71,10 +67,9 @@ impl Events {
         }
     }
 
-    /// Makes [`Events::descriptor`] readable.
+    /// Wakes who waits for events.
     pub(crate) fn wake(&self) {
-        // It fails only when the counter is full, and then it is readable already.
-        let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
+        self.wake.wake();
     }
 
     /// What is interrupted from now on; `None` when the sandbox has ended.
@@ -87,14 +82,19 @@ impl Events {
         }
         *sandbox = interrupt;
     }
+}
 
-    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
-        self.wake.as_fd()
+/// What a kernel asks for.
+#[cfg(target_os = "linux")]
+impl Events {
+    /// Readable while there may be something new.
+    pub(crate) fn descriptor(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.wake.descriptor()
     }
 
     /// Makes the descriptor unreadable until the next event. Look at the events after it, not before.
     pub(crate) fn drain(&self) {
-        let _ = rustix::io::read(&self.wake, &mut [0u8; 8]);
+        self.wake.drain();
     }
 
     pub(crate) fn has_signal(&self) -> bool {
@@ -115,7 +115,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
 

@@ -4,9 +4,9 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use shallop_address_space::Stability;
-use wasmtime::{Engine, Linker, Memory, Module, Store, Trap};
+use wasmtime::{Linker, Memory, Module, Store, Trap};
 
 use crate::config::Stops;
 use crate::cpu::Cpu;
@@ -150,9 +150,9 @@ pub fn run(artifacts: Artifacts, mut launch: Launch) -> Result<Outcome> {
     let events = launch.events.clone();
     let interrupt = Interrupt::new(&engine);
     let (memory, wall, sampled) = (launch.memory_limit, launch.wall_limit, launch.profile.is_some());
-    let kernel = load(&engine, artifacts.kernel, "kernel")?;
+    let kernel = config::load(&engine, artifacts.kernel, "kernel")?;
     timeline.mark(KERNEL_LOADED);
-    let cpu = Cpu::new(&tasks, &load(&tasks, artifacts.cpu, "processor")?)?;
+    let cpu = Cpu::new(&tasks, &config::load(&tasks, artifacts.cpu, "processor")?)?;
     timeline.mark(CPU_LOADED);
     let wanted = launch.translation.clone().filter(|_| cpu.can_install());
     let storm = wanted.as_ref().is_some_and(|wanted| wanted.storm);
@@ -197,12 +197,6 @@ fn host(
         disk_full: false,
         timeline,
     }
-}
-
-/// Loads a precompiled module.
-pub fn load(engine: &Engine, file: std::fs::File, name: &str) -> Result<Module> {
-    // SAFETY: the file comes from this build's own code cache, which nobody else writes (`shallop-compiler`).
-    unsafe { Module::deserialize_open_file(engine, file) }.map_err(|e| anyhow!("loading the {name} module: {e:#}"))
 }
 
 /// Instantiates and runs the kernel. Returns only by an error: its exit is one too.

@@ -1,7 +1,5 @@
 //! The thread that ends time slices and sandboxes: [`Interrupt`], [`start`].
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
@@ -10,6 +8,7 @@ use anyhow::{Context, Result};
 use wasmtime::Engine;
 
 use crate::events::{Events, lock};
+use crate::platform::Meter;
 
 /// How long a task runs before the kernel may choose another.
 const SLICE: Duration = Duration::from_millis(10);
@@ -159,15 +158,15 @@ impl Drop for Ticker {
 /// Starts the thread that ends slices and enforces `limits`.
 pub fn start(interrupt: Arc<Interrupt>, events: Arc<Events>, limits: Limits) -> Result<Ticker> {
     let deadline = limits.wall.and_then(|wall| Instant::now().checked_add(wall));
-    let meter = Meter { status: File::open("/proc/self/status").ok(), limit: limits.memory };
+    let memory = Memory { meter: Meter::new(), limit: limits.memory };
     let shared = interrupt.clone();
     let slices = Slices::new(&limits);
-    let run = move || tick(&shared, &events, deadline, (&meter, slices));
+    let run = move || tick(&shared, &events, deadline, (&memory, slices));
     std::thread::Builder::new().name("limits".into()).spawn(run).context("starting the limits thread")?;
     Ok(Ticker { interrupt })
 }
 
-fn tick(interrupt: &Interrupt, events: &Events, deadline: Option<Instant>, (meter, mut slices): (&Meter, Slices)) {
+fn tick(interrupt: &Interrupt, events: &Events, deadline: Option<Instant>, (memory, mut slices): (&Memory, Slices)) {
     let mut measured = Instant::now();
     loop {
         if !next_tick(interrupt, deadline, slices.next()) {
@@ -182,7 +181,7 @@ fn tick(interrupt: &Interrupt, events: &Events, deadline: Option<Instant>, (mete
         }
         if now.duration_since(measured) >= MEASURE_EVERY {
             measured = now;
-            if meter.exceeded() {
+            if memory.exceeded() {
                 return end(interrupt, events, Ending::Memory);
             }
         }
@@ -261,40 +260,22 @@ fn next_tick(interrupt: &Interrupt, deadline: Option<Instant>, slice: Duration) 
     !state.stop
 }
 
-/// Measures this process's memory.
-struct Meter {
-    /// `/proc/self/status`, open since before anything could keep us from it.
-    status: Option<File>,
+/// The memory that this process may have.
+struct Memory {
+    meter: Meter,
+    /// 0: no limit.
     limit: u64,
 }
 
-impl Meter {
+impl Memory {
     fn exceeded(&self) -> bool {
-        let Some(status) = self.status.as_ref().filter(|_| self.limit != 0) else { return false };
-        let mut text = [0; 4096];
-        let len = status.read_at(&mut text, 0).unwrap_or(0);
-        used_bytes(&text[..len]) > self.limit
+        self.limit != 0 && self.meter.used() > self.limit
     }
-}
-
-/// Anonymous and shared memory in a `/proc/PID/status` (proc_pid_status(5)). File pages can be dropped and do not count.
-fn used_bytes(status: &[u8]) -> u64 {
-    let text = String::from_utf8_lossy(status);
-    let kib = |line: &str| line.split_whitespace().nth(1).and_then(|number| number.parse::<u64>().ok()).unwrap_or(0);
-    let counted = text.lines().filter(|line| line.starts_with("RssAnon:") || line.starts_with("RssShmem:"));
-    counted.map(|line| kib(line).saturating_mul(1024)).fold(0, u64::saturating_add)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn used_memory_is_anonymous_and_shared() {
-        let status = b"VmRSS:\t  9000 kB\nRssAnon:\t   100 kB\nRssFile:\t  8000 kB\nRssShmem:\t  20 kB\n";
-        assert_eq!(used_bytes(status), 120 * 1024);
-        assert_eq!(used_bytes(b"RssAnon: nonsense\n"), 0);
-    }
 
     #[test]
     fn the_first_ending_stays() {

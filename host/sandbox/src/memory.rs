@@ -8,11 +8,7 @@ use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect, m
 use shallop_address_space::fault::Repairer;
 use wasmtime::{LinearMemory, MemoryCreator, MemoryType};
 
-/// Bytes of address space for each memory: every 32-bit offset.
-pub const RESERVATION: usize = 4 << 30;
-
-/// Bytes after the reservation that no memory uses, for constant offsets of accesses; with it no access needs a check.
-pub const GUARD: usize = 256 << 20;
+use crate::config::{GUARD, RESERVATION};
 
 /// Wasm pages of the memory that is a guest's address space.
 const GUEST_PAGES: u64 = 65536;

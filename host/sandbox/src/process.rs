@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex};
 use shallop_address_space::AddressSpace;
 use shallop_host_abi::hypercall::STATE_BYTES;
 
+use crate::config::{GUARD, RESERVATION};
 use crate::cpu::{Cpu, SLOTS, Service, Slot};
 use crate::events::lock;
 use crate::exchange::{HOT_WORDS, Words};
 use crate::install::{Source, TaskData};
-use crate::memory::{EngineMemory, GUARD, GuestMemory, ProcessMemories, RESERVATION};
+use crate::memory::{EngineMemory, GuestMemory, ProcessMemories};
 use crate::regions::Regions;
 use crate::task::Task;
 use crate::translation::Translation;

@@ -1,7 +1,6 @@
 //! Runs a WASI preview 1 command module directly, without a kernel: [`run_wasi`].
 
 use std::fs::File;
-use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
@@ -14,7 +13,7 @@ use wasmtime_wasi::{FsPerms, I32Exit, WasiCtxBuilder};
 use crate::config::Stops;
 use crate::launch::{Grant, Outcome, WasiLaunch};
 use crate::limits::{self, Ending, Interrupt, Limits};
-use crate::{config, kernel};
+use crate::{config, platform};
 
 /// Native stack of the thread that runs the module.
 const STACK: usize = 8 << 20;
@@ -49,7 +48,7 @@ struct State {
 /// When it cannot start. A trap later is in [`Outcome::report`].
 pub fn run_wasi(module: File, launch: WasiLaunch) -> Result<Outcome> {
     let engine = config::engine(Stops::Anywhere)?;
-    let module = kernel::load(&engine, module, "WASI")?;
+    let module = config::load(&engine, module, "WASI")?;
     if !matches!(module.get_export(START), Some(ExternType::Func(_))) {
         let report = format!("exec format error: the module has no function {START}, so it is no WASI command");
         return Ok(Outcome { status: NO_COMMAND, report: Some(report), ..Outcome::default() });
@@ -82,9 +81,9 @@ fn context(launch: &WasiLaunch) -> Result<WasiP1Ctx> {
             bail!("{path}: grant {index} is no directory");
         };
         let perms = if *read_only { FsPerms::ReadOnly } else { FsPerms::ReadWrite };
-        // Opens the very directory behind the descriptor again.
-        let host = format!("/proc/self/fd/{}", std::os::fd::AsFd::as_fd(dir).as_raw_fd());
-        builder.preopened_dir(host, path, perms).map_err(|e| anyhow!("opening the volume at {path}: {e:#}"))?;
+        builder
+            .preopened_dir(platform::path_of(dir), path, perms)
+            .map_err(|e| anyhow!("opening the volume at {path}: {e:#}"))?;
     }
     Ok(builder.build_p1())
 }

@@ -11,7 +11,7 @@ use shallop_oci::{Digest, time};
 
 use crate::error::{Doing, Result, StoreError};
 use crate::files::{self, Lock};
-use crate::{Store, image, lease, names};
+use crate::{Store, image, lease, names, platform};
 
 const COLUMNS: &str =
     "id, name, image, image_name, command, layers, config, created, state, pid, exit_code, started, finished";
@@ -216,6 +216,7 @@ impl Store {
         if removed == 0 {
             return Err(StoreError::NoSuchContainer { name: id.to_owned() });
         }
+        let _lock = platform::kept_while_removing(lock);
         files::remove(&dir)
     }
 

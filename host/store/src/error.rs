@@ -63,6 +63,8 @@ pub enum StoreError {
     // The cause is part of the message, so it is not given as the source: it would be told twice.
     #[error("{doing} {}: {cause}", path.display())]
     Io { doing: &'static str, path: PathBuf, cause: io::Error },
+    #[error("this machine gives no random numbers: {0}")]
+    Random(String),
     /// Reading what the caller gave failed.
     #[error("reading the content to store: {0}")]
     Input(io::Error),
@@ -95,11 +97,5 @@ pub(crate) trait Doing<T> {
 impl<T> Doing<T> for io::Result<T> {
     fn doing(self, doing: &'static str, path: &Path) -> Result<T> {
         self.map_err(|e| StoreError::io(doing, path, e))
-    }
-}
-
-impl<T> Doing<T> for rustix::io::Result<T> {
-    fn doing(self, doing: &'static str, path: &Path) -> Result<T> {
-        self.map_err(|e| StoreError::io(doing, path, e.into()))
     }
 }

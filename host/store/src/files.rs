@@ -1,14 +1,12 @@
 //! Writing files so that they are there whole or not at all, and lock files that die with their process.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::SystemTime;
 
-use rustix::fs::FlockOperation;
-
 use crate::error::{Doing, Result, StoreError};
+use crate::platform;
 
 /// Bytes copied at a time.
 const CHUNK: usize = 128 * 1024;
@@ -18,17 +16,18 @@ pub fn create_dir(path: &Path) -> Result<()> {
     if path.is_dir() {
         return Ok(());
     }
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).doing("creating", path)
+    platform::private_folder(fs::DirBuilder::new().recursive(true)).create(path).doing("creating", path)
 }
 
 /// Creates a new file that only its owner may read.
 pub fn create_file(path: &Path) -> Result<File> {
-    OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path).doing("creating", path)
+    let mut options = OpenOptions::new();
+    platform::private_file(options.read(true).write(true).create_new(true)).open(path).doing("creating", path)
 }
 
 /// Puts a folder's entries on stable storage.
 pub fn sync_dir(path: &Path) -> Result<()> {
-    File::open(path).and_then(|dir| dir.sync_all()).doing("syncing", path)
+    platform::sync_dir(path).doing("syncing", path)
 }
 
 /// Copies everything, and tells errors of the reader from those of our file at `path`.
@@ -83,7 +82,7 @@ pub fn same(a: &Path, b: &Path) -> Result<bool> {
 /// Sets the time of modification to now: young content is not collected.
 pub fn touch(path: &Path) -> Result<()> {
     let now = fs::FileTimes::new().set_modified(SystemTime::now());
-    File::open(path).and_then(|file| file.set_times(now)).doing("touching", path)
+    platform::open_to_touch(path).and_then(|file| file.set_times(now)).doing("touching", path)
 }
 
 /// Removes a file or a folder; one that is gone is fine.
@@ -119,17 +118,17 @@ pub struct Lock {
 impl Lock {
     /// Waits for the lock.
     pub fn exclusive(path: &Path) -> Result<Lock> {
-        Lock::acquire(path, FlockOperation::LockExclusive)
+        Lock::acquire(path, |file| file.lock().map_err(TryLockError::Error))
     }
 
     /// Waits for the lock; several may hold it this way.
     pub fn shared(path: &Path) -> Result<Lock> {
-        Lock::acquire(path, FlockOperation::LockShared)
+        Lock::acquire(path, |file| file.lock_shared().map_err(TryLockError::Error))
     }
 
     /// The lock, or `None` when another holds it.
     pub fn try_exclusive(path: &Path) -> Result<Option<Lock>> {
-        match Lock::acquire(path, FlockOperation::NonBlockingLockExclusive) {
+        match Lock::acquire(path, File::try_lock) {
             Ok(lock) => Ok(Some(lock)),
             Err(StoreError::Io { cause, .. }) if cause.kind() == io::ErrorKind::WouldBlock => Ok(None),
             Err(e) => Err(e),
@@ -139,31 +138,24 @@ impl Lock {
     /// Whether somebody holds it. A missing file is not held.
     pub fn is_held(path: &Path) -> Result<bool> {
         let Some(file) = open_if_exists(path)? else { return Ok(false) };
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) {
+        match file.try_lock_shared() {
             Ok(()) => Ok(false),
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(true),
-            Err(e) => Err(StoreError::io("locking", path, e.into())),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(e)) => Err(StoreError::io("locking", path, e)),
         }
     }
 
-    fn acquire(path: &Path, operation: FlockOperation) -> Result<Lock> {
+    fn acquire(path: &Path, lock: impl Fn(&File) -> std::result::Result<(), TryLockError>) -> Result<Lock> {
+        let mut options = OpenOptions::new();
+        platform::private_file(options.read(true).write(true).create(true).truncate(false));
         loop {
-            let file = OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .mode(0o600)
-                .open(path)
-                .doing("opening the lock", path)?;
-            match rustix::fs::flock(&file, operation) {
-                Err(rustix::io::Errno::INTR) => continue,
+            let file = options.open(path).doing("opening the lock", path)?;
+            match lock(&file).map_err(io::Error::from) {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
                 other => other.doing("locking", path)?,
             }
             // The file may have been removed between opening and locking: then the lock is on nothing.
-            let ours = file.metadata().doing("reading", path)?;
-            let same = |there: fs::Metadata| there.ino() == ours.ino() && there.dev() == ours.dev();
-            if fs::metadata(path).is_ok_and(same) {
+            if platform::is_at(&file, path).doing("reading", path)? {
                 return Ok(Lock { file });
             }
         }

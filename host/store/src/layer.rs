@@ -8,7 +8,7 @@ use shallop_oci::media_type::{self, Compression};
 use shallop_oci::{Digest, Hasher};
 
 use crate::error::{Doing, Result, StoreError};
-use crate::{Draft, Store, files, lease, seal};
+use crate::{Draft, Store, files, lease, platform, seal};
 
 /// Bytes of an uncompressed layer. More is taken for a decompression bomb.
 pub const LAYER_MAX: u64 = 64 << 30;
@@ -141,7 +141,7 @@ impl Store {
             match fs::rename(&draft.path, &place) {
                 Ok(()) => break,
                 // Another process was faster, or what is there is damaged and goes.
-                Err(e) if matches!(e.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists) => {
+                Err(e) if platform::is_taken(&e) => {
                     if !same_files(&draft.path, &place) {
                         let old = self.draft()?;
                         fs::rename(&place, &old.path).doing("replacing", &place)?;

@@ -12,7 +12,7 @@ use crate::error::{Doing, Result, StoreError};
 use crate::image::ImageId;
 use crate::incoming::{Incoming, Names};
 use crate::source::{Folder, Source};
-use crate::{Store, files};
+use crate::{Store, files, platform};
 
 /// The file `oci-layout`.
 pub(crate) const LAYOUT: &str = "{\"imageLayoutVersion\":\"1.0.0\"}";
@@ -297,8 +297,7 @@ fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
 fn write_file(path: &Path, write: &mut dyn FnMut(&mut dyn Write) -> Result<u64>) -> Result<u64> {
     let dir = path.parent().unwrap_or(Path::new("."));
     let mut draft = tempfile::Builder::new();
-    #[cfg(unix)]
-    draft.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
+    platform::shared_file(&mut draft);
     let file = draft.prefix(".shallop-").tempfile_in(dir).doing("writing in", dir)?;
     let mut out = BufWriter::with_capacity(256 << 10, file.as_file());
     let size = write(&mut out)?;

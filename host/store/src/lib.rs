@@ -18,6 +18,7 @@
 //! | `save`, `load` | archives of images, out and in |
 //! | `source` | files of layouts and archives from outside |
 //! | `database`, `files` | how rows and files are written |
+//! | `platform` | what differs between systems in that |
 #![forbid(unsafe_code)]
 
 mod blob;
@@ -34,6 +35,7 @@ mod layout;
 mod lease;
 mod load;
 mod names;
+mod platform;
 mod refs;
 mod save;
 mod seal;

@@ -1,10 +1,6 @@
 //! Names of containers: which are valid, and random ones like `brisk_heron`.
 
-use std::fs::File;
-use std::io::Read;
-use std::path::Path;
-
-use crate::error::{Doing, Result, StoreError};
+use crate::error::{Result, StoreError};
 
 const ADJECTIVES: &[&str] = &[
     "agile", "amber", "bold", "breezy", "bright", "brisk", "calm", "clear", "copper", "coral", "crisp", "daring",
@@ -47,9 +43,8 @@ pub fn random_id() -> Result<String> {
 }
 
 fn bytes<const N: usize>() -> Result<[u8; N]> {
-    let path = Path::new("/dev/urandom");
     let mut bytes = [0; N];
-    File::open(path).and_then(|mut file| file.read_exact(&mut bytes)).doing("reading", path)?;
+    getrandom::fill(&mut bytes).map_err(|e| StoreError::Random(e.to_string()))?;
     Ok(bytes)
 }
 

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use shallop_layer::tar::{Kind, Reader};
@@ -11,7 +10,7 @@ use shallop_layer::tar::{Kind, Reader};
 use crate::blob::DOCUMENT_MAX;
 use crate::error::{Doing, Result, StoreError};
 use crate::layer::LAYER_MAX;
-use crate::{Draft, Store, files};
+use crate::{Draft, Store, files, platform};
 
 /// Members of an archive.
 const MEMBERS_MAX: usize = 200_000;
@@ -142,7 +141,7 @@ struct Piece<'a> {
 impl Read for Piece<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let want = usize::try_from(self.left).unwrap_or(usize::MAX).min(buf.len());
-        let n = self.file.read_at(&mut buf[..want], self.at)?;
+        let n = platform::read_at(self.file, &mut buf[..want], self.at)?;
         (self.at, self.left) = (self.at + n as u64, self.left - n as u64);
         Ok(n)
     }

@@ -2,13 +2,13 @@
 
 use std::fs::File;
 use std::io::IsTerminal;
-use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use shallop_engine::Session;
 
 use crate::output::say;
+use crate::platform;
 
 /// Load images from a tar archive or STDIN
 #[derive(Debug, clap::Args)]
@@ -40,7 +40,7 @@ impl Args {
             }
             None => {
                 ensure!(!std::io::stdin().is_terminal(), "requested load from stdin, but stdin is empty");
-                (File::from(std::io::stdin().as_fd().try_clone_to_owned()?), "the archive".to_owned())
+                (platform::stdin()?, "the archive".to_owned())
             }
         };
         let session = Session::open()?;

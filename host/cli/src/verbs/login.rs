@@ -1,7 +1,6 @@
 //! `shallop login` and `shallop logout`: credentials for registries.
 
 use std::io::{BufRead, IsTerminal, Read, Write};
-use std::os::fd::AsFd;
 
 use anyhow::{Context, Result, bail, ensure};
 use shallop_engine::login::{self, Kept, server_address};
@@ -75,7 +74,7 @@ impl Args {
         let password = match &self.password {
             Some(password) => password.clone(),
             None => {
-                let silent = RawTerminal::without_echo(std::io::stdin().as_fd())?;
+                let silent = RawTerminal::without_echo()?;
                 let password = prompt("Password: ");
                 drop(silent);
                 eprintln!();

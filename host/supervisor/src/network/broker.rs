@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, connect, socket_with, sockopt};
 
 use super::names::{Names, of_family};
-use super::policy::{Learned, Policy, Refusal};
+use super::policy::{Learned, Policy, Refusal, Told};
 use super::wire::{self, Answer, Ask, Family, Resolved, Status};
 
 /// Names that are looked up at a time; who asks for more is told to try again.
@@ -89,12 +89,12 @@ impl Shared {
         let allowed = self.policy.check(to, &lock(&self.learned));
         let opened = match allowed {
             Ok(to) => open(stream, to),
-            Err(Refusal { errno, reason }) => {
+            Err(Refusal { told, reason }) => {
                 if let Some(reason) = reason {
                     let kind = if stream { "TCP" } else { "UDP" };
                     self.tell(format!("{kind} to {to}: {reason}"));
                 }
-                Err(errno)
+                Err(errno(told))
             }
         };
         match opened {
@@ -152,6 +152,13 @@ impl Shared {
 fn is_name(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
     !name.is_empty() && name.len() <= 253 && name.bytes().all(plain)
+}
+
+fn errno(told: Told) -> Errno {
+    match told {
+        Told::Unreachable => Errno::NETUNREACH,
+        Told::Denied => Errno::ACCESS,
+    }
 }
 
 /// A socket that does not wait, connecting or connected.

@@ -8,11 +8,16 @@
 //! | `broker` | the supervisor's side: a thread for each worker |
 //! | `names` | the host's resolver |
 
+#[cfg(target_os = "linux")]
 mod broker;
+#[cfg(target_os = "linux")]
 mod names;
 pub mod policy;
+#[cfg(target_os = "linux")]
 pub mod wire;
 
+#[cfg(target_os = "linux")]
 pub use broker::Broker;
 pub use policy::{GATEWAY, Policy, Rule, SUBNET_ADDRESS};
+#[cfg(target_os = "linux")]
 pub use wire::{Client, Family, Resolved, Status};

@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use anyhow::{Result, ensure};
-use rustix::io::Errno;
 
 /// The container's address, as the first one of Docker's default bridge has it.
 pub const SUBNET_ADDRESS: Ipv4Addr = Ipv4Addr::new(172, 17, 0, 2);
@@ -64,10 +63,19 @@ pub struct Policy {
     pub hosts: Vec<(String, IpAddr)>,
 }
 
-/// Why something is refused: the errno for the program, and what to tell its user, if anything.
+/// What a program is told of an address that it may not reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// There is no way to it: ENETUNREACH.
+    Unreachable,
+    /// It is not allowed: EACCES.
+    Denied,
+}
+
+/// Why something is refused: what the program is told, and what its user, if anything.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Refusal {
-    pub errno: Errno,
+    pub told: Told,
     pub reason: Option<&'static str>,
 }
 
@@ -92,24 +100,24 @@ impl Policy {
     /// Where a connection to an address goes, or why not. `learned` are the names that were looked up.
     pub fn check(&self, to: SocketAddr, learned: &Learned) -> Result<SocketAddr, Refusal> {
         let to = SocketAddr::new(plain(to.ip()), to.port());
-        let refuse = |errno, reason| Err(Refusal { errno, reason: Some(reason) });
+        let refuse = |reason| Err(Refusal { told: Told::Denied, reason: Some(reason) });
         if to.ip().is_multicast() || matches!(to.ip(), IpAddr::V4(ip) if ip.is_broadcast()) {
-            return Err(Refusal { errno: Errno::NETUNREACH, reason: None });
+            return Err(Refusal { told: Told::Unreachable, reason: None });
         }
         if to.ip() == IpAddr::V4(GATEWAY) {
             return match self.reaches_host() && self.lists(to, learned) {
                 true => Ok(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), to.port())),
-                false => refuse(Errno::ACCESS, "the host is reached by --add-host host.docker.internal:host-gateway"),
+                false => refuse("the host is reached by --add-host host.docker.internal:host-gateway"),
             };
         }
         if is_link_local(to.ip()) && !self.names_address(to) {
-            return refuse(Errno::ACCESS, "link-local addresses are not reached, unless --network-allow names them");
+            return refuse("link-local addresses are not reached, unless --network-allow names them");
         }
         if !self.lists(to, learned) {
-            return refuse(Errno::ACCESS, "--network-allow does not name it");
+            return refuse("--network-allow does not name it");
         }
         match is_own(to) {
-            true => refuse(Errno::ACCESS, "it is the host's own address, which is reached as host.docker.internal"),
+            true => refuse("it is the host's own address, which is reached as host.docker.internal"),
             false => Ok(to),
         }
     }

@@ -1,5 +1,4 @@
-//! `--precompile`: all programs and libraries of an image are translated before they run, on all cores, beginning with
-//! what its entrypoint needs.
+//! On Linux: translators for the regions of an image's layers, on all cores.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -18,6 +17,7 @@ use shallop_oci::{Config, Digest};
 use shallop_supervisor::jobs::{self, Job, Variant};
 use shallop_supervisor::{Translations, translator};
 
+use super::Report;
 use crate::{Session, entrypoint};
 
 /// ELF-64 object file format, version 1.5: offsets in the file's header, a program header's size, type and flag.
@@ -46,17 +46,6 @@ struct Region {
     len: u32,
     /// The image's process starts with it.
     first: bool,
-}
-
-/// What was done.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Report {
-    /// Pieces of code that there are, those that were there already, and those that could not be translated.
-    pub all: usize,
-    pub cached: usize,
-    pub failed: usize,
-    /// Those that the cache has no room for.
-    pub full: usize,
 }
 
 /// What became of a region.
