@@ -2,7 +2,6 @@
 
 mod machine;
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
