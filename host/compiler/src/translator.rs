@@ -14,13 +14,13 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Resource, Rlimit, setrlimit};
 use shallop_sandbox::{Compiler, Function, Stops};
 use shallop_supervisor::jobs::{self, Answer, Job};
 
 use crate::alone::{Alone, step_back_as_session};
 use crate::crew::Crew;
 use crate::limit::trim;
+use crate::platform;
 use crate::queue::{Queue, Wanted};
 use crate::region::Known;
 use crate::translated::loose;
@@ -57,9 +57,7 @@ pub fn main(cache: &Path, numbers: [Result<u64, ParseIntError>; 2]) -> Result<()
     let [cache_limit, linger] = numbers;
     let (cache_limit, linger) = (cache_limit.context("the cache's limit")?, linger.context("the time")?);
     leave_the_caller()?;
-    let limit = |value| Rlimit { current: Some(value), maximum: Some(value) };
-    setrlimit(Resource::As, limit(MEMORY_LIMIT)).context("limiting memory")?;
-    setrlimit(Resource::Cpu, limit(CPU_SECONDS)).context("limiting CPU time")?;
+    platform::bound(MEMORY_LIMIT, CPU_SECONDS)?;
     rustix::process::nice(NICENESS).context("stepping back behind others")?;
     step_back_as_session(NICENESS);
     let worker = UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned().context("the socket")?);
