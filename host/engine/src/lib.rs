@@ -17,6 +17,7 @@
 //! | `timings`, `profile` | where the time of a start went, and of the program |
 #![forbid(unsafe_code)]
 
+mod ahead;
 pub mod build;
 pub mod catalog;
 #[cfg(target_os = "linux")]

@@ -56,9 +56,9 @@ pub fn run(session: &Session, options: Options, progress: &dyn Progress) -> Resu
     if is_wasm_file(&options.image) {
         ensure!(options.profile.is_none(), "--profile: only Linux programs can be profiled, not WASI modules");
         let request = wasi::file_request(session, &options)?;
-        return finish(&options, supervise(request, options.overrides.tty, &mut timings)?, &mut timings);
+        let outcome = supervise(session, request, options.overrides.tty, &mut timings)?;
+        return finish(&options, outcome, &mut timings);
     }
-    session.prepare_engine();
     let platform = options.platform.as_deref().map(str::parse::<Platform>).transpose()?;
     if let Some(platform) = platform.as_ref().filter(|platform| !platform.is_supported()) {
         anyhow::bail!("platform {platform} is not supported; there are linux/riscv64 and wasi/wasm");
@@ -75,7 +75,9 @@ pub fn run(session: &Session, options: Options, progress: &dyn Progress) -> Resu
     let container = create(session, &options, &image)?;
     timings.point("container created");
     let profile = options.profile.as_deref().map(Profile::new).transpose()?;
-    let outcome = start(session, (&options, profile.as_ref()), &image, &container, &mut timings);
+    // Its process comes to its end while that is recorded.
+    let mut worker = None;
+    let outcome = start(session, (&options, profile.as_ref()), &image, &container, (&mut worker, &mut timings));
     let code = outcome.as_ref().map_or(125, Outcome::exit_code);
     match options.remove {
         true => remove(session, &container.id)?,
@@ -166,7 +168,7 @@ fn start(
     (options, profile): (&Options, Option<&Profile>),
     image: &Image,
     container: &Container,
-    timings: &mut Timings,
+    (running, timings): (&mut Option<Worker>, &mut Timings),
 ) -> Result<Outcome> {
     let _running = session.store.lock_container(&container.id)?;
     let hostname = options.hostname.clone().unwrap_or_else(|| short(&container.id));
@@ -189,10 +191,10 @@ fn start(
     let tty = options.overrides.tty && options.interactive;
     let terminal = if tty { RawTerminal::enter()? } else { None };
     let begun = timings.elapsed();
-    let worker = Worker::start(request)?;
+    let worker = running.insert(session.worker()?.run(request)?);
     timings.point("worker started");
     record(worker.pid())?;
-    signals.forward(&worker, tty)?;
+    signals.forward(worker, tty)?;
     let outcome = worker.wait();
     drop(terminal);
     timings.point("worker ended");
@@ -202,10 +204,10 @@ fn start(
 }
 
 /// Starts a worker that no container record belongs to, and waits.
-fn supervise(request: Request, tty: bool, timings: &mut Timings) -> Result<Outcome> {
+fn supervise(session: &Session, request: Request, tty: bool, timings: &mut Timings) -> Result<Outcome> {
     let begun = timings.elapsed();
     let signals = Caught::new()?;
-    let worker = Worker::start(request)?;
+    let mut worker = session.worker()?.run(request)?;
     signals.forward(&worker, tty)?;
     let outcome = worker.wait()?;
     timings.point("worker ended");

@@ -1,8 +1,6 @@
 //! [`Session`]: the store and the code cache, as one command uses them.
 
 use std::fs::File;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, bail};
 use shallop_compiler::{CodeCache, Stops};
@@ -12,7 +10,9 @@ use shallop_layer::index::Index;
 use shallop_layer::merge::Merged;
 use shallop_oci::Digest;
 use shallop_store::Store;
-use shallop_supervisor::{Descriptor, Translating, Translations};
+use shallop_supervisor::{Descriptor, Translating, Translations, Waiting};
+
+use crate::ahead::Ahead;
 
 /// The count of calls and jumps back, weighed by the engine, at which code is hot.
 const HOT: u32 = 2000;
@@ -22,9 +22,6 @@ const CACHE_LIMIT: u64 = 1 << 30;
 
 /// Seconds of CPU time for which a translator goes on after its worker's end.
 const LINGER: u64 = 60;
-
-/// The thread that opens the compiled kernel and engine, if the cache has them.
-type Ahead = JoinHandle<Option<(File, File)>>;
 
 /// One layer's opened files, lowest first in a list.
 #[derive(Debug)]
@@ -40,41 +37,56 @@ pub struct Session {
     pub store: Store,
     pub dirs: Dirs,
     code: CodeCache,
-    /// The engine's code, on its way.
-    ahead: Mutex<Option<Ahead>>,
+    /// The compiled kernel and engine.
+    engine: Ahead<(File, File)>,
+    worker: Ahead<Waiting>,
 }
 
 impl Session {
     /// Opens the store and the code cache that the environment names.
+    ///
+    /// # Errors
+    /// When they cannot be opened.
     pub fn open() -> Result<Session> {
         let dirs = Dirs::from_env()?;
-        let store = Store::open(&dirs)?;
         let code = CodeCache::new(&dirs.code_cache())?;
-        Ok(Session { store, dirs, code, ahead: Mutex::default() })
+        Ok(Session { store: Store::open(&dirs)?, dirs, code, engine: Ahead::default(), worker: Ahead::default() })
     }
 
-    /// Lets a thread open and check the engine's code while others prepare its container.
-    pub fn prepare_engine(&self) {
-        let code = self.code.clone();
-        let open = move || {
-            let existing = |module| code.existing(&key(module)).ok().flatten();
+    /// As [`Session::open`], for a command that runs something at once: meanwhile threads start a worker, and open and check
+    /// the engine's code.
+    ///
+    /// # Errors
+    /// As [`Session::open`].
+    pub fn open_to_run() -> Result<Session> {
+        let dirs = Dirs::from_env()?;
+        let worker = Ahead::begin("worker", || Waiting::start().ok());
+        let code = CodeCache::new(&dirs.code_cache())?;
+        let cache = code.clone();
+        let engine = Ahead::begin("engine", move || {
+            let existing = |module| cache.existing(&key(module)).ok().flatten();
             Some((existing(&KERNEL)?, existing(&CPU)?))
-        };
-        // Without a thread it is opened when it is wanted.
-        *self.ahead() = std::thread::Builder::new().name("engine".into()).spawn(open).ok();
-    }
-
-    fn ahead(&self) -> MutexGuard<'_, Option<Ahead>> {
-        self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
+        });
+        Ok(Session { store: Store::open(&dirs)?, dirs, code, engine, worker })
     }
 
     /// The compiled kernel and engine.
+    ///
+    /// # Errors
+    /// When they cannot be compiled.
     pub fn engine_code(&self) -> Result<(File, File)> {
-        let ahead = self.ahead().take();
-        match ahead.and_then(|thread| thread.join().ok()).flatten() {
+        match self.engine.take() {
             Some(code) => Ok(code),
             None => Ok((self.embedded(&KERNEL, Stops::Anywhere)?, self.embedded(&CPU, Stops::ByWord)?)),
         }
+    }
+
+    /// A worker.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn worker(&self) -> Result<Waiting> {
+        self.worker.take().map_or_else(Waiting::start, Ok)
     }
 
     fn embedded(&self, module: &Embedded, stops: Stops) -> Result<File> {

@@ -14,7 +14,7 @@ use crate::handles::Handles;
 use crate::hypercalls;
 use crate::hypercalls::net::Net;
 use crate::launch::{Artifacts, Launch, Outcome, Ready};
-use crate::limits::{self, Interrupt, Limits};
+use crate::limits::{self, Interrupt, Limits, Ticker};
 use crate::process::Process;
 use crate::slab::Slab;
 use crate::task::Task;
@@ -141,7 +141,7 @@ impl Console {
 ///
 /// # Errors
 /// When it cannot start. What goes wrong later is in [`Outcome::report`].
-pub fn run(artifacts: Artifacts, mut launch: Launch) -> Result<Outcome> {
+pub fn run(artifacts: Artifacts, mut launch: Launch) -> Result<(Outcome, Remains)> {
     let mut timeline = Timeline { start: Instant::now(), marks: Vec::new(), task_ran: false };
     // What it could not prepare is only slower, or already done by the caller before it gave up its rights.
     shallop_address_space::prepare();
@@ -165,11 +165,25 @@ pub fn run(artifacts: Artifacts, mut launch: Launch) -> Result<Outcome> {
     store.set_epoch_deadline(1);
 
     let limits = Limits { memory, wall, storm, sampled };
-    let _ticker = limits::start(interrupt.clone(), events.clone(), limits)?;
+    let ticker = limits::start(interrupt.clone(), events.clone(), limits)?;
     events.attach(Some(interrupt));
     let result = start(&mut store, &kernel);
     events.attach(None);
-    Ok(outcome(store.into_data(), result))
+    let outcome = outcome(store.data_mut(), &result);
+    Ok((outcome, Remains { _store: store, _ticker: ticker }))
+}
+
+/// What a sandbox that has ended still holds: its memory, its threads. A process that ends too need not give that back
+/// piece by piece, and may forget it.
+pub struct Remains {
+    _store: Store<Host>,
+    _ticker: Ticker,
+}
+
+impl std::fmt::Debug for Remains {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Remains")
+    }
 }
 
 fn host(
@@ -211,9 +225,7 @@ fn start(store: &mut Store<Host>, kernel: &Module) -> wasmtime::Result<()> {
     instance.get_typed_func::<(), ()>(&mut *store, "_start")?.call(&mut *store, ())
 }
 
-fn outcome(mut host: Host, result: wasmtime::Result<()>) -> Outcome {
-    host.tasks.clear();
-    host.spaces.clear();
+fn outcome(host: &mut Host, result: &wasmtime::Result<()>) -> Outcome {
     let marks = std::mem::take(&mut host.timeline.marks);
     let disk_full = host.disk_full;
     if let Some(status) = host.exit {
@@ -224,7 +236,7 @@ fn outcome(mut host: Host, result: wasmtime::Result<()>) -> Outcome {
     if let Some(ending) = host.interrupt.ended() {
         return Outcome { status: KILLED, marks, disk_full, limit: ending.limit(), ..Outcome::default() };
     }
-    Outcome { status: FAILED, marks, report: Some(report(&host.console, &result)), disk_full, limit: None }
+    Outcome { status: FAILED, marks, report: Some(report(&host.console, result)), disk_full, limit: None }
 }
 
 /// Tells why a kernel that did not exit has stopped.

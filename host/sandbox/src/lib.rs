@@ -53,7 +53,7 @@ pub use events::Events;
 #[cfg(target_os = "linux")]
 pub use inherited::close_inherited;
 #[cfg(target_os = "linux")]
-pub use kernel::run;
+pub use kernel::{Remains, run};
 pub use launch::*;
 #[cfg(target_os = "linux")]
 pub use module_file::{encode_functions, read_entries};

@@ -40,11 +40,6 @@ impl<T> Slab<T> {
         self.free.push(number);
         Some(value)
     }
-
-    pub fn clear(&mut self) {
-        self.entries.clear();
-        self.free.clear();
-    }
 }
 
 #[cfg(test)]

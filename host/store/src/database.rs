@@ -14,6 +14,9 @@ const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("schema-2
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 const BUSY_PAUSE: Duration = Duration::from_millis(5);
 
+/// Pages of the log at which it is written back: those of some twenty commands.
+const LOG_PAGES: &str = "200";
+
 /// One connection, shared by the threads of this process. Other processes have their own.
 #[derive(Debug)]
 pub struct Database {
@@ -91,6 +94,8 @@ impl Database {
         // The log stays when the last process closes: each short command would pay several syncs otherwise.
         let keep_log = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
         connection.set_db_config(keep_log, true).map_err(|e| self.error(e))?;
+        // It is read again from its start by the next command that finds no other at work, so it is kept short.
+        set("wal_autocheckpoint", LOG_PAGES)?;
         set("foreign_keys", "on")?;
         // With WAL, NORMAL keeps the database consistent after kill -9 and power loss; content is synced before rows.
         set("synchronous", if self.wal_is_safe() { "normal" } else { "full" })?;

@@ -24,6 +24,9 @@ pub const VERB: &str = "internal-worker";
 /// How much of the container's command `ps` shows.
 const TITLE_WORDS: usize = 32;
 const TITLE_CHARS: usize = 200;
+/// Bytes of a process's arguments that a worker which is started before its command is known has for it.
+#[cfg(target_os = "linux")]
+const TITLE_BYTES: usize = 1024;
 
 /// One capability to be handed over: the descriptor and what may be done with it. Its place in the list is its handle.
 #[derive(Debug)]

@@ -16,7 +16,7 @@ pub use portable::*;
 use serde::{Deserialize, Serialize};
 
 /// Raised with every incompatible change of this protocol.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 
 /// What may be done with a granted descriptor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -126,7 +126,7 @@ impl Args {
             profile: self.profile,
         };
         let progress = PullProgress::new(To::Stderr, self.quiet);
-        let code = run::run(&Session::open()?, options, &progress)?;
+        let code = run::run(&Session::open_to_run()?, options, &progress)?;
         Ok(code as u8)
     }
 }

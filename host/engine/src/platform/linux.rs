@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use shallop_build::{Network, RunStep};
-use shallop_supervisor::{Request, Worker, own_streams};
+use shallop_supervisor::{Request, own_streams};
 
 use super::Starting;
 use crate::build::Effects;
@@ -109,7 +109,8 @@ pub fn run_step(
     let stderr = OwnedFd::from(theirs.try_clone()?);
     let stdin = File::open("/dev/null").context("opening /dev/null")?.into();
     let streams = Streams { stdio: [stdin, theirs.into(), stderr], trace: None, profile: None };
-    let worker = Worker::start(sandbox.request(kernel, cpu, streams)?)?;
+    let request = sandbox.request(kernel, cpu, streams)?;
+    let mut worker = effects.session.worker()?.run(request)?;
     let mut buffer = [0; 16384];
     let mut log = Log { left: effects.log_limit, output };
     loop {

@@ -41,7 +41,7 @@ pub fn run_kernel(body: &str, setup: Setup) -> Outcome {
         translation: None,
         ready: Vec::new(),
     };
-    run(artifacts, launch).expect("starting")
+    run(artifacts, launch).expect("starting").0
 }
 
 /// Runs a kernel that must exit with `status`.

@@ -13,7 +13,7 @@ use rustix::process::Signal;
 
 use crate::network::Broker;
 use crate::translator::Translator;
-use crate::{Outcome, Request, VERB, title, wire};
+use crate::{Outcome, Request, TITLE_BYTES, VERB, wire};
 
 /// What is handed to a worker: something open.
 pub type Descriptor = OwnedFd;
@@ -65,31 +65,62 @@ pub fn clear_environment(command: &mut Command) -> &mut Command {
     command.env_clear()
 }
 
+/// A worker process that waits for what it is to run. Dropping it ends it.
+#[derive(Debug)]
+pub struct Waiting {
+    /// Before the process, which ends when this is closed.
+    control: UnixStream,
+    process: Process,
+}
+
+/// A process that is waited for when it is dropped.
+#[derive(Debug)]
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // One that cannot be waited for is gone.
+        let _ = self.0.wait();
+    }
+}
+
 /// A running worker.
 #[derive(Debug)]
 pub struct Worker {
-    child: Child,
     control: UnixStream,
     translator: Option<Translator>,
     network: Option<Broker>,
+    process: Process,
 }
 
-impl Worker {
-    /// Starts a worker process and hands everything over.
-    pub fn start(request: Request) -> Result<Worker> {
+impl Waiting {
+    /// Starts a worker process.
+    ///
+    /// # Errors
+    /// When the host has no room for one.
+    pub fn start() -> Result<Waiting> {
         let (control, theirs) = UnixStream::pair().context("making the control socket")?;
         let program = std::env::current_exe().context("finding this program's file")?;
-        let child = Command::new(program)
+        let mut command = Command::new(program);
+        let child = clear_environment(&mut command)
             .arg0("shallop-worker")
             .arg(VERB)
-            .arg("--")
-            .args(title(&request.title))
-            .env_clear()
+            // The worker writes its title here.
+            .arg(" ".repeat(TITLE_BYTES))
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())
             .stderr(Stdio::inherit())
             .spawn()
             .context("starting the worker process")?;
+        Ok(Waiting { control, process: Process(child) })
+    }
+
+    /// Hands everything over.
+    ///
+    /// # Errors
+    /// When the worker is gone, or what helps it cannot be started.
+    pub fn run(self, request: Request) -> Result<Worker> {
+        let Waiting { control, process } = self;
         let (translator, jobs) = match &request.translations {
             Some(wanted) => Some(Translator::start(wanted)?).unzip(),
             None => (None, None),
@@ -98,14 +129,16 @@ impl Worker {
             Some(policy) => Some(Broker::start(policy.clone())?).unzip(),
             None => (None, None),
         };
-        let worker = Worker { child, control, translator, network };
+        let worker = Worker { control, translator, network, process };
         wire::send_request(&worker.control, &request, jobs, answers).context("handing the grants to the worker")?;
         Ok(worker)
     }
+}
 
+impl Worker {
     /// The worker's process id on the host.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.process.0.id()
     }
 
     /// A second handle that can steer the worker from another thread while one waits.
@@ -113,18 +146,20 @@ impl Worker {
         Ok(Remote(self.control.try_clone().context("sharing the control socket")?))
     }
 
-    /// Waits for the end. A worker that was killed or crashed gives an outcome too.
-    pub fn wait(mut self) -> Result<Outcome> {
+    /// Waits for the end of what it runs; that of its process is waited for when this is dropped. A worker that was killed or
+    /// crashed gives an outcome too.
+    ///
+    /// # Errors
+    /// When its process cannot be waited for.
+    pub fn wait(&mut self) -> Result<Outcome> {
         let mut line = String::new();
         // An error here is a worker that is gone: its exit status tells.
         let _ = BufReader::new(&self.control).read_line(&mut line);
         if let Ok(outcome) = serde_json::from_str::<Outcome>(&line) {
-            drop(self.control);
-            drop(self.translator);
-            let _ = self.child.wait();
+            self.translator = None;
             return Ok(Outcome { refused: refused(self.network.as_ref()), ..outcome });
         }
-        let status = self.child.wait().context("waiting for the worker")?;
+        let status = self.process.0.wait().context("waiting for the worker")?;
         let refused = refused(self.network.as_ref());
         Ok(Outcome { status: status.into_raw() as u32, report: crash_report(status), refused, ..Outcome::default() })
     }

@@ -54,6 +54,10 @@ pub fn clear_environment(command: &mut Command) -> &mut Command {
     command.env_clear().envs(KEPT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
 }
 
+/// A worker that is to be started. On these systems its process begins with what it is to run.
+#[derive(Debug)]
+pub struct Waiting;
+
 /// A running worker.
 #[derive(Debug)]
 pub struct Worker {
@@ -64,9 +68,18 @@ pub struct Worker {
     folder: TempDir,
 }
 
-impl Worker {
-    /// Starts a worker process and hands everything over.
-    pub fn start(request: Request) -> Result<Worker> {
+impl Waiting {
+    /// # Errors
+    /// None on this system.
+    pub fn start() -> Result<Waiting> {
+        Ok(Waiting)
+    }
+
+    /// Starts the worker process and hands everything over.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn run(self, request: Request) -> Result<Worker> {
         let folder = tempfile::Builder::new().prefix("shallop-").tempdir().context("making a folder for the worker")?;
         let alive = wire::hand_over(folder.path(), &request).context("handing the grants to the worker")?;
         let program = std::env::current_exe().context("finding this program's file")?;
@@ -84,14 +97,19 @@ impl Worker {
             .context("starting the worker process")?;
         Ok(Worker { child, _alive: alive, folder })
     }
+}
 
+impl Worker {
     /// The worker's process id on the host.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// Waits for the end. A worker that was killed or crashed gives an outcome too.
-    pub fn wait(mut self) -> Result<Outcome> {
+    ///
+    /// # Errors
+    /// When its process cannot be waited for.
+    pub fn wait(&mut self) -> Result<Outcome> {
         let status = self.child.wait().context("waiting for the worker")?;
         Ok(wire::outcome(self.folder.path()).unwrap_or_else(|| Outcome {
             status: KILLED,

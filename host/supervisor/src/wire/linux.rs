@@ -13,7 +13,7 @@ use rustix::net::{
 use serde::{Deserialize, Serialize};
 
 use super::{Access, Translating, VERSION, Workload};
-use crate::{Ready, Request};
+use crate::{Ready, Request, title};
 
 /// Descriptors in one message (Linux takes 253).
 const BATCH: usize = 128;
@@ -42,6 +42,7 @@ struct Header {
     /// When a translator's socket comes.
     translating: Option<Translating>,
     ready: Vec<ReadyHeader>,
+    title: Vec<String>,
 }
 
 /// What is said of a [`Ready`]; its modules come last.
@@ -67,6 +68,8 @@ pub struct Received {
     /// Where jobs for the translator go, when hot code is to be translated.
     pub jobs: Option<(Translating, OwnedFd)>,
     pub ready: Vec<Ready>,
+    /// The container's command, as far as `ps` is to show it.
+    pub title: Vec<String>,
 }
 
 /// Sends everything over the control socket; `jobs` and `network` are the worker's ends of the translator's and the
@@ -87,6 +90,7 @@ pub fn send_request(
         profile: request.profile.is_some(),
         translating: request.translations.as_ref().filter(|_| jobs.is_some()).map(|wanted| wanted.how),
         ready: request.ready.iter().map(ready_header).collect(),
+        title: title(&request.title),
     };
     let json = serde_json::to_vec(&header)?;
     (&*socket).write_all(&(json.len() as u32).to_le_bytes())?;
@@ -144,7 +148,8 @@ pub fn receive_request(socket: &UnixStream) -> Result<Received> {
         ready.map(|ReadyHeader { grant, offset, len, modules }| Ready { grant, offset, len, modules: take(modules) });
     let ready = ready.collect();
     let grants = header.grants.into_iter().zip(granted).collect();
-    Ok(Received { workload: header.workload, code, grants, stdio, trace, profile, network, jobs, ready })
+    let Header { workload, title, .. } = header;
+    Ok(Received { workload, code, grants, stdio, trace, profile, network, jobs, ready, title })
 }
 
 fn receive_descriptors(socket: &UnixStream, into: &mut Vec<OwnedFd>) -> Result<()> {
@@ -189,7 +194,7 @@ mod tests {
                 how: Translating { precise: false, storm: false, hot: 2000, waits: false },
             }),
             ready: vec![Ready { grant: 7, offset: 8, len: 9, modules: vec![null(), null()] }],
-            title: vec![],
+            title: vec!["sh".into()],
         };
         send_request(&ours, &request, Some(null()), Some(null())).unwrap();
         let received = receive_request(&theirs).unwrap();
@@ -197,5 +202,6 @@ mod tests {
         assert!(received.trace.is_none() && received.profile.is_some() && received.network.is_some());
         assert!(received.jobs.is_some());
         assert_eq!((received.ready[0].offset, received.ready[0].modules.len()), (8, 2));
+        assert_eq!(received.title, ["sh"]);
     }
 }

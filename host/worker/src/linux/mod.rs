@@ -2,6 +2,7 @@
 
 mod jail;
 mod network;
+mod title;
 mod translator;
 
 use std::ffi::OsString;
@@ -12,7 +13,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use shallop_sandbox::{Artifacts, Events, Grant, Launch, Ready, WasiLaunch};
+use shallop_sandbox::{Artifacts, Events, Grant, Launch, Ready, Remains, WasiLaunch};
 use shallop_supervisor::wire::{self, Access, Command, Kind, Outcome, Received, Workload};
 
 use crate::{failed, outcome};
@@ -23,24 +24,28 @@ use crate::{failed, outcome};
 /// What kept the sandbox from starting; the supervisor sees it as the outcome's report as well.
 pub fn main(_: impl Iterator<Item = OsString>) -> Result<()> {
     shallop_sandbox::close_inherited();
+    // Before it is known what is to run: all of this process that does not hang on that.
+    shield()?;
+    // What the jail would refuse later: the page map that fork reads.
+    shallop_address_space::prepare();
     let control = UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned().context("the control socket")?);
-    let outcome = match wire::receive_request(&control).and_then(|received| run(&control, received)) {
-        Ok(outcome) => outcome,
-        Err(error) => failed(&error),
+    let (outcome, remains) = match wire::receive_request(&control).and_then(|received| run(&control, received)) {
+        Ok(ran) => ran,
+        Err(error) => (failed(&error), None),
     };
     let mut line = serde_json::to_vec(&outcome)?;
     line.push(b'\n');
     // This fails when the supervisor is gone, and then there is nobody to tell.
     let _ = (&control).write_all(&line);
+    // The system takes back all at once what would be given back piece by piece.
+    std::mem::forget(remains);
     Ok(())
 }
 
-fn run(control: &UnixStream, received: Received) -> Result<Outcome> {
+fn run(control: &UnixStream, received: Received) -> Result<(Outcome, Option<Remains>)> {
     take_stdio(received.stdio)?;
-    shield()?;
+    title::show(&received.title);
     let events = Events::new().context("making the event descriptor")?;
-    // What the jail would refuse later: the page map that fork reads.
-    shallop_address_space::prepare();
     jail::enter(&received.grants)?;
     // After the jail, so that this thread is in it too.
     listen(control.try_clone()?, events.clone())?;
@@ -64,7 +69,7 @@ fn run(control: &UnixStream, received: Received) -> Result<Outcome> {
         }
         Kind::Wasi { argv, env, preopens } => {
             let launch = WasiLaunch { argv, env, preopens, grants, memory_limit, wall_limit, events };
-            run_wasi(received.code, launch)
+            Ok((run_wasi(received.code, launch)?, None))
         }
     }
 }
@@ -116,10 +121,11 @@ fn ready(received: shallop_supervisor::Ready) -> Ready {
     Ready { grant, offset, len, modules: modules.into_iter().map(File::from).collect() }
 }
 
-fn run_linux(code: Vec<OwnedFd>, launch: Launch) -> Result<Outcome> {
+fn run_linux(code: Vec<OwnedFd>, launch: Launch) -> Result<(Outcome, Option<Remains>)> {
     let [kernel, cpu] = <[OwnedFd; 2]>::try_from(code).map_err(|_| anyhow::anyhow!("two modules are wanted"))?;
     let artifacts = Artifacts { kernel: kernel.into(), cpu: cpu.into() };
-    shallop_sandbox::run(artifacts, launch).map(outcome)
+    let (ended, remains) = shallop_sandbox::run(artifacts, launch)?;
+    Ok((outcome(ended), Some(remains)))
 }
 
 fn run_wasi(code: Vec<OwnedFd>, launch: WasiLaunch) -> Result<Outcome> {
