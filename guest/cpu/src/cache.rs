@@ -15,8 +15,9 @@ use crate::shared::Shared;
 
 /// Cells of the arena; few in tests, so that they fill it soon.
 const CELLS: usize = if cfg!(test) { 1 << 14 } else { 1 << 22 };
-/// Entries of the table.
-const TABLE: usize = 1 << 19;
+/// Entries of the table. Each two are for four halfwords of code, of which seldom more than two begin a line, so that a
+/// process that starts touches few pages of it.
+const TABLE: usize = 1 << 18;
 const PAGE_BITS: u32 = 12;
 const PAGES: usize = 1 << (32 - PAGE_BITS);
 /// Pages above which a flush drops everything instead of looking at each.
@@ -89,7 +90,7 @@ pub unsafe fn link_of(cell: *const Cell) -> *mut *const Cell {
 
 #[inline(always)]
 fn hash(pc: u32) -> usize {
-    (pc >> 1 ^ pc >> 17) as usize & (TABLE - 1)
+    (pc >> 2 ^ pc >> 18) as usize & (TABLE - 1)
 }
 
 /// The cell that decodes the instruction at `pc`, if the table has it.

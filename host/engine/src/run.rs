@@ -195,6 +195,7 @@ fn start(
     timings.point("worker started");
     record(worker.pid())?;
     signals.forward(worker, tty)?;
+    session.store.shorten_log();
     let outcome = worker.wait();
     drop(terminal);
     timings.point("worker ended");

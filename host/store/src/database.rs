@@ -1,10 +1,12 @@
 //! [`Database`]: the SQLite file, opened at first use, its version and how older versions become newer ones.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
+use rusqlite::hooks::Wal;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::error::{Doing, Result, StoreError};
@@ -14,8 +16,13 @@ const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("schema-2
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 const BUSY_PAUSE: Duration = Duration::from_millis(5);
 
-/// Pages of the log at which it is written back: those of some twenty commands.
-const LOG_PAGES: &str = "200";
+/// Pages of the log at which [`Database::shorten_log`] writes it back: those of some twenty commands. The next command that
+/// finds no other at work reads all of it.
+const LONG_LOG: i32 = 200;
+/// Pages of the log at which a commit writes it back, whoever waits for it.
+const LONGEST_LOG: i32 = 1000;
+/// Pages of the log as this process's last commit left it.
+static LOG_PAGES: AtomicI32 = AtomicI32::new(0);
 
 /// One connection, shared by the threads of this process. Other processes have their own.
 #[derive(Debug)]
@@ -37,6 +44,16 @@ impl Database {
     /// Reads and writes; all of it happens, or none.
     pub fn write<T>(&self, act: impl FnOnce(&Transaction) -> Result<T>) -> Result<T> {
         self.transact(TransactionBehavior::Immediate, act)
+    }
+
+    /// Writes the log back to the database when it has grown long; that waits for the disk. Where it cannot be done, a later
+    /// command does it.
+    pub fn shorten_log(&self) {
+        let guard = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(connection) = guard.as_ref().filter(|_| LOG_PAGES.load(Ordering::Relaxed) >= LONG_LOG) else { return };
+        if connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).is_ok() {
+            LOG_PAGES.store(0, Ordering::Relaxed);
+        }
     }
 
     fn transact<T>(&self, kind: TransactionBehavior, act: impl FnOnce(&Transaction) -> Result<T>) -> Result<T> {
@@ -94,8 +111,7 @@ impl Database {
         // The log stays when the last process closes: each short command would pay several syncs otherwise.
         let keep_log = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
         connection.set_db_config(keep_log, true).map_err(|e| self.error(e))?;
-        // It is read again from its start by the next command that finds no other at work, so it is kept short.
-        set("wal_autocheckpoint", LOG_PAGES)?;
+        connection.wal_hook(Some(note_log));
         set("foreign_keys", "on")?;
         // With WAL, NORMAL keeps the database consistent after kill -9 and power loss; content is synced before rows.
         set("synchronous", if self.wal_is_safe() { "normal" } else { "full" })?;
@@ -174,9 +190,33 @@ impl From<rusqlite::Error> for StoreError {
     }
 }
 
+/// Called by SQLite after each commit, in the place of its own automatic checkpoint.
+fn note_log(log: &Wal, pages: i32) -> rusqlite::Result<()> {
+    LOG_PAGES.store(pages, Ordering::Relaxed);
+    if pages < LONGEST_LOG { Ok(()) } else { log.checkpoint() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_log_begins_anew_once_it_is_written_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let database = Database::new(dir.path().join("shallop.db"));
+        let write = |value: i64| database.write(|t| Ok(t.pragma_update(None, "application_id", value)?)).unwrap();
+        write(1);
+        database.shorten_log();
+        let length = || std::fs::metadata(dir.path().join("shallop.db-wal")).unwrap().len();
+        (2..i64::from(LONG_LOG) + 2).for_each(write);
+        let long = length();
+        database.shorten_log();
+        // What is written now goes where the log began.
+        (0..10).for_each(write);
+        assert_eq!(length(), long);
+        let read = database.read(|t| Ok(t.query_row("PRAGMA application_id", [], |row| row.get::<_, i64>(0))?));
+        assert_eq!(read.unwrap(), 9);
+    }
 
     fn open(path: &Path) -> Result<i64> {
         Database::new(path.to_owned()).read(|t| Ok(t.query_row("SELECT count(*) FROM image", [], |row| row.get(0))?))
