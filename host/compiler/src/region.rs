@@ -177,6 +177,13 @@ impl Known {
         taken
     }
 
+    /// Notes that nothing is left to be done, if that is so and this process is the one to tell.
+    pub fn note_end(&mut self) {
+        if self.ahead.is_empty() && self.has_claim() {
+            self.folder.note_done();
+        }
+    }
+
     /// The next functions that nobody asked for, of about so many bytes together.
     pub fn next_ahead(&mut self, bytes: u32) -> Vec<u32> {
         if self.ahead.is_empty() || !self.has_claim() {

@@ -26,6 +26,9 @@ const MAX_READY: usize = 192;
 /// Bytes of the disk that are left to others.
 const LEFT_FREE: u64 = 128 << 20;
 
+/// The file in the folder of a region that says that all of it was translated, in whatever modules.
+const DONE: &str = "done";
+
 /// The file whose lock is a [`Claim`].
 const LOCK: &str = "lock";
 
@@ -68,6 +71,13 @@ impl Folder {
     /// Whether all of the region is in it.
     pub fn is_whole(&self) -> bool {
         self.path.as_os_str().as_encoded_bytes().ends_with(WHOLE.as_bytes())
+    }
+
+    /// Notes that there is nothing left to be translated of the region. Where that cannot be kept, it is looked for again.
+    pub fn note_done(&self) {
+        if !self.is_whole() {
+            let _ = fs::write(self.path.join(DONE), []);
+        }
     }
 
     /// An empty folder that may take its place.
@@ -259,6 +269,8 @@ pub struct Found {
     pub modules: Vec<File>,
     /// They have all of it.
     pub whole: bool,
+    /// Some of it is not translated yet, and could be.
+    pub unfinished: bool,
 }
 
 /// What the cache has for the regions of a file. Entries that cannot be read are left out; the modules are trusted for
@@ -284,6 +296,7 @@ fn found(cache: &Path, entry: &Path, suffix: &str) -> Option<Found> {
         len: u32::from_str_radix(len, 16).ok()?,
         modules: modules.take(MAX_READY).collect(),
         whole: folder.is_whole(),
+        unfinished: !folder.is_whole() && !folder.path.join(DONE).exists(),
     })
 }
 

@@ -289,7 +289,10 @@ impl Translator {
             let starts = known.next_ahead(AHEAD_BYTES);
             (!starts.is_empty()).then_some((*number, starts))
         };
-        let Some((number, starts)) = self.regions.iter_mut().find_map(next) else { return false };
+        let Some((number, starts)) = self.regions.iter_mut().find_map(next) else {
+            self.regions.values_mut().for_each(Known::note_end);
+            return false;
+        };
         self.translate(number, &starts);
         true
     }

@@ -142,7 +142,7 @@ impl Grants {
         let grant = self.add(Access::Immutable, file.into());
         let ready = |found: Found| {
             let modules = found.modules.into_iter().map(OwnedFd::from).collect();
-            Ready { grant, offset: found.offset, len: found.len, modules }
+            Ready { grant, offset: found.offset, len: found.len, modules, unfinished: found.unfinished }
         };
         self.ready.extend(found.into_iter().map(ready));
         grant

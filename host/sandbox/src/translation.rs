@@ -42,6 +42,16 @@ struct Known {
     codes: Codes,
     /// How many modules were given at the start.
     given: usize,
+    /// The translator is to be told of it when it is used.
+    unfinished: bool,
+}
+
+impl Known {
+    /// A question for these functions, whose region has this number.
+    fn ask(&self, region: u32, starts: Vec<u32>, tell: bool) -> Ask {
+        let Known { ref file, offset, len, precise, given, .. } = *self;
+        Ask { region, file: file.clone(), offset, len, starts, precise, tell, given }
+    }
 }
 
 /// Translated code that has come, and a mark that there is some.
@@ -98,7 +108,8 @@ impl Book {
         let number = self.known.len() as u32;
         // Held for ever, so that no other file gets its address.
         let file = file.clone();
-        self.known.push(Known { file, offset, len, precise, asked: HashSet::new(), codes: Codes::default(), given: 0 });
+        let (asked, codes) = (HashSet::new(), Codes::default());
+        self.known.push(Known { file, offset, len, precise, asked, codes, given: 0, unfinished: false });
         self.numbers.insert(identity, number);
         Some(number)
     }
@@ -133,6 +144,7 @@ impl Translation {
             && let Some(known) = book.get(number)
         {
             known.given = ready.modules.len();
+            known.unfinished = ready.unfinished;
             known.codes.add(ready.modules.into_iter().map(Code::new));
         }
     }
@@ -142,7 +154,12 @@ impl Translation {
         let identity = (Arc::as_ptr(file).addr(), offset, u32::try_from(len).ok()?, precise || self.how.precise);
         let mut book = lock(&self.book);
         let number = *book.numbers.get(&identity)?;
-        book.get(number).map(|known| (number, known.codes.count()))
+        let known = book.get(number)?;
+        if std::mem::take(&mut known.unfinished) {
+            // When too many questions wait, a later command tells of it.
+            let _ = self.jobs.try_send(known.ask(number, Vec::new(), false));
+        }
+        Some((number, known.codes.count()))
     }
 
     /// Asks for those functions of a region that nobody asked for yet. `starts` are offsets in the region.
@@ -153,17 +170,7 @@ impl Translation {
         if fresh.is_empty() || known.asked.len() + fresh.len() > MAX_ASKED {
             return;
         }
-        let Known { file, offset, len, precise, given, .. } = known;
-        let ask = Ask {
-            region: number,
-            file: file.clone(),
-            offset: *offset,
-            len: *len,
-            starts: fresh.clone(),
-            precise: *precise,
-            tell: self.how.waits,
-            given: *given,
-        };
+        let ask = known.ask(number, fresh.clone(), self.how.waits);
         if self.jobs.try_send(ask).is_ok() {
             known.asked.extend(fresh);
             book.sent += 1;

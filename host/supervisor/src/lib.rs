@@ -44,6 +44,8 @@ pub struct Ready {
     pub len: u32,
     /// Files with modules for it.
     pub modules: Vec<Descriptor>,
+    /// There could be more of it.
+    pub unfinished: bool,
 }
 
 /// Everything a worker is started with.

@@ -3,11 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use shallop_config::Dirs;
 
 use super::measure::Job;
+use super::report::bytes_below;
 use crate::shallop::{installed, output, root, run as call};
 
 /// The image that everything runs in: the catalog's Python, with the bench's programs.
@@ -100,6 +102,20 @@ impl Contenders {
         match fs::remove_dir_all(Dirs::from_env()?.translations()) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
             _ => Ok(()),
+        }
+    }
+
+    /// Waits until the background is done with the programs that ran last: until nothing comes for some time.
+    pub fn wait_for_translators(&self) {
+        const QUIET: Duration = Duration::from_secs(10);
+        const MOST: Duration = Duration::from_secs(180);
+        let (begun, mut since, mut last) = (Instant::now(), Instant::now(), 0);
+        while since.elapsed() < QUIET && begun.elapsed() < MOST {
+            let now = bytes_below(&self.translations);
+            if now != last {
+                (since, last) = (Instant::now(), now);
+            }
+            std::thread::sleep(Duration::from_millis(500));
         }
     }
 

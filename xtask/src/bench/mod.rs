@@ -40,8 +40,8 @@ pub fn run(arguments: &[String]) -> Result<()> {
     for line in contenders.other_tools() {
         report::other(&line, runs);
     }
-    report::code_cache(&contenders)?;
     report::line(&lines::cold_python(&contenders), runs)?;
+    report::code_cache(&contenders)?;
     println!("took {:.0} s", start.elapsed().as_secs_f64());
     Ok(())
 }

@@ -78,9 +78,10 @@ pub fn other((name, job): &(String, Job), runs: usize) {
     }
 }
 
-/// What the translated code of all this takes on disk: that of the build that ran last, not what others left.
+/// What the translated code of the programs that ran last takes on disk: that of the build that ran last, not what others left.
 pub fn code_cache(contenders: &Contenders) -> Result<()> {
     const GOAL_MIB: f64 = 60.0;
+    contenders.wait_for_translators();
     let mut folders = Vec::new();
     for entry in std::fs::read_dir(&contenders.translations).into_iter().flatten() {
         let entry = entry?;
@@ -90,7 +91,7 @@ pub fn code_cache(contenders: &Contenders) -> Result<()> {
     }
     let last = folders.iter().max().map(|(_, build, _)| build.clone());
     let of_last = folders.iter().filter(|(_, build, _)| Some(build) == last.as_ref());
-    let bytes = of_last.map(|(.., path)| bytes_below(path)).sum::<Result<u64>>()?;
+    let bytes: u64 = of_last.map(|(.., path)| bytes_below(path)).sum();
     let size = bytes as f64 / f64::from(1 << 20);
     let verdict = if size <= GOAL_MIB { "met" } else { "missed" };
     println!("{:<32}{:>11}{:>11}  {GOAL_MIB} MiB, {verdict}", "translated code on disk", "", format!("{size:.1} MiB"));
@@ -104,15 +105,14 @@ fn build_of(folder: &str) -> Option<&str> {
     Some(build.strip_suffix("-whole").unwrap_or(build))
 }
 
-fn bytes_below(path: &Path) -> Result<u64> {
-    let Ok(entries) = std::fs::read_dir(path) else { return Ok(0) };
-    let mut sum = 0;
-    for entry in entries {
-        let entry = entry?;
-        let meta = entry.metadata()?;
-        sum += if meta.is_dir() { bytes_below(&entry.path())? } else { meta.len() };
-    }
-    Ok(sum)
+/// Bytes of all files below a folder. What others remove meanwhile is not counted.
+pub fn bytes_below(path: &Path) -> u64 {
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+    let bytes = |entry: std::fs::DirEntry| match entry.metadata() {
+        Ok(meta) if meta.is_dir() => bytes_below(&entry.path()),
+        meta => meta.map_or(0, |meta| meta.len()),
+    };
+    entries.map(bytes).sum()
 }
 
 #[cfg(test)]

@@ -61,6 +61,26 @@ fn what_was_hot_is_translated_after_the_end() {
 }
 
 #[test]
+fn what_was_left_is_translated_after_a_later_end() {
+    let Some(shallop) = home::new() else { return };
+    let cache = Dirs::below(shallop.home()).translations();
+    fs::create_dir_all(&cache).unwrap();
+    let lock = fs::File::create(cache.join("lock")).unwrap();
+    // As if another process went ahead already.
+    lock.lock().unwrap();
+    count(&shallop);
+    wait_for("nothing is translated", || (!modules(&shallop).is_empty()).then_some(()));
+    wait_for("the translator stays", || translators(shallop.home()).is_empty().then_some(()));
+    let whole = || modules(&shallop).iter().any(|module| module.to_string_lossy().contains("-whole/"));
+    assert!(!whole());
+    drop(lock);
+    let mut run = shallop.command(&["run", "--rm", BASE, "sh", "-c", "sleep 0.2"]);
+    command::run(run.env("SHALLOP_TEST_LINGER", "60"), b"", LIMIT).expect_code(0);
+    wait_for("nothing is translated as a whole", || whole().then_some(()));
+    translators(shallop.home()).into_iter().for_each(kill);
+}
+
+#[test]
 fn nothing_of_the_caller_stays_open() {
     let Some(shallop) = home::new() else { return };
     let mut sh = Command::new("sh");

@@ -132,6 +132,8 @@ pub struct Ready {
     pub len: u32,
     /// As [`Translated::code`].
     pub modules: Vec<File>,
+    /// There could be more: the translator is told of the region when it is used, to go on with it later.
+    pub unfinished: bool,
 }
 
 /// Somebody who translates hot code. Called from threads of their own, which may wait.

@@ -22,7 +22,10 @@ impl Translator for Translators {
         if ask.len > jobs::MAX_REGION {
             return true;
         }
-        ask.starts.chunks(jobs::MAX_STARTS).all(|starts| {
+        // Without functions, it tells of the region.
+        let rest = ask.starts.get(jobs::MAX_STARTS..).unwrap_or_default();
+        let first = &ask.starts[..ask.starts.len() - rest.len()];
+        [first].into_iter().chain(rest.chunks(jobs::MAX_STARTS)).all(|starts| {
             let job = Job {
                 region: ask.region,
                 variant: if ask.precise { Variant::Precise } else { Variant::Lazy },
