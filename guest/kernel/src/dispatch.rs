@@ -126,6 +126,8 @@ fn step(k: &mut Kernel, tid: Tid) {
         return;
     }
     let now = k.now_monotonic();
+    // Since the last slice nothing could run.
+    k.load.pass(now, 0);
     k.slice = Some((tid, now));
     profile::begin(k, now);
     let again = run_slice(k, tid);
@@ -142,6 +144,7 @@ fn step(k: &mut Kernel, tid: Tid) {
 fn account(k: &mut Kernel, tid: Tid) {
     let Some((_, start)) = k.slice.take() else { return };
     let now = k.now_monotonic();
+    k.load.pass(now, 1 + k.run_queue.len());
     if let Some(task) = k.tasks.get_mut(tid) {
         task.cpu_time += now.saturating_sub(start);
     }

@@ -9,6 +9,7 @@ use shallop_platform::{Clock, Platform, SpaceId};
 
 use crate::futex::FutexTable;
 use crate::ipc::Ipc;
+use crate::load::Load;
 use crate::net::Net;
 use crate::profile::Profile;
 use crate::signal::{SignalInfo, Target};
@@ -49,6 +50,7 @@ pub struct Kernel {
     pub calls_since_poll: u32,
     /// The running task and when its slice began.
     pub slice: Option<(Tid, u64)>,
+    pub load: Load,
     /// Where the search for a free process id goes on.
     pub next_pid: u32,
 }

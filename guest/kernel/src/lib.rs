@@ -28,6 +28,7 @@ pub mod fs;
 pub mod futex;
 pub mod ipc;
 pub mod launch;
+pub mod load;
 pub mod loader;
 pub mod mm;
 pub mod net;

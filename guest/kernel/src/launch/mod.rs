@@ -16,6 +16,7 @@ use self::users::User;
 use crate::dispatch;
 use crate::futex::FutexTable;
 use crate::kernel::Kernel;
+use crate::load::Load;
 use crate::mm::Mm;
 use crate::net::Net;
 use crate::net::interface::Interfaces;
@@ -153,6 +154,7 @@ impl Kernel {
             profile: None,
             calls_since_poll: 0,
             slice: None,
+            load: Load::new(platform.now(shallop_platform::Clock::Monotonic)),
             next_pid: INIT.0 + 1,
         }
     }

@@ -32,6 +32,9 @@ pub fn memory_used(k: &Kernel) -> u64 {
     k.processes.iter().filter(|p| !p.is_zombie()).map(|p| k.platform.resident(p.space())).sum()
 }
 
+/// What a load of 1 is in `struct sysinfo` (sysinfo(2)).
+const LOAD_SCALE: f64 = 65536.0;
+
 /// `sysinfo(info)`
 pub fn sysinfo(k: &mut Kernel, call: &Call) -> SysResult {
     let uptime = k.now_monotonic().saturating_sub(k.boot_time) / 1_000_000_000;
@@ -39,6 +42,7 @@ pub fn sysinfo(k: &mut Kernel, call: &Call) -> SysResult {
     // uptime, three loads, total and free memory, shared, buffers, total and free swap, processes, high memory, unit.
     let mut info = [0; 14];
     (info[0], info[4], info[5]) = (uptime, k.memory_limit, free);
+    info[1..4].copy_from_slice(&k.load.averages().map(|average| (average * LOAD_SCALE) as u64));
     info[10] = k.tasks.count() as u64 & 0xffff;
     info[13] = 1;
     k.write_memory(call.tid, call.args[0], &words(info))?;

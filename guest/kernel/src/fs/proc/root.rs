@@ -60,7 +60,9 @@ fn running(k: &Kernel) -> usize {
 
 pub(super) fn loadavg(k: &Kernel, _: &Subject) -> Text {
     let last = k.processes.iter().map(|process| process.pid.0).max().unwrap_or(0);
-    Ok(format!("0.00 0.00 0.00 {}/{} {last}\n", running(k).max(1), k.tasks.count()).into_bytes())
+    let [one, five, fifteen] = k.load.averages();
+    let counts = format!("{}/{} {last}", running(k).max(1), k.tasks.count());
+    Ok(format!("{one:.2} {five:.2} {fifteen:.2} {counts}\n").into_bytes())
 }
 
 pub(super) fn meminfo(k: &Kernel, _: &Subject) -> Text {
