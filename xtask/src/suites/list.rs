@@ -161,10 +161,26 @@ pub const SUITES: &[Suite] = &[
         items: &["-v"],
     },
     Suite {
+        name: "ash",
+        base: "busybox",
+        packages: &[],
+        source: Some(Source {
+            package: "busybox",
+            paths: &["shell/ash_test", "bin", "config"],
+            prepare: Some(ash_helpers),
+        }),
+        driver: "sh /suite/ash.sh",
+        items: &[""],
+    },
+    Suite {
         name: "bash",
         base: "python",
-        packages: &[],
-        source: Some(Source { package: "bash", paths: &["tests", "bin"], prepare: Some(bash_helpers) }),
+        packages: &["locales"],
+        source: Some(Source {
+            package: "bash",
+            paths: &["tests", "bin", "y.tab.c", "config.h", "version.h"],
+            prepare: Some(bash_helpers),
+        }),
         driver: "bash /suite/bash.sh",
         items: &[""],
     },
@@ -172,7 +188,7 @@ pub const SUITES: &[Suite] = &[
         name: "perl",
         base: "python",
         packages: &["perl"],
-        source: Some(Source { package: "perl", paths: &["t", "lib"], prepare: None }),
+        source: Some(Source { package: "perl", paths: &["t", "lib", "regen", "MANIFEST"], prepare: None }),
         driver: "perl /suite/perl.pl",
         items: PERL,
     },
@@ -210,18 +226,32 @@ impl Suite {
 
 /// The programs that bash's tests call: they print their arguments and environment in a certain form.
 fn bash_helpers(source: &Path) -> Result<(), String> {
-    let bin = source.join("bin");
     let config = source.join("config.h");
     let text = "#define HAVE_UNISTD_H 1\n#define HAVE_STRING_H 1\n#define HAVE_STDLIB_H 1\n#define HAVE_LOCALE_H 1\n";
-    let made = fs::create_dir_all(&bin).and_then(|()| fs::write(&config, text));
+    // One that a build makes, too: tests read it.
+    let made =
+        fs::write(&config, text).and_then(|()| fs::write(source.join("version.h"), "#define DISTVERSION \"5.2\"\n"));
     made.map_err(|error| format!("{}: {error}", config.display()))?;
-    for name in ["recho", "zecho", "printenv", "xcase"] {
+    compile(source, "support", &["recho", "zecho", "printenv", "xcase"])
+}
+
+/// The same programs for busybox's shell, and its configuration.
+fn ash_helpers(source: &Path) -> Result<(), String> {
+    busybox_config(source)?;
+    compile(source, "shell/ash_test", &["recho", "zecho", "printenv"])
+}
+
+/// Compiles C programs of a folder of the source into its folder bin.
+fn compile(source: &Path, folder: &str, names: &[&str]) -> Result<(), String> {
+    let bin = source.join("bin");
+    fs::create_dir_all(&bin).map_err(|error| format!("{}: {error}", bin.display()))?;
+    for name in names {
         let mut gcc = Command::new("riscv64-linux-gnu-gcc");
         gcc.args(["-static", "-w", "-O1", "-DHAVE_CONFIG_H", "-I"]).arg(source);
-        gcc.arg("-o").arg(bin.join(name)).arg(source.join(format!("support/{name}.c")));
+        gcc.arg("-o").arg(bin.join(name)).arg(source.join(format!("{folder}/{name}.c")));
         let done = gcc.output().map_err(|error| format!("riscv64-linux-gnu-gcc: {error}"))?;
         if !done.status.success() {
-            return Err(format!("support/{name}.c: {}", String::from_utf8_lossy(&done.stderr)));
+            return Err(format!("{folder}/{name}.c: {}", String::from_utf8_lossy(&done.stderr)));
         }
     }
     Ok(())
