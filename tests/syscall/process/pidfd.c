@@ -50,6 +50,34 @@ static void opened(void) {
     close(fd);
 }
 
+static int open_in_proc(pid_t pid, const char *below) {
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d%s", pid, below);
+    return open(path, O_RDONLY);
+}
+
+static void by_folder(void) {
+    pid_t child = quiet_fork();
+    if (child == 0) {
+        pause();
+        _exit(0);
+    }
+    int fd = open_in_proc(child, ""), tasks = open_in_proc(child, "/task"), text = open_in_proc(child, "/stat");
+    int proc = open("/proc", O_RDONLY), root = open("/", O_RDONLY);
+    CHECK(fd >= 0 && tasks >= 0 && text >= 0 && proc >= 0 && root >= 0);
+    SHOW(send(fd, 0, NULL, 0));
+    SHOW(send(tasks, 0, NULL, 0));
+    SHOW(send(text, 0, NULL, 0));
+    SHOW(send(proc, 0, NULL, 0));
+    SHOW(send(root, 0, NULL, 0));
+    siginfo_t info;
+    SHOW(waitid(P_PIDFD, fd, &info, WEXITED | WNOHANG));
+    SHOW(syscall(SYS_pidfd_getfd, fd, 0, 0));
+    SHOW(send(fd, SIGKILL, NULL, 0));
+    show_end("child", child);
+    SHOW(send(fd, 0, NULL, 0));
+}
+
 static void refused(void) {
     SHOW(open_pid(0, 0));
     SHOW(open_pid(-5, 0));
@@ -131,6 +159,7 @@ static void taken(void) {
 
 int main(void) {
     opened();
+    by_folder();
     refused();
     nonblocking();
     cloned();

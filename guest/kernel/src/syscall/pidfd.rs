@@ -8,6 +8,7 @@ use shallop_linux_abi::file::open;
 
 use super::signal::{check_signal, may_signal};
 use crate::dispatch::Call;
+use crate::fs::proc;
 use crate::kernel::Kernel;
 use crate::signal::{SignalInfo, Target};
 use crate::task::credentials::cap;
@@ -81,13 +82,21 @@ pub fn pidfd_open(k: &mut Kernel, call: &Call) -> SysResult {
     }
 }
 
+/// As [`process`], for what takes `/proc/<pid>` opened in place of a pidfd.
+fn process_or_directory(k: &Kernel, tid: Tid, fd: u64) -> Result<Pid, Errno> {
+    match proc::directory_of(&k.file(tid, fd)?.location.inode) {
+        Some(pid) => k.processes.get(pid).map(|process| process.pid).ok_or(Errno::ESRCH),
+        None => process(k, tid, fd).map(|(pid, _)| pid),
+    }
+}
+
 /// `pidfd_send_signal(pidfd, signal, info, flags)`: as kill(2), or as rt_sigqueueinfo(2) with an info.
 pub fn pidfd_send_signal(k: &mut Kernel, call: &Call) -> SysResult {
     let [fd, signal, info, flags, ..] = call.args;
     if flags as u32 != 0 {
         return Err(Errno::EINVAL.into());
     }
-    let (pid, _) = process(k, call.tid, fd)?;
+    let pid = process_or_directory(k, call.tid, fd)?;
     let me = k.task(call.tid);
     let info = match info {
         0 => SignalInfo::user(check_signal(signal)?, me.pid, me.credentials.uid),

@@ -22,7 +22,7 @@ use std::rc::Rc;
 
 use shallop_linux_abi::Errno;
 
-use super::pseudo::tree::{Body, Directory, Entry, Handle, More, Numbers, Row, Subject, TreeFs};
+use super::pseudo::tree::{Body, Directory, Entry, Handle, More, Node, Numbers, Row, Subject, TreeFs};
 use crate::kernel::Kernel;
 use crate::task::{Pid, Process, Task};
 use crate::vfs::{FileKind, FileSystem, InodeRef};
@@ -99,6 +99,12 @@ static ROWS: [Row; 23] = [
     file("version", root::version),
     file("vmstat", root::vmstat),
 ];
+
+/// The process whose `/proc/<pid>` this is.
+pub fn directory_of(inode: &InodeRef) -> Option<Pid> {
+    let node = inode.as_any().downcast_ref::<Node>()?;
+    node.subject_of(&pid::DIRECTORY).map(|subject| subject.pid)
+}
 
 /// A number as names have it: digits, no zero before them.
 fn number(name: &[u8]) -> Option<u32> {

@@ -156,6 +156,11 @@ impl Node {
         }
     }
 
+    /// Whom this is about, if it is that directory.
+    pub fn subject_of(&self, directory: &'static Directory) -> Option<Subject> {
+        self.directory().is_ok_and(|own| std::ptr::eq(own, directory)).then_some(self.subject)?
+    }
+
     fn child(&self, k: &Kernel, name: &[u8], entry: Entry, inherits: bool) -> InodeRef {
         Rc::new(Node {
             fs: self.fs.clone(),
