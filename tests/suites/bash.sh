@@ -16,7 +16,7 @@ mkfifo /tmp/input || exit 1
 for run; do
     name=${run#run-}
     case $name in all | minimal | gprof) continue ;; esac
-    if script -qec "timeout --foreground 120 sh ./run-$name >/tmp/difference 2>&1 </dev/null" /dev/null 0<>/tmp/input; then
+    if script -qec "timeout --foreground 120 sh ./run-$name >/tmp/difference 2>&1" /dev/null 0<>/tmp/input; then
         echo "@pass $name"
     else
         echo "@fail $name $(grep -a '^[<>]' /tmp/difference | head -n 2 | tr '\n' ' ' | cut -c 1-200)"

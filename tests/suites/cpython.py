@@ -7,9 +7,8 @@ import unittest
 from test import support
 from test.support import os_helper
 
-# Away from what tests print themselves.
-out = os.fdopen(os.dup(1), "w", buffering=1)
-os.dup2(2, 1)
+# Where results go: away from what tests print themselves.
+out = None
 own = os.getpid()
 
 
@@ -46,15 +45,23 @@ class Result(unittest.TestResult):
         say("@fail", test.id(), "unexpected success")
 
 
-support.verbose = 0
-support.use_resources = []
-for name in sys.argv[1:]:
+def run(name):
     with os_helper.temp_cwd():
         try:
             suite = unittest.defaultTestLoader.loadTestsFromName("test." + name)
         except unittest.SkipTest as reason:
             say("@skip", name, str(reason))
-            continue
+            return
         suite.run(Result())
         support.reap_children()
-print("@done", file=out)
+
+
+# Processes that multiprocessing starts load this file, too.
+if __name__ == "__main__":
+    out = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    support.verbose = 0
+    support.use_resources = []
+    for name in sys.argv[1:]:
+        run(name)
+    print("@done", file=out)

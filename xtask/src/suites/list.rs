@@ -1,4 +1,6 @@
 //! The suites: [`SUITES`], where they come from and what is run of them.
+//!
+//! dash has none: its source package holds one test, of how the package is made. busybox's shell is of the same family.
 
 use std::fs;
 use std::path::{Path, PathBuf};
