@@ -48,6 +48,7 @@
 //! | | `stdio_write(fd: i32, src, len)` | bytes (blocks); fd 3 is the trace stream, fd 4 the profile stream |
 //! | | `stdio_winsize(dst)` | 0; rows, columns as two u16 LE; -ENOTTY |
 //! | event | `event_wait(deadline_ns: i64)` | bits of [`event`]; waits until something is ready or the monotonic deadline passes (`i64::MAX`: no deadline; 0: only look) |
+//! | | `event_alarm(deadline_ns: i64)` | 0; a task that runs at that monotonic time yields (`i64::MAX`: none). One at a time: it takes the place of the last |
 //! | | `event_take_signal()` | next forwarded signal number, 0 when none |
 //! | net | `net_open(stream: i32, ip: i32, port: i32)` | handle of a socket to an address outside: connecting (TCP) or connected (UDP). `ip` points to 16 bytes, IPv4 as `::ffff:a.b.c.d`; EACCES when the policy refuses |
 //! | | `net_status(socket)` | 0 when it is connected; -EINPROGRESS while it connects; else what went wrong, once |

@@ -12,7 +12,7 @@ use crate::signal::deliver::{self, Outcome};
 use crate::signal::{SignalInfo, Target};
 use crate::task::{Blocked, INIT, Life, State, SyscallProgress};
 use crate::time::{self, Alarm};
-use crate::tunables::CALLS_PER_POLL;
+use crate::tunables::{CALLS_PER_POLL, SLICE};
 use crate::wait::{OnSignal, Stop, SysResult, Tid, Wait};
 use crate::{profile, strace, table};
 
@@ -133,10 +133,19 @@ fn step(k: &mut Kernel, tid: Tid) {
     let again = run_slice(k, tid);
     account(k, tid);
     if again {
-        // Those it woke come before it.
+        // Those it woke come before it, and those whose time has come.
+        poll_events(k);
         wake_ready(k);
         k.enqueue(tid);
-        poll_events(k);
+    }
+}
+
+/// Has the host end the slice that began at `start` when an alarm is due before its time.
+fn set_alarm(k: &mut Kernel, start: u64) {
+    let next = k.timers.next_deadline().filter(|deadline| *deadline < start + SLICE);
+    if next != k.alarm {
+        k.alarm = next;
+        k.platform.alarm(next);
     }
 }
 
@@ -160,6 +169,9 @@ fn run_slice(k: &mut Kernel, tid: Tid) -> bool {
     loop {
         if !before_return(k, tid) {
             return false;
+        }
+        if let Some((_, start)) = k.slice {
+            set_alarm(k, start);
         }
         let task = k.tasks.get_mut(tid).expect("a task that runs exists");
         let result = match task.host {

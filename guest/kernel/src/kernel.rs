@@ -51,6 +51,8 @@ pub struct Kernel {
     /// The running task and when its slice began.
     pub slice: Option<(Tid, u64)>,
     pub load: Load,
+    /// When the host is to interrupt the running task, as it was last told.
+    pub alarm: Option<u64>,
     /// Where the search for a free process id goes on.
     pub next_pid: u32,
 }

@@ -39,7 +39,7 @@ impl Memory for Space<'_> {
 
 /// Runs a task until it leaves its program; the clock goes on by 100 ns an instruction.
 fn run_slice(state: &mut State, memory: &mut Space<'_>) -> Exit {
-    let clock = &memory.0.clock;
+    let Fake { clock, alarm, .. } = memory.0;
     let ended = |kind, detail, address| Exit { kind, detail, address };
     let access = |access| match access {
         Access::Load => 0,
@@ -56,6 +56,9 @@ fn run_slice(state: &mut State, memory: &mut Space<'_>) -> Exit {
             Err(Left::Breakpoint) => return ended(exit::BREAKPOINT, 0, 0),
             Err(Left::Misaligned(_, address)) => return ended(exit::MISALIGNED, 0, address),
             Err(_) => return ended(exit::BROKEN, 0, 0),
+        }
+        if alarm.get().is_some_and(|alarm| clock.get() >= alarm) {
+            break;
         }
     }
     ended(exit::YIELD, 0, 0)

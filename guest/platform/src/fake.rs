@@ -57,6 +57,8 @@ pub struct Fake {
     volumes: RefCell<BTreeMap<Handle, Files>>,
     /// Monotonic nanoseconds; `event_wait` with a deadline moves it there.
     pub clock: Cell<u64>,
+    /// When a task that runs is to yield.
+    pub alarm: Cell<Option<u64>>,
     /// What `stdio_read` gives.
     pub stdin: RefCell<VecDeque<u8>>,
     /// Whether stdin is at its end once empty (else EAGAIN).
@@ -516,6 +518,9 @@ impl Platform for Fake {
             self.clock.set(self.clock.get().max(deadline));
         }
         signal | input | net
+    }
+    fn alarm(&self, deadline: Option<u64>) {
+        self.alarm.set(deadline);
     }
     fn take_signal(&self) -> Option<u32> {
         self.signals.borrow_mut().pop_front()

@@ -134,6 +134,8 @@ pub trait Platform {
 
     /// Waits for `shallop_host_abi::hypercall::event` bits or the monotonic deadline in nanoseconds.
     fn event_wait(&self, deadline: Option<u64>) -> u32;
+    /// From now on a task that runs at that monotonic time yields.
+    fn alarm(&self, deadline: Option<u64>);
     fn take_signal(&self) -> Option<u32>;
 
     fn now(&self, clock: Clock) -> u64;

@@ -69,6 +69,7 @@ mod import {
         pub fn net_resolve(id: u32, kind: u32, name: *const u8, name_len: usize) -> i64;
         pub fn net_answer(dst: *mut u8, len: usize) -> i64;
         pub fn event_wait(deadline_ns: i64) -> i64;
+        pub fn event_alarm(deadline_ns: i64) -> i64;
         pub fn event_take_signal() -> i64;
         pub fn clock_now(clock: u32) -> i64;
         pub fn random(dst: *mut u8, len: usize) -> i64;
@@ -76,6 +77,11 @@ mod import {
         pub fn mark(point: u32) -> i64;
         pub fn exit(status: u32);
     }
+}
+
+/// A deadline as hypercalls have it.
+fn deadline_ns(deadline: Option<u64>) -> i64 {
+    deadline.map_or(i64::MAX, |ns| i64::try_from(ns).unwrap_or(i64::MAX))
 }
 
 /// Splits a hypercall's answer into value and errno.
@@ -364,8 +370,12 @@ impl Platform for Hypercalls {
     }
 
     fn event_wait(&self, deadline: Option<u64>) -> u32 {
-        let deadline = deadline.map_or(i64::MAX, |ns| i64::try_from(ns).unwrap_or(i64::MAX));
-        answer(unsafe { import::event_wait(deadline) }).unwrap_or(0) as u32
+        answer(unsafe { import::event_wait(deadline_ns(deadline)) }).unwrap_or(0) as u32
+    }
+
+    fn alarm(&self, deadline: Option<u64>) {
+        // It cannot fail.
+        unsafe { import::event_alarm(deadline_ns(deadline)) };
     }
 
     fn take_signal(&self) -> Option<u32> {

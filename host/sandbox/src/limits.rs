@@ -1,7 +1,7 @@
 //! The thread that ends time slices and sandboxes: [`Interrupt`], [`start`].
 
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -15,6 +15,9 @@ const SLICE: Duration = Duration::from_millis(10);
 
 /// How long it runs when samples are taken.
 const SAMPLED_SLICE: Duration = Duration::from_millis(1);
+
+/// The least time between two alarms, so that a task gets on between timers that never stop.
+const ALARMS_APART: Duration = Duration::from_micros(50);
 
 /// How often the memory in use is measured while tasks run.
 const MEASURE_EVERY: Duration = Duration::from_millis(50);
@@ -74,6 +77,10 @@ struct State {
     running: Option<PreemptWord>,
     /// The thread waits without a slice; the next task must wake it.
     asleep: bool,
+    /// When the running task is to yield before its slice is over.
+    alarm: Option<Instant>,
+    /// Until when the thread waits for the end of a slice.
+    waits: Option<Instant>,
     stop: bool,
 }
 
@@ -103,6 +110,15 @@ impl Interrupt {
             word.set();
         }
         if std::mem::take(&mut state.asleep) {
+            self.changed.notify_one();
+        }
+    }
+
+    /// The task that runs at that time yields; in place of the time before.
+    pub fn set_alarm(&self, at: Option<Instant>) {
+        let mut state = lock(&self.state);
+        state.alarm = at.map(|at| at.max(Instant::now() + ALARMS_APART));
+        if state.waits.is_some_and(|end| state.alarm.is_some_and(|alarm| alarm < end)) {
             self.changed.notify_one();
         }
     }
@@ -242,22 +258,40 @@ fn next_tick(interrupt: &Interrupt, deadline: Option<Instant>, slice: Duration) 
         return false;
     }
     state.asleep = state.running.is_none();
-    let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-    let wait = if state.asleep { left } else { Some(left.map_or(slice, |left| left.min(slice))) };
-    let mut state = match wait {
-        Some(time) => {
-            let waited = interrupt.changed.wait_timeout(state, time);
+    if state.asleep {
+        state = wait_until(interrupt, state, deadline);
+        state.asleep = false;
+        return !state.stop;
+    }
+    let slice = Instant::now() + slice;
+    loop {
+        let end = [deadline, state.alarm].into_iter().flatten().fold(slice, Instant::min);
+        state.waits = Some(end);
+        state = wait_until(interrupt, state, Some(end));
+        state.waits = None;
+        // Woken before, it was for an alarm, which is nearer.
+        let now = Instant::now();
+        if state.stop || now >= end {
+            // An alarm at which nothing runs is the next task's.
+            if let Some(word) = state.running {
+                word.set();
+                state.alarm = state.alarm.filter(|alarm| *alarm > now);
+            }
+            return !state.stop;
+        }
+    }
+}
+
+/// Waits for a change, at most until `end`.
+fn wait_until<'a>(interrupt: &Interrupt, state: MutexGuard<'a, State>, end: Option<Instant>) -> MutexGuard<'a, State> {
+    match end {
+        Some(end) => {
+            let left = end.saturating_duration_since(Instant::now());
+            let waited = interrupt.changed.wait_timeout(state, left);
             waited.unwrap_or_else(std::sync::PoisonError::into_inner).0
         }
         None => interrupt.changed.wait(state).unwrap_or_else(std::sync::PoisonError::into_inner),
-    };
-    let was_asleep = std::mem::take(&mut state.asleep);
-    if let Some(word) = state.running
-        && !was_asleep
-    {
-        word.set();
     }
-    !state.stop
 }
 
 /// The memory that this process may have.
@@ -284,6 +318,30 @@ mod tests {
         interrupt.end(Ending::Wall);
         interrupt.end(Ending::Killed);
         assert_eq!(interrupt.ended(), Some(Ending::Wall));
+    }
+
+    #[test]
+    fn an_alarm_ends_a_slice_before_its_time() {
+        let interrupt = Interrupt::new(&crate::config::engine(crate::config::Stops::Anywhere).unwrap());
+        let word = AtomicU32::new(0);
+        // SAFETY: `word` lives on to the end.
+        interrupt.enter(unsafe { PreemptWord::new((&raw const word).cast_mut().cast()) });
+        let (hour, start) = (Duration::from_secs(3600), Instant::now());
+        interrupt.set_alarm(Some(start));
+        assert!(next_tick(&interrupt, None, hour));
+        assert_eq!(word.swap(0, Ordering::Relaxed), PREEMPT);
+        assert_eq!(lock(&interrupt.state).alarm, None);
+        assert!(start.elapsed() >= ALARMS_APART);
+
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| next_tick(&interrupt, None, hour));
+            while lock(&interrupt.state).waits.is_none() {
+                std::thread::yield_now();
+            }
+            interrupt.set_alarm(Some(Instant::now() + Duration::from_millis(1)));
+            assert!(waits.join().unwrap());
+        });
+        assert_eq!(word.load(Ordering::Relaxed), PREEMPT);
     }
 
     #[test]

@@ -155,6 +155,7 @@ impl Kernel {
             calls_since_poll: 0,
             slice: None,
             load: Load::new(platform.now(shallop_platform::Clock::Monotonic)),
+            alarm: None,
             next_pid: INIT.0 + 1,
         }
     }

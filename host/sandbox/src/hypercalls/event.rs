@@ -1,5 +1,7 @@
 //! The event and clock families: waiting, forwarded signals, time, chance.
 
+use std::time::{Duration, Instant};
+
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno as Os;
 use rustix::time::{ClockId, clock_gettime};
@@ -17,6 +19,7 @@ const NS: i64 = 1_000_000_000;
 const STDIN: usize = 3;
 
 pub fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
+    define!(linker, "event_alarm", alarm, deadline: i64);
     define!(linker, "event_take_signal", take_signal);
     define!(linker, "clock_now", clock_now, clock: u32);
     define!(linker, "random", random, dst: u32, len: u32);
@@ -40,6 +43,13 @@ fn wait(host: &mut Host, deadline: i64) -> Result<u32, Errno> {
             return Ok(bits);
         }
     }
+}
+
+/// A task that runs at the monotonic `deadline` in nanoseconds yields.
+fn alarm(_: &mut [u8], host: &mut Host, deadline: i64) -> Result<u64, Errno> {
+    let left = left(deadline).map(|ns| Duration::from_nanos(ns.unsigned_abs()));
+    host.interrupt.set_alarm(left.and_then(|left| Instant::now().checked_add(left)));
+    Ok(0)
 }
 
 /// What other threads, and the network, have left for the kernel.
