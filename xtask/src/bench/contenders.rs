@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use shallop_config::Dirs;
+use shallop_test_support::processes::translators;
 
 use super::measure::Job;
-use super::report::bytes_below;
 use crate::shallop::{installed, output, root, run as call};
 
 /// The image that everything runs in: the catalog's Python, with the bench's programs.
@@ -105,17 +105,12 @@ impl Contenders {
         }
     }
 
-    /// Waits until the background is done with the programs that ran last: until nothing comes for some time.
+    /// Waits until the background is done with the programs that ran last.
     pub fn wait_for_translators(&self) {
-        const QUIET: Duration = Duration::from_secs(10);
         const MOST: Duration = Duration::from_secs(180);
-        let (begun, mut since, mut last) = (Instant::now(), Instant::now(), 0);
-        while since.elapsed() < QUIET && begun.elapsed() < MOST {
-            let now = bytes_below(&self.translations);
-            if now != last {
-                (since, last) = (Instant::now(), now);
-            }
-            std::thread::sleep(Duration::from_millis(500));
+        let begun = Instant::now();
+        while begun.elapsed() < MOST && !translators(&self.translations).is_empty() {
+            std::thread::sleep(Duration::from_millis(200));
         }
     }
 

@@ -35,6 +35,14 @@ impl Job {
         Job { words, clock: Clock::Printed, before: None }
     }
 
+    /// Runs it for what it leaves in caches.
+    ///
+    /// # Errors
+    /// As its runs that are timed.
+    pub fn warm(&self) -> Result<()> {
+        self.sample().map(drop)
+    }
+
     /// Seconds of one run: one number, or one for each line that it prints.
     fn sample(&self) -> Result<Vec<f64>> {
         if let Some(before) = self.before {

@@ -35,6 +35,9 @@ pub fn run(arguments: &[String]) -> Result<()> {
     let contenders = Contenders::prepare(&build()?)?;
     report::header();
     for line in lines::all(&contenders)? {
+        // What it runs is translated as a whole soon after the first time.
+        line.shallop.warm()?;
+        contenders.wait_for_translators();
         report::line(&line, runs)?;
     }
     for line in contenders.other_tools() {

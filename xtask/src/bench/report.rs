@@ -106,7 +106,7 @@ fn build_of(folder: &str) -> Option<&str> {
 }
 
 /// Bytes of all files below a folder. What others remove meanwhile is not counted.
-pub fn bytes_below(path: &Path) -> u64 {
+fn bytes_below(path: &Path) -> u64 {
     let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
     let bytes = |entry: std::fs::DirEntry| match entry.metadata() {
         Ok(meta) if meta.is_dir() => bytes_below(&entry.path()),
