@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use shallop_config::Dirs;
 use shallop_test_support::processes::translators;
 
@@ -98,11 +98,20 @@ impl Contenders {
     }
 
     /// Removes the translated code of all programs.
+    ///
+    /// # Errors
+    /// When they cannot be removed.
     pub fn forget_translations() -> Result<()> {
-        match fs::remove_dir_all(Dirs::from_env()?.translations()) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
-            _ => Ok(()),
+        const ATTEMPTS: u32 = 100;
+        for _ in 0..ATTEMPTS {
+            match fs::remove_dir_all(Dirs::from_env()?.translations()) {
+                // A translator in the background has added something meanwhile.
+                Err(error) if error.kind() == std::io::ErrorKind::DirectoryNotEmpty => {}
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+                _ => return Ok(()),
+            }
         }
+        bail!("translators in the background go on and on")
     }
 
     /// Waits until the background is done with the programs that ran last.
