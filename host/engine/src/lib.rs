@@ -2,7 +2,7 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | `session` | the store and the code cache of one command |
+//! | `session`, `ahead` | the store and the code cache of one command, and what it prepares meanwhile |
 //! | `images` | finding an image by name, with the embedded one and substitutes |
 //! | `pull`, `login` | registries: images from there, and who we are to them |
 //! | `process` | what runs: the image's defaults and the flags, joined |

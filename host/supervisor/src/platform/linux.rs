@@ -87,6 +87,7 @@ impl Drop for Process {
 /// A running worker.
 #[derive(Debug)]
 pub struct Worker {
+    /// Before the process, as in [`Waiting`].
     control: UnixStream,
     translator: Option<Translator>,
     network: Option<Broker>,
@@ -120,7 +121,8 @@ impl Waiting {
     /// # Errors
     /// When the worker is gone, or what helps it cannot be started.
     pub fn run(self, request: Request) -> Result<Worker> {
-        let Waiting { control, process } = self;
+        // Made first: where something fails, its socket is closed before its process is waited for.
+        let mut worker = Worker { control: self.control, translator: None, network: None, process: self.process };
         let (translator, jobs) = match &request.translations {
             Some(wanted) => Some(Translator::start(wanted)?).unzip(),
             None => (None, None),
@@ -129,7 +131,7 @@ impl Waiting {
             Some(policy) => Some(Broker::start(policy.clone())?).unzip(),
             None => (None, None),
         };
-        let worker = Worker { control, translator, network, process };
+        (worker.translator, worker.network) = (translator, network);
         wire::send_request(&worker.control, &request, jobs, answers).context("handing the grants to the worker")?;
         Ok(worker)
     }
