@@ -9,11 +9,14 @@ use wasm_encoder::{BlockType, MemArg};
 
 use crate::doors::{door, engine};
 use crate::effects::{FCSR, RA, SP, Slots, bit, is_float};
-use crate::value::{Value, Values, Word, global, has_narrow_form, is_narrow_always};
+use crate::value::{Value, Values, Word, has_narrow_form, is_narrow_always};
 use crate::{Entries, Variant};
 
 /// Memory of the engine.
 pub const ENGINE: u32 = 2;
+
+/// The state once more, for [`Code::push_preempt_alone`].
+const STATE_ALONE: u32 = 5;
 
 /// The two memories that most accesses are to, by their indexes.
 #[derive(Debug, Clone, Copy)]
@@ -170,6 +173,12 @@ impl Code {
     /// Goes back to what was known before a way out.
     pub fn restore(&mut self, known: Known) {
         self.known = known;
+    }
+
+    /// Forgets the registers that nothing needs any more but these.
+    pub fn need(&mut self, slots: Slots) {
+        self.known.valid &= slots;
+        self.known.dirty &= slots;
     }
 
     /// Begins an instruction.
@@ -341,11 +350,11 @@ impl Code {
         self.values.sink().i32_const(0).i32_load(preempt);
     }
 
-    /// As [`Code::push_preempt`], by the engine's memory. It costs more, and leaves no base of the state's memory for the code
-    /// that follows.
-    pub fn push_preempt_of_engine(&mut self) {
-        let preempt = MemArg { offset: PREEMPT, align: 2, memory_index: ENGINE };
-        self.values.sink().global_get(global::STATE).i32_load(preempt);
+    /// As [`Code::push_preempt`], leaving no base of the state's memory for the code that follows: it would be live on the ways
+    /// to all targets of a switch.
+    pub fn push_preempt_alone(&mut self) {
+        let preempt = MemArg { offset: PREEMPT, align: 2, memory_index: STATE_ALONE };
+        self.values.sink().i32_const(0).i32_load(preempt);
     }
 
     /// When the i32 on the stack is not 0, has the engine yield or give up at `pc`.

@@ -35,10 +35,9 @@ pub fn by_switch(graph: &mut Graph, blocks: &mut Blocks, forest: &Forest) -> boo
     !aims.is_empty()
 }
 
-/// Whether an edge leads into the loop that the switch begins, and into no other, but not to the switch.
+/// Whether an edge leads into the loop that the switch begins, but not to the switch.
 fn enters_middle(forest: &Forest, switch: Node, from: Node, to: Node) -> bool {
     let outer = forest.around(from);
-    let mut entered = forest.around(to).into_iter().filter(|id| !outer.contains(id));
-    let first = entered.next();
-    to != switch && first.is_some_and(|id| forest.head(id) == switch) && entered.next().is_none()
+    let first = forest.around(to).into_iter().find(|id| !outer.contains(id));
+    to != switch && first.is_some_and(|id| forest.head(id) == switch)
 }

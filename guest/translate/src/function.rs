@@ -157,6 +157,7 @@ pub fn emit(shape: &Shape, functions: &BTreeMap<u32, u32>, options: &Options) ->
     // The root's own table is one.
     body.code.by_labels = shape.layout.tables.len() > 1;
     body.receive();
+    body.prepare_switch();
     (0..3).for_each(|_| _ = body.code.values.sink().block(BlockType::Empty));
     body.level(None)?;
     body.code.conclude();
@@ -336,6 +337,7 @@ impl Body<'_> {
             before.map_or(Known::default(), |before| self.ends[before])
         };
         self.code.enter(known);
+        self.code.need(self.shape.places.needed[node]);
     }
 
     /// Goes on where the label says.
@@ -409,12 +411,12 @@ impl Body<'_> {
         let place = self.shape.places.of[first];
         if let Some(label) = label {
             // It leads to where all registers are in the state.
-            self.code.store_slots(!0);
+            self.code.store_slots(self.shape.places.needed[first]);
             let at = self.code.values.locals.label();
             self.code.values.sink().i32_const(label as i32).local_set(at);
         } else if place.fixed && kind != Kind::Landing {
             let before = self.code.known();
-            self.code.store_slots(!place.dirty);
+            self.code.store_slots(self.shape.places.needed[first] & !place.dirty);
             self.code.load_slots(place.valid);
             let near = self.code.known().near;
             self.nears[first] = Some(self.nears[first].map_or(near, |other| other.farther(near)));
@@ -429,12 +431,15 @@ impl Body<'_> {
             self.check(node, false);
         }
         let at_end = block.ops.len() - usize::from(!matches!(block.end, End::Goto(_)));
-        for (pc, op) in &block.ops[..at_end] {
+        let needed = &self.shape.places.needed_at[index];
+        for ((pc, op), &needed) in block.ops[..at_end].iter().zip(needed) {
+            self.code.need(needed);
             self.code.begin(*pc, op);
             let _ = execute(&mut self.code, op);
             self.code.finish();
         }
         if let Some((pc, op)) = block.ops.get(at_end) {
+            self.code.need(needed[at_end]);
             self.code.begin(*pc, op);
             if !matches!(block.end, End::Deferred { .. } | End::Never) {
                 let _ = execute(&mut self.code, op);

@@ -88,7 +88,7 @@ impl Options {
             max_instructions: 64 << 10,
             max_locals_blocks: 1 << 20,
             max_resume: 8192,
-            max_module: 16 << 20,
+            max_module: 64 << 20,
             ..Options::default()
         }
     }

@@ -93,11 +93,16 @@ impl Locals {
         self.aim() + 1
     }
 
+    /// The i64 that is the address of the first target of computed jumps.
+    pub fn origin(&self) -> u32 {
+        self.out() + 1
+    }
+
     /// A temporary of type i64, until [`Locals::release`].
     pub fn take(&mut self) -> u32 {
         self.taken += 1;
         self.temporaries = self.temporaries.max(self.taken);
-        self.out() + self.taken
+        self.origin() + self.taken
     }
 
     /// Frees all temporaries.
@@ -107,7 +112,7 @@ impl Locals {
 
     /// All of them.
     pub fn count(&self) -> u32 {
-        self.registers + 8 + self.temporaries
+        self.registers + 9 + self.temporaries
     }
 
     /// Their declaration.
@@ -118,7 +123,7 @@ impl Locals {
             (3, ValType::I32),
             (2, ValType::F64),
             (1, ValType::F32),
-            (2 + self.temporaries, ValType::I64),
+            (3 + self.temporaries, ValType::I64),
         ]
     }
 }

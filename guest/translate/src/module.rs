@@ -187,6 +187,7 @@ fn imports() -> ImportSection {
         .import("engine", "memory", memory(1, None))
         .import("engine", "state", memory(1, Some(MAX_PAGES)))
         .import("guest", "memory", memory(1, Some(MAX_PAGES)))
+        .import("engine", "state", memory(1, Some(MAX_PAGES)))
         .import("engine", "table", table);
     for name in ["bias", "entries", "state address"] {
         imports.import("engine", name, GLOBAL);

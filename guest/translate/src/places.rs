@@ -2,10 +2,11 @@
 //!
 //! Where several ways meet, each way is brought to what was chosen for the node, by loads and stores on it. Before a loop
 //! those registers are loaded that it reads; those that it writes are stored after it. Elsewhere a register is valid, or
-//! dirty, when it is so on all ways.
+//! dirty, when it is so on all ways. A register that is written again before anything can read it is neither: it is not
+//! stored, and not carried around a loop. Whatever leaves the function may read all of them.
 
 use crate::effects::{A0, Effects, RA, SP, Slots, bit, effects};
-use crate::flow::{Blocks, End};
+use crate::flow::{Block, Blocks, End, Target};
 use crate::forest::Item;
 use crate::graph::{Kind, Node};
 use crate::layout::Layout;
@@ -35,6 +36,10 @@ pub struct Places {
     pub of: Vec<Place>,
     /// Registers that the function names.
     pub used: Slots,
+    /// Registers whose values may be read later, by the function or by what it leads to, at each node's start …
+    pub needed: Vec<Slots>,
+    /// … and before each instruction of each block.
+    pub needed_at: Vec<Vec<Slots>>,
 }
 
 /// Registers that functions which are entered at their start alone have as parameters.
@@ -65,16 +70,28 @@ impl Places {
         let mut solver = Solver {
             layout,
             calls: calls.collect(),
+            leaves: blocks.blocks.iter().map(leaves).collect(),
             after: edges(layout),
             before: vec![Vec::new(); count],
             live: vec![0; count],
-            places: Places { of: vec![Place::default(); count], used },
+            places: Places { of: vec![Place::default(); count], used, needed: vec![0; count], needed_at: Vec::new() },
             effects,
             variant,
             sparing: layout.graph.is_large(),
         };
         solver.find_places();
         solver.places
+    }
+}
+
+/// Whether the code at the end of a block leads out of the function.
+fn leaves(block: &Block) -> bool {
+    let outside = |target: Target| matches!(target, Target::Outside { .. });
+    match block.end {
+        End::Goto(target) => outside(target),
+        End::Branch { taken, next } => outside(taken) || outside(next),
+        End::Switch => false,
+        End::Call { .. } | End::Tail { .. } | End::Return | End::Deferred { .. } | End::Never => true,
     }
 }
 
@@ -93,11 +110,18 @@ fn edges(layout: &Layout) -> Vec<Vec<Node>> {
     (0..layout.graph.kinds.len()).map(edges).collect()
 }
 
+/// Registers that are read before an instruction's end, or behind it.
+fn before(after: Slots, effects: &Effects) -> Slots {
+    after & !effects.writes | effects.reads
+}
+
 struct Solver<'a> {
     layout: &'a Layout,
     effects: Vec<Vec<Effects>>,
     /// Blocks that end in a call, after which no register is valid.
     calls: Vec<bool>,
+    /// Blocks that may lead out of the function.
+    leaves: Vec<bool>,
     after: Vec<Vec<Node>>,
     /// From where a node is reached, and whether that is inside the loop that it begins.
     before: Vec<Vec<(Node, bool)>>,
@@ -114,6 +138,8 @@ impl Solver<'_> {
     fn find_places(&mut self) {
         self.connect();
         self.note_loops();
+        self.solve(true, Solver::needed_before, |solver, node| &mut solver.places.needed[node]);
+        self.places.needed_at = (0..self.effects.len()).map(|block| self.needed_in(block)).collect();
         for node in 0..self.after.len() {
             let synchronous = synchronous(self.layout, node);
             let merges = self.before[node].len() != 1 || self.layout.graph.kinds[node] == Kind::Dispatch;
@@ -187,6 +213,39 @@ impl Solver<'_> {
         }
     }
 
+    fn needed_before(&self, node: Node) -> Slots {
+        let after = self.layout.hops[node].iter().fold(0, |all, &next| all | self.places.needed[next]);
+        match self.layout.graph.kinds[node] {
+            _ if self.variant == Variant::Precise => !0,
+            // A target that is none of the known ones is outside.
+            Kind::Switch => !0,
+            Kind::Code(block) => {
+                let after = if self.leaves[block] { !0 } else { after };
+                self.effects[block].iter().rev().fold(after, before)
+            }
+            _ => after,
+        }
+    }
+
+    /// Registers that are needed before each instruction of a block.
+    fn needed_in(&self, block: usize) -> Vec<Slots> {
+        let node = self.layout.graph.of_block[block];
+        let after = self.layout.hops[node].iter().fold(0, |all, &next| all | self.places.needed[next]);
+        let mut needed = match self.leaves[block] || self.variant == Variant::Precise {
+            true => !0,
+            false => after,
+        };
+        let mut all: Vec<Slots> = Vec::with_capacity(self.effects[block].len());
+        for effects in self.effects[block].iter().rev() {
+            if self.variant == Variant::Lazy {
+                needed = before(needed, effects);
+            }
+            all.push(needed);
+        }
+        all.reverse();
+        all
+    }
+
     fn live_before(&self, node: Node) -> Slots {
         if synchronous(self.layout, node).is_some() {
             return 0;
@@ -195,7 +254,7 @@ impl Solver<'_> {
         match self.layout.graph.kinds[node] {
             Kind::Code(block) => {
                 let after = if self.calls[block] { 0 } else { after };
-                self.effects[block].iter().rev().fold(after, |live, effects| live & !effects.writes | effects.reads)
+                self.effects[block].iter().rev().fold(after, before)
             }
             Kind::Switch if self.sparing => 0,
             Kind::Switch => self.live_in_many(&self.after[node]),
@@ -223,9 +282,9 @@ impl Solver<'_> {
         match self.places.of[node].changes {
             _ if self.before[node].is_empty() => 0,
             Some(_) if self.sparing => all(true) & self.live[node],
-            Some(_) => all(true) & (self.live[node] | all(false)),
+            Some(_) => all(true) & (self.live[node] | all(false) & self.places.needed[node]),
             None if self.sparing && self.places.of[node].fixed => all(false) & self.live[node],
-            None => all(false),
+            None => all(false) & self.places.needed[node],
         }
     }
 

@@ -2,7 +2,7 @@
 
 use shallop_machine::backend::Binary;
 
-use crate::flow::Block;
+use crate::flow::{Block, Blocks};
 use crate::function::Body;
 use crate::graph::{Next, Node};
 use crate::value::{Value, Word};
@@ -48,7 +48,22 @@ impl Hash {
     }
 }
 
+/// Offset of the first target.
+fn least(blocks: &Blocks) -> u32 {
+    blocks.targets.first().map_or(0, |&block| blocks.blocks[block].start)
+}
+
 impl Body<'_> {
+    /// Makes ready for switches.
+    pub fn prepare_switch(&mut self) {
+        if self.shape.layout.graph.switch.is_some() {
+            let (origin, local) =
+                (self.code.values.make(Value::Pc(least(&self.shape.blocks))), self.code.values.locals.origin());
+            self.code.values.push(origin);
+            self.code.values.sink().local_set(local);
+        }
+    }
+
     /// Aims the switch at the code at this offset.
     pub fn aim(&mut self, offset: u32) {
         let pc = self.code.values.make(Value::Pc(offset));
@@ -76,27 +91,35 @@ impl Body<'_> {
     pub fn switch(&mut self, node: Node) {
         let blocks = &self.shape.blocks;
         let targets: Vec<&Block> = blocks.targets.iter().map(|&block| &blocks.blocks[block]).collect();
-        let least = targets.first().map_or(0, |block| block.start);
+        let least = least(blocks);
         let keys: Vec<u32> = targets.iter().map(|block| block.start - least).collect();
         let hash = Hash::new(&keys);
         if self.shape.places.of[node].checks {
             self.check_switch();
         }
-        let distance = self.distance(least);
+        let distance = self.distance();
         let used: Vec<&[usize]> = hash.places.iter().map(Vec::as_slice).filter(|place| !place.is_empty()).collect();
         // Around all, where no target is; then one for each used place, the first of them innermost.
         (0..=used.len()).for_each(|_| self.open_block());
         self.jump_by(&hash, distance);
         for (at, place) in used.iter().enumerate() {
             self.close();
-            for &number in *place {
+            let none = (used.len() - 1 - at) as u32;
+            let (last, others) = place.split_last().map_or((0, &[][..]), |(&last, others)| (last, others));
+            for &number in others {
                 self.code.values.push(distance);
                 self.code.values.sink().i64_const(i64::from(keys[number])).i64_eq();
                 self.open_if();
                 self.go(node, Next::Node(self.shape.layout.graph.of_block[blocks.targets[number]]));
                 self.close();
             }
-            self.code.values.sink().br((used.len() - 1 - at) as u32);
+            // The target comes next: the processor foretells computed jumps by the jumps that were taken before them, so
+            // that there should be few.
+            self.code.values.push(distance);
+            self.code.values.sink().i64_const(i64::from(keys[last])).i64_ne();
+            self.code.values.hint(false);
+            self.code.values.sink().br_if(none);
+            self.go(node, Next::Node(self.shape.layout.graph.of_block[blocks.targets[last]]));
         }
         self.close();
         self.code.target = Some(self.aimed());
@@ -111,30 +134,49 @@ impl Body<'_> {
     /// Yields, with the aim as pc, when the task is to stop.
     fn check_switch(&mut self) {
         match self.shape.layout.graph.is_large() {
-            true => self.code.push_preempt_of_engine(),
+            true => self.code.push_preempt_alone(),
             false => self.code.push_preempt(),
         }
         let aim = self.aimed();
         self.code.pause_if(aim);
     }
 
-    /// How far the aim is behind the code at this offset.
-    fn distance(&mut self, from: u32) -> Word {
-        let (aim, from) = (self.aimed(), self.code.values.make(Value::Pc(from)));
-        let distance = self.code.values.combine(Binary::Sub, aim, from);
+    /// How far the aim is behind the first target.
+    fn distance(&mut self) -> Word {
+        let origin = self.code.values.locals.origin();
+        let (aim, origin) = (self.aimed(), self.code.values.make(Value::Local(origin)));
+        let distance = self.code.values.combine(Binary::Sub, aim, origin);
         self.code.values.settle(distance)
     }
 
     /// Branches by the place that the distance has: to the innermost block for the first that is used, and so on.
+    ///
+    /// One branch and two tables, each of half the places: what a processor foretells of a computed jump it finds by where
+    /// the jump is and by some bits of the jumps before it, which are often the same at the one jump of all an interpreter's
+    /// instructions.
     fn jump_by(&mut self, hash: &Hash, distance: Word) {
-        self.code.values.push_low(distance);
-        let mut sink = self.code.values.sink();
-        sink.i32_const(hash.multiplier as i32).i32_mul().i32_const(32 - hash.bits as i32).i32_shr_u();
         let none = hash.places.iter().filter(|place| !place.is_empty()).count() as u32;
         let mut next = 0;
         let depths = hash.places.iter().map(|place| if place.is_empty() { none } else { (next, next += 1).0 });
         let depths: Vec<u32> = depths.collect();
-        sink.br_table(depths, none);
+        let (first, second) = depths.split_at(depths.len() / 2);
+        let place = self.code.values.locals.i32(0);
+        self.code.values.push(distance);
+        let mut sink = self.code.values.sink();
+        // In 64 bits, as targets are compared, so that the distance is calculated once.
+        sink.i64_const(i64::from(hash.multiplier as i32)).i64_mul().i64_const(i64::from(32 - hash.bits)).i64_shr_u();
+        sink.i32_wrap_i64().local_tee(place).i32_const(first.len() as i32).i32_and();
+        self.open_if();
+        self.table(place, second.iter().map(|depth| depth + 1).collect());
+        self.close();
+        self.table(place, first.to_vec());
+    }
+
+    /// Branches by the low bits of a number.
+    fn table(&mut self, number: u32, depths: Vec<u32>) {
+        let mut sink = self.code.values.sink();
+        sink.local_get(number).i32_const(depths.len() as i32 - 1).i32_and();
+        sink.br_table(depths, 0);
     }
 }
 

@@ -97,7 +97,7 @@ async fn instantiate(caller: &mut Caller<'_, TaskData>, install: &Install) -> wa
     let mut own = |name: &str| {
         caller.get_export(name).ok_or_else(|| Error::msg(format!("the processor module exports no {name}")))
     };
-    let memories = [own("state")?, own("guest")?, own("memory")?, own("state")?, own("guest")?];
+    let memories = [own("state")?, own("guest")?, own("memory")?, own("state")?, own("guest")?, own("state")?];
     let functions = [own("float")?, own("dispatch")?, own("step")?, own("pause")?];
     let table = own(TABLE)?;
     let &TaskData { entries, state, .. } = caller.data();

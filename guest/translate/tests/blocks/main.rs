@@ -85,6 +85,16 @@ fn translated(engine: &Engine, code: &[u8], variant: Variant, starts: &[Start]) 
     starts.iter().map(run).collect()
 }
 
+/// What the variant promises of an end: the lazy one does not store what the rest of the block would write again before it
+/// could be read, so that it does not say what registers a signal in the middle finds.
+fn promised(end: &End, variant: Variant) -> End {
+    let mut end = end.clone();
+    if variant == Variant::Lazy && end.signal != SIGTRAP {
+        (end.x, end.f) = ([0; 32], [0; 32]);
+    }
+    end
+}
+
 /// Where the three part, in words; empty: nowhere.
 fn difference(engine: &Engine, block: &Block, variant: Variant, starts: &[Start], theirs: &[End]) -> String {
     let code = block.code();
@@ -92,8 +102,9 @@ fn difference(engine: &Engine, block: &Block, variant: Variant, starts: &[Start]
     let translated = translated(engine, &code, variant, starts);
     let mut text = String::new();
     for ((ours, translated), theirs) in ours.iter().zip(&translated).zip(theirs) {
+        let [translated, expected] = [translated, ours].map(|end| promised(end, variant));
         for (names, one, other) in
-            [("interpreter and emulator", ours, theirs), ("translated and interpreted code", translated, ours)]
+            [("interpreter and emulator", ours, theirs), ("translated and interpreted code", &translated, &expected)]
         {
             let difference = one.difference(other);
             if !difference.is_empty() {

@@ -151,8 +151,8 @@ impl Machine {
             let kind = GlobalType::new(ValType::I32, Mutability::Const);
             Global::new(&mut *store, kind, Val::I32(value as i32)).unwrap().into()
         };
-        let memories =
-            [self.state_memory, self.guest, self.engine_memory, self.state_memory, self.guest].map(Extern::from);
+        let (state, guest) = (self.state_memory, self.guest);
+        let memories = [state, guest, self.engine_memory, state, guest, state].map(Extern::from);
         let globals = [bias, ENTRIES, 0].map(&mut global);
         let functions = self.functions.map(Extern::from);
         let imports = [&memories[..], &[self.table.into()], &globals, &functions].concat();
