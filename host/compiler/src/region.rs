@@ -14,7 +14,7 @@ use shallop_translate::{Options, Refusal, Region, Translated, Variant, translate
 use crate::translated::{Claim, Folder};
 
 /// Bytes of guest code of one module of a whole region.
-const WHOLE_BYTES: u32 = 1 << 20;
+const WHOLE_BYTES: u32 = 4 << 20;
 
 /// So many modules of a region are no burden.
 const FEW: u32 = 4;
