@@ -106,6 +106,11 @@ impl Running {
             Leave::Jump => unsafe { *cache::link_of(self.cell) },
             Leave::To => {
                 let pc = self.word(word::PC);
+                // SAFETY: the current cell is of the arena.
+                let (op, site) = unsafe { ((*self.cell).op, (*self.cell).pc) };
+                if op.rd != 0 || !is_linking(op.rs1) {
+                    translated::note_jump(site, pc as u32);
+                }
                 if pc == self.word(word::BACK) {
                     return None;
                 }

@@ -342,6 +342,9 @@ fn a_loop_that_computed_jumps_close_is_found_hot() {
     // SAFETY: as above.
     unsafe {
         assert_eq!(((*exchange).hot, u64::from((*exchange).list[0])), (1, CODE));
+        // The jump is behind two short instructions, and went to the first.
+        let jump = CODE as u32 + 4;
+        assert!((*exchange).seen.iter().any(|seen| (seen.site, seen.target) == (jump, CODE as u32)));
         ((*exchange).looks, (*exchange).hot) = (0, 0);
     }
 }

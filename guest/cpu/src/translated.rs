@@ -34,6 +34,8 @@ const CALLED: usize = 1 << 16;
 const MAX_USED: usize = 1 << 12;
 /// Addresses of hot code that wait for the host.
 const HOT_LIST: usize = 251;
+/// Places for computed jumps that were seen.
+const SEEN: usize = 2048;
 /// Entries of a function at most, so that a cell can hold a number of one.
 const MAX_ENTRIES: u32 = 1 << 24;
 
@@ -52,6 +54,16 @@ pub struct Exchange {
     pub used_before: u32,
     /// Addresses of hot code, or what the host tells.
     pub list: [u32; HOT_LIST],
+    /// Computed jumps that were interpreted, by (site >> 1) modulo the length.
+    pub seen: [Seen; SEEN],
+}
+
+/// A computed jump, and where it went last. What another process left in the memory may stand here too: it is a guess.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Seen {
+    pub site: u32,
+    pub target: u32,
 }
 
 /// Where translated code finds function starts, by (pc >> 1) modulo the length. `index` 0: none.
@@ -71,8 +83,15 @@ pub struct Entry {
     pub entry: u32,
 }
 
-static EXCHANGE: Shared<Exchange> =
-    Shared::new(Exchange { looks: 0, hot: 0, retired: 0, storm: 0, used_before: 0, list: [0; HOT_LIST] });
+static EXCHANGE: Shared<Exchange> = Shared::new(Exchange {
+    looks: 0,
+    hot: 0,
+    retired: 0,
+    storm: 0,
+    used_before: 0,
+    list: [0; HOT_LIST],
+    seen: [Seen { site: 0, target: 0 }; SEEN],
+});
 static CALLED_TABLE: Shared<[Called; CALLED]> = Shared::new([Called { pc: 0, index: 0 }; CALLED]);
 /// The first elements of `CALLED_TABLE` that were used, and how many.
 static USED: Shared<[u16; MAX_USED]> = Shared::new([0; MAX_USED]);
@@ -262,6 +281,13 @@ pub fn count(pc: u32, weight: u8) -> bool {
         exchange.hot += 1;
     }
     true
+}
+
+/// Notes where the computed jump at `site` goes, for those who translate it.
+#[inline(always)]
+pub fn note_jump(site: u32, target: u32) {
+    // SAFETY: the host reads them while tasks are suspended.
+    unsafe { (*EXCHANGE.pointer()).seen[(site >> 1) as usize % SEEN] = Seen { site, target } };
 }
 
 /// Calls a function of the table, which works on the calling task's registers; gives the address where it left the guest,

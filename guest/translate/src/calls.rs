@@ -46,13 +46,7 @@ impl Body<'_> {
             return self.give_up();
         }
         let back = self.code.values.make(Value::Pc(pc + u32::from(op.len)));
-        match known.and_then(|known| self.functions.get(&known)) {
-            Some(&function) => {
-                self.push_arguments();
-                self.code.values.sink().call(function);
-            }
-            None => self.probe(back),
-        }
+        self.call_target(known, pc, back);
         self.code.expect(pc, i64::from(op.len));
         let ra = self.code.values.locals.slot(RA);
         self.code.values.push(back);
@@ -66,7 +60,7 @@ impl Body<'_> {
     /// Goes to another function, and returns what it returns. `level`: the stack pointer is as at the start.
     pub fn tail(&mut self, known: Option<u32>, at: (u32, Op), level: bool) {
         self.arrive(at);
-        self.go_over(known, level);
+        self.go_over(known, at.0, level);
     }
 
     /// Goes to the target of a computed jump that is none of the known ones, as [`Body::tail`] does.
@@ -74,22 +68,22 @@ impl Body<'_> {
         // What was branched to before knows nothing of what this loads.
         let known = self.code.known();
         self.ready();
-        self.go_over(None, false);
+        self.check_level(false);
+        let back = self.code.slot(RA);
+        self.probe(back);
+        self.conclude_tail();
         self.code.restore(known);
     }
 
-    fn go_over(&mut self, known: Option<u32>, level: bool) {
+    fn go_over(&mut self, known: Option<u32>, pc: u32, level: bool) {
         self.check_level(level);
-        match known.and_then(|known| self.functions.get(&known)) {
-            Some(&function) => {
-                self.push_arguments();
-                self.code.values.sink().call(function);
-            }
-            None => {
-                let back = self.code.slot(RA);
-                self.probe(back);
-            }
-        }
+        let back = self.code.slot(RA);
+        self.call_target(known, pc, back);
+        self.conclude_tail();
+    }
+
+    /// Returns what is on the stack, where a function returned that was gone to.
+    fn conclude_tail(&mut self) {
         match self.shape.entered() {
             Entries::Start => self.code.exit(),
             // The engine wants all registers in the state.
@@ -178,6 +172,28 @@ impl Body<'_> {
     /// The depth of what this function calls.
     fn push_depth(&mut self) {
         self.code.values.sink().local_get(parameter::DEPTH).i32_const(self.weight).i32_add();
+    }
+
+    /// Calls the target of the jump at `pc`: at once if it is known, and if it is the one that is likely.
+    fn call_target(&mut self, known: Option<u32>, pc: u32, back: Word) {
+        if let Some(&function) = known.and_then(|known| self.functions.get(&known)) {
+            self.push_arguments();
+            self.code.values.sink().call(function);
+            return;
+        }
+        let likely = self.likely.get(&pc).and_then(|likely| Some((*likely, *self.functions.get(likely)?)));
+        let (Some((likely, function)), Some(target)) = (likely, self.code.target) else { return self.probe(back) };
+        // What a call by the table finds, the memories of its instance too, it finds behind four loads, one after another.
+        let likely = self.code.values.make(Value::Pc(likely));
+        self.code.values.push(target);
+        self.code.values.push(likely);
+        self.code.values.sink().i64_eq();
+        self.code.values.hint(true);
+        self.code.values.sink().if_(BlockType::Result(ValType::I64));
+        self.push_arguments();
+        self.code.values.sink().call(function).else_();
+        self.probe(back);
+        self.code.values.sink().end();
     }
 
     /// Calls what the entry table has for the target, else the engine; leaves what it returned on the stack.

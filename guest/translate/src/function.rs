@@ -120,6 +120,8 @@ pub struct Body<'a> {
     pub shape: &'a Shape,
     /// Wasm function of each translated guest function.
     pub functions: &'a BTreeMap<u32, u32>,
+    /// Where computed jumps probably go.
+    pub likely: &'a BTreeMap<u32, u32>,
     /// What a call of this function adds to the depth: its native frame may be as large as it has blocks.
     pub weight: i32,
     scopes: Vec<Scope>,
@@ -148,6 +150,7 @@ pub fn emit(shape: &Shape, functions: &BTreeMap<u32, u32>, options: &Options) ->
         code: Code::new(shape.places.used, shape.entered(), options.variant, shape.memories()),
         shape,
         functions,
+        likely: &options.likely,
         weight: (1 + shape.blocks.blocks.len() / BLOCKS_WEIGHT) as i32,
         scopes: Vec::new(),
         ends: vec![Known::default(); nodes],

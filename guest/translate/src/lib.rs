@@ -28,6 +28,9 @@ pub mod switch;
 pub mod tables;
 pub mod value;
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use image::Image;
 
 /// Guest code to translate.
@@ -77,6 +80,8 @@ pub struct Options {
     pub max_resume: usize,
     /// Bytes of all bodies together.
     pub max_module: usize,
+    /// Where computed jumps probably go, by their offsets: a jump looks first whether it goes there.
+    pub likely: Arc<BTreeMap<u32, u32>>,
 }
 
 impl Options {
@@ -106,6 +111,7 @@ impl Default for Options {
             max_locals_blocks: 20_000,
             max_resume: 256,
             max_module: 1 << 20,
+            likely: Arc::default(),
         }
     }
 }

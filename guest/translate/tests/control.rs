@@ -3,6 +3,8 @@
 
 mod machine;
 
+use std::collections::BTreeMap;
+
 use machine::{Flat, Machine, Numbers, STOP, engine};
 use shallop_riscv64::{State, interpret_one};
 use shallop_translate::image::Image;
@@ -212,7 +214,10 @@ fn compare(seed: u64, variant: Variant, storm: bool) {
     let program = program(&mut numbers);
     let code: Vec<u8> = program.words.iter().flat_map(|word| word.to_le_bytes()).collect();
     let region = Region { code: &code, start: START, image: &Image::default() };
-    let options = Options { variant, max_body: 1 << 20, ..Options::default() };
+    // A guess for each word, of which some are right.
+    let guess = |word| (START + 4 * word, program.functions[numbers.below(program.functions.len() as u64) as usize]);
+    let likely = (0..program.words.len() as u32).map(guess).collect::<BTreeMap<u32, u32>>();
+    let options = Options { variant, max_body: 1 << 20, likely: likely.into(), ..Options::default() };
     let mut machine = Machine::new(&engine());
     for entries in [Entries::Start, Entries::All] {
         let translated = translate(&region, &program.functions, &Options { entries, ..options.clone() });

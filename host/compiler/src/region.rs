@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use shallop_sandbox::{Compiler, Function};
@@ -61,7 +62,8 @@ impl Known {
         let image = Image::new(&code, 0, data);
         let starts: Vec<u32> = image.starts().collect();
         let ahead = starts.iter().copied().collect();
-        let options = options(job.variant);
+        let mut options = options(job.variant);
+        options.likely = Arc::new(folder.jumps());
         let (done, others) = Default::default();
         let (claim, tried, given) = (None, false, job.given);
         Ok(Known { code, image, starts, options, folder, done, others, ahead, claim, tried, given, size })
@@ -109,6 +111,18 @@ impl Known {
         // In the middle of a function it is entered by code that runs already, and by no program that starts.
         let image = &self.image;
         self.others.extend(entries.iter().filter(|entry| image.function(**entry).is_none()));
+    }
+
+    /// Notes where computed jumps went.
+    pub fn note_jumps(&mut self, jumps: Vec<(u32, u32)>) {
+        if !jumps.is_empty() {
+            Arc::make_mut(&mut self.options.likely).extend(jumps);
+        }
+    }
+
+    /// Keeps what is known of computed jumps, for who goes on with the region.
+    pub fn keep_jumps(&self) {
+        self.folder.keep_jumps(&self.options.likely);
     }
 
     /// A module of functions, and those that had no room in it.

@@ -4,8 +4,9 @@
 //! So that a region is found without reading it, `files/` has a folder for each file that regions are in, by the file's
 //! identity on this machine, and in that a file for each region, which holds the name of the region's folder.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -28,6 +29,12 @@ const LEFT_FREE: u64 = 128 << 20;
 
 /// The file in the folder of a region that says that all of it was translated, in whatever modules.
 const DONE: &str = "done";
+
+/// The file in the folder of a region that tells where computed jumps went: pairs of offsets, as JSON.
+const JUMPS: &str = "jumps";
+
+/// Bytes of that at most.
+const MAX_JUMPS: u64 = 4 << 20;
 
 /// The file whose lock is a [`Claim`].
 const LOCK: &str = "lock";
@@ -77,6 +84,27 @@ impl Folder {
     pub fn note_done(&self) {
         if !self.is_whole() {
             let _ = fs::write(self.path.join(DONE), []);
+        }
+    }
+
+    /// Where computed jumps went, as far as it was kept: guesses.
+    pub fn jumps(&self) -> BTreeMap<u32, u32> {
+        let mut json = Vec::new();
+        let read = |file: File| file.take(MAX_JUMPS).read_to_end(&mut json);
+        let _ = open_trusted(&self.path.join(JUMPS)).ok().flatten().map(read);
+        serde_json::from_slice::<Vec<(u32, u32)>>(&json).map(BTreeMap::from_iter).unwrap_or_default()
+    }
+
+    /// Keeps where computed jumps went. Where that cannot be kept, they are slower.
+    pub fn keep_jumps(&self, jumps: &BTreeMap<u32, u32>) {
+        let all: Vec<(&u32, &u32)> = jumps.iter().collect();
+        if !all.is_empty()
+            && !self.is_whole()
+            && let Ok(json) = serde_json::to_vec(&all)
+            && let Ok(mut file) = tempfile::NamedTempFile::new_in(&self.path)
+            && file.write_all(&json).is_ok()
+        {
+            let _ = file.persist(self.path.join(JUMPS));
         }
     }
 
@@ -361,6 +389,18 @@ mod tests {
         late.finish(second).unwrap();
         assert_eq!(late.take().unwrap().1, [12]);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "the folder, and where it is found");
+    }
+
+    #[test]
+    fn jumps_are_kept_for_the_next_process() {
+        let dir = tempfile::tempdir().unwrap();
+        let new = || Folder::new(dir.path(), &[b"code"], Variant::Lazy).unwrap();
+        assert_eq!(new().jumps(), BTreeMap::new());
+        let jumps = BTreeMap::from([(2, 8), (10, 40)]);
+        new().keep_jumps(&jumps);
+        assert_eq!(new().jumps(), jumps);
+        fs::write(new().path.join(JUMPS), b"[[1").unwrap();
+        assert_eq!(new().jumps(), BTreeMap::new(), "damaged");
     }
 
     #[test]

@@ -174,6 +174,7 @@ impl Translator {
                 // Killed in the middle of a message, it has ended too; and one that talks nonsense is not listened to.
                 Ok(None) | Err(_) => {
                     self.worker = None;
+                    self.regions.values().for_each(Known::keep_jumps);
                     self.alone = Some(Alone::begin(&self.cache, self.linger)?);
                     trim(&self.cache, self.cache_limit)?;
                 }
@@ -204,7 +205,8 @@ impl Translator {
             self.send_arrived(job.region);
             self.merging.extend(job.whole.then_some(job.region));
         }
-        let Some(known) = self.regions.get(&job.region) else { return };
+        let Some(known) = self.regions.get_mut(&job.region) else { return };
+        known.note_jumps(job.jumps);
         for start in job.starts {
             // Code that runs is entered in its middle now, and by calls later.
             for start in [start].into_iter().chain(known.start_of(start)) {

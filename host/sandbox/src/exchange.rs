@@ -13,8 +13,11 @@ const STORM: usize = 3;
 const USED_BEFORE: usize = 4;
 /// Then come the addresses of hot code.
 const HOT_LIST: usize = 5;
-const EXCHANGE_WORDS: usize = 256;
-pub const HOT_WORDS: usize = EXCHANGE_WORDS - HOT_LIST;
+const SEEN: usize = 256;
+pub const HOT_WORDS: usize = SEEN - HOT_LIST;
+/// Then computed jumps that were seen, two words each: where one is, where it went.
+const SEEN_WORDS: usize = 2 * 2048;
+const EXCHANGE_WORDS: usize = SEEN + SEEN_WORDS;
 const EXCHANGE_BYTES: usize = 4 * EXCHANGE_WORDS;
 
 /// The words in engine memory by which a process and its engine exchange what concerns translated code.
@@ -31,7 +34,7 @@ impl Words {
 
     /// Has the engine clear what a process that is gone left in the memory.
     pub fn mark_used(self) {
-        (0..EXCHANGE_WORDS).for_each(|index| self.write(index, u32::from(index == USED_BEFORE)));
+        (0..SEEN).for_each(|index| self.write(index, u32::from(index == USED_BEFORE)));
     }
 
     #[inline]
@@ -65,6 +68,12 @@ impl Words {
     /// Puts addresses in the place of hot ones, which were taken; no more than there is room for.
     pub fn put(self, pcs: &[u32]) {
         pcs.iter().zip(HOT_LIST..).for_each(|(pc, index)| self.write(index, *pc));
+    }
+
+    /// Computed jumps that were interpreted: where they are, and where they went last. Guesses.
+    pub fn seen(self) -> impl Iterator<Item = (u32, u32)> {
+        let pair = move |index| (self.read(index), self.read(index + 1));
+        (SEEN..EXCHANGE_WORDS).step_by(2).map(pair).filter(|(site, _)| *site != 0)
     }
 
     /// Takes the addresses of code that became hot.

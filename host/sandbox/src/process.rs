@@ -248,8 +248,10 @@ impl Process {
 
     /// Asks for what has become hot. To be called after a task ran.
     pub fn report_hot(&mut self, cpu: &Cpu, translation: &Translation) {
-        if let Some(hot) = self.exchange(cpu).and_then(Words::take_hot) {
-            if lock(&self.regions).ask(translation, &hot) {
+        if let Some(words) = self.exchange(cpu)
+            && let Some(hot) = words.take_hot()
+        {
+            if lock(&self.regions).ask(translation, &hot, words) {
                 self.edition = 0;
             }
             translation.wait();

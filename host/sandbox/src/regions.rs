@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use wasmtime::Module;
 
 use crate::events::lock;
+use crate::exchange::Words;
 use crate::translation::Translation;
 
 /// Table elements of one process at most, dropped modules included.
@@ -197,7 +198,7 @@ impl Regions {
     }
 
     /// Asks for the functions at these guest addresses, which are hot. Whether there may be [`Regions::news`].
-    pub fn ask(&mut self, translation: &Translation, hot: &[u32]) -> bool {
+    pub fn ask(&mut self, translation: &Translation, hot: &[u32], words: Words) -> bool {
         let mut fresh = false;
         for region in &mut self.list {
             let offset = |pc: &u32| u64::from(*pc).checked_sub(region.start).filter(|offset| *offset < region.len);
@@ -212,7 +213,8 @@ impl Regions {
                 fresh = true;
             }
             if let Some(number) = region.number {
-                translation.ask(number, &starts);
+                let inside = |(site, target): (u32, u32)| Some((offset(&site)? as u32, offset(&target)? as u32));
+                translation.ask(number, &starts, words.seen().filter_map(inside).collect());
             }
         }
         fresh

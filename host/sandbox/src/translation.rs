@@ -39,6 +39,8 @@ struct Known {
     len: u32,
     precise: bool,
     asked: HashSet<u32>,
+    /// Computed jumps that the translator was told of.
+    jumps: HashMap<u32, u32>,
     codes: Codes,
     /// How many modules were given at the start.
     given: usize,
@@ -48,9 +50,9 @@ struct Known {
 
 impl Known {
     /// A question for these functions, whose region has this number.
-    fn ask(&self, region: u32, starts: Vec<u32>, tell: bool) -> Ask {
+    fn ask(&self, region: u32, starts: Vec<u32>, jumps: Vec<(u32, u32)>, tell: bool) -> Ask {
         let Known { ref file, offset, len, precise, given, .. } = *self;
-        Ask { region, file: file.clone(), offset, len, starts, precise, tell, given }
+        Ask { region, file: file.clone(), offset, len, starts, jumps, precise, tell, given }
     }
 }
 
@@ -108,8 +110,8 @@ impl Book {
         let number = self.known.len() as u32;
         // Held for ever, so that no other file gets its address.
         let file = file.clone();
-        let (asked, codes) = (HashSet::new(), Codes::default());
-        self.known.push(Known { file, offset, len, precise, asked, codes, given: 0, unfinished: false });
+        let (asked, jumps, codes) = Default::default();
+        self.known.push(Known { file, offset, len, precise, asked, jumps, codes, given: 0, unfinished: false });
         self.numbers.insert(identity, number);
         Some(number)
     }
@@ -157,22 +159,26 @@ impl Translation {
         let known = book.get(number)?;
         if std::mem::take(&mut known.unfinished) {
             // When too many questions wait, a later command tells of it.
-            let _ = self.jobs.try_send(known.ask(number, Vec::new(), false));
+            let _ = self.jobs.try_send(known.ask(number, Vec::new(), Vec::new(), false));
         }
         Some((number, known.codes.count()))
     }
 
-    /// Asks for those functions of a region that nobody asked for yet. `starts` are offsets in the region.
-    pub fn ask(&self, number: u32, starts: &[u32]) {
+    /// Asks for those functions of a region that nobody asked for yet, and tells of its computed jumps that went into it. All
+    /// are offsets in the region.
+    pub fn ask(&self, number: u32, starts: &[u32], jumps: Vec<(u32, u32)>) {
         let mut book = lock(&self.book);
         let Some(known) = book.get(number) else { return };
         let fresh: Vec<u32> = starts.iter().copied().filter(|start| !known.asked.contains(start)).collect();
         if fresh.is_empty() || known.asked.len() + fresh.len() > MAX_ASKED {
             return;
         }
-        let ask = known.ask(number, fresh.clone(), self.how.waits);
+        let is_new = |(site, target): &(u32, u32)| known.jumps.get(site) != Some(target);
+        let jumps: Vec<(u32, u32)> = jumps.into_iter().filter(is_new).take(MAX_ASKED - known.jumps.len()).collect();
+        let ask = known.ask(number, fresh.clone(), jumps.clone(), self.how.waits);
         if self.jobs.try_send(ask).is_ok() {
             known.asked.extend(fresh);
+            known.jumps.extend(jumps);
             book.sent += 1;
         }
     }

@@ -28,6 +28,9 @@ pub const MAX_REGION: u32 = 128 << 20;
 /// Functions wanted by one job at most.
 pub const MAX_STARTS: usize = 4096;
 
+/// Computed jumps that one job tells of at most.
+pub const MAX_JUMPS: usize = 4096;
+
 /// How translated code treats faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Variant {
@@ -48,6 +51,8 @@ pub struct Job {
     pub len: u32,
     /// Offsets in the region of functions to translate.
     pub starts: Vec<u32>,
+    /// Offsets of computed jumps, and of where they went when they were interpreted.
+    pub jumps: Vec<(u32, u32)>,
     /// All of it is wanted, in as few modules as can be; none of them is sent.
     pub whole: bool,
     /// Whether an answer is to tell that all is done.
@@ -72,7 +77,10 @@ pub fn send_job(socket: &UnixStream, job: &Job, file: &File) -> Result<()> {
 /// The next job and its file; `None` when the worker is gone.
 pub fn receive_job(socket: &UnixStream) -> Result<Option<(Job, File)>> {
     let Some((job, file)) = receive::<Job>(socket)? else { return Ok(None) };
-    ensure!(job.len <= MAX_REGION && job.starts.len() <= MAX_STARTS, "a job is too large");
+    ensure!(
+        job.len <= MAX_REGION && job.starts.len() <= MAX_STARTS && job.jumps.len() <= MAX_JUMPS,
+        "a job is too large"
+    );
     Ok(Some((job, file)))
 }
 
@@ -139,6 +147,7 @@ mod tests {
             offset: 4096,
             len: 100,
             starts: vec![0, 40],
+            jumps: vec![(2, 8)],
             whole: false,
             tell: false,
             given: 0,

@@ -192,7 +192,17 @@ fn translate(region: &Region, translations: &Translations, variant: Variant) -> 
     let (ours, theirs) = UnixStream::pair().context("making a socket")?;
     let _running = Running(translator::spawn(translations, OwnedFd::from(theirs))?);
     let Region { offset, len, .. } = *region;
-    let job = Job { region: 0, variant, offset, len, starts: Vec::new(), whole: true, tell: true, given: 0 };
+    let job = Job {
+        region: 0,
+        variant,
+        offset,
+        len,
+        starts: Vec::new(),
+        jumps: Vec::new(),
+        whole: true,
+        tell: true,
+        given: 0,
+    };
     jobs::send_job(&ours, &job, &region.file)?;
     while let Some((answer, _)) = jobs::receive_answer(&ours)? {
         if answer.done {

@@ -97,6 +97,8 @@ pub struct Ask {
     pub len: u32,
     /// Offsets in the region.
     pub starts: Vec<u32>,
+    /// Computed jumps inside the region, and where they went: guesses.
+    pub jumps: Vec<(u32, u32)>,
     /// Whether faults are to find all registers.
     pub precise: bool,
     /// Whether an answer is to tell that all is done.

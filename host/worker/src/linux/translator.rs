@@ -32,6 +32,8 @@ impl Translator for Translators {
                 offset: ask.offset,
                 len: ask.len,
                 starts: starts.to_vec(),
+                // As many as there are places for them in the engine's memory: no more than a job may tell of.
+                jumps: if starts.as_ptr() == first.as_ptr() { ask.jumps.clone() } else { Vec::new() },
                 whole: false,
                 tell: ask.tell,
                 given: ask.given as u32,
