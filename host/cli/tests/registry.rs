@@ -1,13 +1,16 @@
 //! Registries as users meet them: Debian's `docker-registry` on loopback, filled by skopeo; `pull`, `run` and `build` that
 //! fetch, `login`, `save` and `load`.
 
+use shallop_test_support::http::{self, Server};
 use shallop_test_support::shallop::folder;
 use shallop_test_support::{Finished, Shallop, command, oracle};
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 const LIMIT: Duration = Duration::from_secs(300);
 /// `ann`, `secret`.
@@ -323,4 +326,70 @@ fn an_archive_is_read_by_others_and_back() {
     shallop.run(&["load"]).expect_code(1).expect_error("no archive of images");
     shallop.run(&["save", "-o", &path("none.tar"), "nothing"]).expect_code(1).expect_error("No such image");
     assert!(!place.path().join("none.tar").exists());
+}
+
+/// A registry that serves a saved archive; it stops in the middle of its largest blob, as long as a client waits there, until `go_on`.
+fn halting(archive: &Path, place: &Path, go_on: &Arc<AtomicBool>, served: &Arc<AtomicUsize>) -> Server {
+    let mut tar = Command::new("tar");
+    command::run(tar.arg("-xf").arg(archive).arg("-C").arg(place), b"", LIMIT).expect_code(0);
+    let index: serde_json::Value =
+        serde_json::from_slice(&fs::read(place.join("index.json")).expect("read the index")).expect("JSON");
+    let manifest = index["manifests"][0].clone();
+    let (place, go_on, served) = (place.to_owned(), go_on.clone(), served.clone());
+    Server::start(move |request, stream| {
+        let name = request.target.rsplit('/').next().unwrap_or_default();
+        let digest = if name == "latest" { manifest["digest"].as_str().unwrap_or_default() } else { name };
+        let Ok(bytes) = fs::read(place.join("blobs").join(digest.replace(':', "/"))) else {
+            return http::answer(stream, 404, &[], b"");
+        };
+        if request.target.contains("/manifests/") {
+            let media_type = manifest["mediaType"].as_str().unwrap_or_default();
+            return http::answer(stream, 200, &[("Content-Type", media_type)], &bytes);
+        }
+        let (at, length) = (request.range().unwrap_or(0), bytes.len());
+        let range = format!("bytes {at}-{}/{length}", length - 1);
+        let headers = [("Content-Length", (length - at).to_string()), ("Content-Range", range)];
+        let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+        http::head(stream, if at == 0 { 200 } else { 206 }, &headers[..if at == 0 { 1 } else { 2 }])?;
+        let halt = if length > HALT && !go_on.load(Ordering::Relaxed) { HALT } else { length };
+        stream.write_all(&bytes[at..halt])?;
+        served.fetch_add(halt - at, Ordering::Relaxed);
+        while halt < length && !go_on.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    })
+}
+
+/// Where a halting registry stops.
+const HALT: usize = 3 << 20;
+
+#[test]
+fn a_pull_that_was_killed_is_gone_on_with() {
+    let (maker, shallop, place) = (home(), home(), folder());
+    let archive = place.path().join("x.tar");
+    let noise: String = (0u32..400_000).map(|i| format!("{:08x}", i.wrapping_mul(2_654_435_761))).collect();
+    saved(&maker, "app", &noise, &archive);
+    let (go_on, served) = (Arc::default(), Arc::default());
+    let server = halting(&archive, place.path(), &go_on, &served);
+    let name = format!("{}/app", server.authority());
+    let mut command = shallop.command(&["pull", &name]);
+    command.env_remove("SHALLOP_OFFLINE").env("DOCKER_CONFIG", shallop.home().join("docker")).stdout(Stdio::null());
+    let mut child = command.spawn().expect("start a pull");
+    let partial = || fs::read_dir(shallop.home().join("data/partial")).into_iter().flatten().flatten();
+    let deadline = Instant::now() + LIMIT;
+    while !partial().any(|entry| entry.metadata().is_ok_and(|meta| meta.len() == HALT as u64)) {
+        assert!(Instant::now() < deadline, "no part of the layer came");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().expect("kill the pull");
+    child.wait().expect("wait for the pull");
+    go_on.store(true, Ordering::Relaxed);
+    online(&shallop, &["pull", &name]).expect_code(0);
+    let begins: Vec<usize> = server.requests().iter().filter_map(http::Request::range).collect();
+    assert_eq!(begins, [HALT]);
+    let served = served.load(Ordering::Relaxed);
+    assert!(served < noise.len() + 20_000, "{served} bytes were served, of a layer of some {}", noise.len());
+    assert_eq!(partial().count(), 0);
+    assert_eq!(inspect(&shallop, &name)["Id"], inspect(&maker, "app")["Id"]);
 }

@@ -123,6 +123,11 @@ impl Dirs {
         self.data.join("ingest")
     }
 
+    /// Blobs of which a part has come, by digest; on the same file system as blobs.
+    pub fn partial(&self) -> PathBuf {
+        self.data.join("partial")
+    }
+
     /// Lock files of leases and of build steps.
     pub fn locks(&self) -> PathBuf {
         self.data.join("locks")

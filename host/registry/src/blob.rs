@@ -1,5 +1,5 @@
-//! [`BlobReader`]: a blob as one stream. Where a connection breaks it goes on at the next byte, by a range request, or by
-//! reading again up to there where a server knows no ranges. Its size is the descriptor's; who reads it checks the digest.
+//! [`BlobReader`]: a blob as one stream, or the rest of one. Where a connection breaks it goes on at the next byte, by a range request, or
+//! by reading again up to there where a server knows no ranges. Its size is the descriptor's; who reads it checks the digest.
 
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,6 +26,14 @@ pub(crate) struct Pulling<'a> {
     pub(crate) stop: &'a AtomicBool,
 }
 
+/// An answer with a blob, or with the rest of it.
+struct Opened {
+    body: Body,
+    url: Url,
+    /// Where it begins: no later than what is missing.
+    begins: u64,
+}
+
 pub(crate) struct BlobReader<'a> {
     pulling: Pulling<'a>,
     descriptor: &'a Descriptor,
@@ -45,11 +53,36 @@ impl<'a> BlobReader<'a> {
         BlobReader { pulling, descriptor, tell, at: 0, body: None, done: 0, breaks: 0, forgiven: 0 }
     }
 
+    /// Goes on behind the first `done` bytes, which came earlier. Gives how many of them count: none where the server has no ranges, or
+    /// will not go on there.
+    pub(crate) fn resume(&mut self, done: u64) -> Result<u64> {
+        // What is longer than the whole is no beginning of it.
+        self.done = if done > self.descriptor.size { 0 } else { done };
+        self.forgiven = self.done;
+        while self.body.is_none() && (1..self.descriptor.size).contains(&self.done) {
+            self.check_stop()?;
+            match self.open() {
+                Ok(Opened { body, url, begins }) => {
+                    self.done = begins;
+                    self.body = Some((body, url));
+                }
+                Err(error) if error.is_transient() => self.broke(error)?,
+                Err(_) => (self.at, self.done) = (0, 0),
+            }
+        }
+        Ok(self.done)
+    }
+
+    fn check_stop(&self) -> Result<()> {
+        match self.pulling.stop.load(Ordering::Relaxed) {
+            true => Err(RegistryError::invalid(self.what(), "the pull ended before it was complete")),
+            false => Ok(()),
+        }
+    }
+
     fn more(&mut self, buf: &mut [u8]) -> Result<usize> {
         loop {
-            if self.pulling.stop.load(Ordering::Relaxed) {
-                return Err(RegistryError::invalid(self.what(), "the pull ended before it was complete"));
-            }
+            self.check_stop()?;
             if self.done == self.descriptor.size {
                 return self.expect_end().map(|()| 0);
             }
@@ -70,8 +103,13 @@ impl<'a> BlobReader<'a> {
         let (body, url) = match &mut self.body {
             Some(open) => open,
             None => {
-                let open = self.open()?;
-                self.body.insert(open)
+                let Opened { mut body, url, begins } = self.open()?;
+                let skip = self.done - begins;
+                let skipped = io::copy(&mut body.by_ref().take(skip), &mut io::sink());
+                if skipped.map_err(|e| broken("GET", &url, e))? < skip {
+                    return Err(broken("GET", &url, io::ErrorKind::UnexpectedEof.into()));
+                }
+                self.body.insert((body, url))
             }
         };
         match body.read(buf) {
@@ -117,7 +155,7 @@ impl<'a> BlobReader<'a> {
     }
 
     /// Asks one place after the other.
-    fn open(&mut self) -> Result<(Body, Url)> {
+    fn open(&mut self) -> Result<Opened> {
         loop {
             let place = &self.pulling.places[self.at];
             match self.ask(place) {
@@ -128,10 +166,10 @@ impl<'a> BlobReader<'a> {
         }
     }
 
-    fn ask(&self, place: &Place) -> Result<(Body, Url)> {
+    fn ask(&self, place: &Place) -> Result<Opened> {
         let range = (self.done > 0).then(|| ("range", format!("bytes={}-", self.done)));
         let what = format!("blobs/{}", self.descriptor.digest);
-        let mut answer = self.pulling.client.get(place, &what, range.into_iter().collect())?;
+        let answer = self.pulling.client.get(place, &what, range.into_iter().collect())?;
         let begins = match answer.status {
             200 => 0,
             206 if self.done > 0 => self.first_byte(&answer)?,
@@ -142,12 +180,7 @@ impl<'a> BlobReader<'a> {
             let why = format!("{length} bytes are offered where {wanted} are missing");
             return Err(RegistryError::invalid(self.what(), why));
         }
-        let skip = self.done - begins;
-        let skipped = io::copy(&mut answer.body.by_ref().take(skip), &mut io::sink());
-        match skipped.map_err(|e| broken("GET", &answer.url, e))? == skip {
-            true => Ok((answer.body, answer.url)),
-            false => Err(broken("GET", &answer.url, io::ErrorKind::UnexpectedEof.into())),
-        }
+        Ok(Opened { body: answer.body, url: answer.url, begins })
     }
 
     /// Where the part begins that was sent (`Content-Range: bytes 5-9/10`): no later than what is missing.

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use shallop_oci::media_type::{self, Compression};
 use shallop_oci::{Descriptor, Digest, Manifest, Platform, Reference};
-use shallop_store::{Image, ImageId, Incoming, LAYER_MAX, Names, Store};
+use shallop_store::{Image, ImageId, Incoming, LAYER_MAX, Names, Partial, Store, StoreError};
 
 use crate::blob::{BlobReader, Pulling};
 use crate::client::{Client, Place};
@@ -218,18 +218,19 @@ impl Pull<'_> {
 
     fn fetch_layer(&self, pulling: Pulling<'_>, layer: &Descriptor, diff_id: &Digest) -> Result<()> {
         let tell = |step| self.progress.layer(&layer.digest, step);
-        let mut content = BlobReader::new(pulling, layer, &tell);
         if media_type::layer_compression(&layer.media_type) == Some(Compression::None) {
             // The blob is the tar: it is kept once.
             if layer.digest != *diff_id {
                 let what = format!("content for layer {diff_id}");
                 return Err(RegistryError::Mismatch { what, expected: *diff_id, found: layer.digest });
             }
-            self.store.put_layer_blob(&layer.media_type, &mut content, Some(diff_id))?;
+            let blob = self.download(pulling, layer, &tell)?;
             tell(Step::Downloaded);
+            tell(Step::Unpacking);
+            blob.unpack(&layer.media_type, diff_id)?;
         } else {
             if !self.store.pin_blob(&layer.digest)? {
-                self.store.put_blob(&mut content, Some(&layer.digest))?;
+                self.download(pulling, layer, &tell)?.keep()?;
             }
             tell(Step::Downloaded);
             tell(Step::Unpacking);
@@ -237,6 +238,21 @@ impl Pull<'_> {
         }
         tell(Step::Done);
         Ok(())
+    }
+
+    /// Brings a blob here whole, from where an earlier pull left it. When that turns out wrong, it is fetched once more, from the start.
+    fn download(&self, pulling: Pulling<'_>, blob: &Descriptor, tell: &dyn Fn(Step)) -> Result<Partial<'_>> {
+        let mut partial = self.store.partial(&blob.digest)?;
+        let mut content = BlobReader::new(pulling, blob, tell);
+        let earlier = content.resume(partial.size())?;
+        partial.truncate(earlier)?;
+        match partial.fill(&mut content) {
+            Err(StoreError::Mismatch { .. }) if earlier > 0 => {
+                partial.fill(&mut BlobReader::new(pulling, blob, tell))?
+            }
+            filled => filled?,
+        }
+        Ok(partial)
     }
 
     /// The tag, and where it came from.

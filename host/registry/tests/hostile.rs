@@ -4,13 +4,14 @@ mod common;
 
 use std::io::{self, Write};
 use std::net::TcpStream;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use common::{Content, LIMITS, Puller, layer, refuse, registry, simple, tag};
 use shallop_oci::{Descriptor, Digest, Manifest, media_type};
 use shallop_registry::{Limits, RegistryError, Settings};
-use shallop_test_support::http::{Request, answer, head};
+use shallop_test_support::http::{Request, Server, answer, head};
 
 fn is_layer(content: &Content) -> impl Fn(&Request) -> bool + Send + Sync + use<> {
     let target = format!("/blobs/{}", layer(content).0);
@@ -33,6 +34,7 @@ fn wrong_bytes() {
     let puller = Puller::new();
     let error = puller.pull(&server, "").unwrap_err();
     assert!(matches!(error, RegistryError::Mismatch { .. }) && error.to_string().contains(&digest), "{error}");
+    assert_eq!(puller.partial_size(&digest), None);
     puller.expect_nothing();
 }
 
@@ -92,6 +94,150 @@ fn breaks_without_end() {
     assert!(matches!(error, RegistryError::Transport { .. }), "{error}");
     assert_eq!(range_begins(&server.requests()).len(), LIMITS.tries as usize - 1);
     puller.expect_nothing();
+}
+
+/// A registry that goes away when it has sent 100,000 bytes of the layer, until `back` is set; `odd` is asked from then on.
+fn breaking_off(
+    content: Content,
+    back: &Arc<AtomicBool>,
+    odd: impl Fn(&Request, &mut TcpStream) -> io::Result<bool> + Send + Sync + 'static,
+) -> Server {
+    let (wanted, (_, bytes), back) = (is_layer(&content), layer(&content), back.clone());
+    registry(content, move |request, stream| {
+        if !wanted(request) {
+            return Ok(false);
+        }
+        if back.load(Ordering::Relaxed) {
+            return odd(request, stream);
+        }
+        if request.range().is_none() {
+            head(stream, 200, &[("Content-Length", &bytes.len().to_string())])?;
+            stream.write_all(&bytes[..100_000])?;
+        }
+        Ok(true)
+    })
+}
+
+/// Where each request for the layer began, after `before` requests.
+fn layer_requests(server: &Server, digest: &str, before: usize) -> Vec<Option<usize>> {
+    let requests = server.requests();
+    let of_layer = requests[before..].iter().filter(|request| request.target.ends_with(digest));
+    of_layer.map(Request::range).collect()
+}
+
+#[test]
+fn a_later_pull_goes_on_where_one_broke_off() {
+    let tar = common::tar(&[("file", &common::noise(300_000))]);
+    for (media_type, bytes) in [(media_type::OCI_LAYER_GZIP, common::gzip(&tar)), (media_type::OCI_LAYER, tar.clone())]
+    {
+        let mut content = Content::default();
+        let manifest = common::image(&mut content, &Default::default(), &[(media_type, bytes, tar.clone())]);
+        tag(&mut content, "latest", &manifest);
+        let ((digest, _), back) = (layer(&content), Arc::default());
+        let server = breaking_off(content, &back, |_, _| Ok(false));
+        let puller = Puller::new();
+        let error = puller.pull(&server, "").unwrap_err();
+        assert!(matches!(error, RegistryError::Transport { .. }), "{error}");
+        assert_eq!(puller.partial_size(&digest), Some(100_000));
+        puller.expect_nothing();
+        back.store(true, Ordering::Relaxed);
+        let before = server.requests().len();
+        let pulled = puller.pull(&server, "").unwrap();
+        assert_eq!(layer_requests(&server, &digest, before), [Some(100_000)]);
+        assert_eq!(puller.partial_size(&digest), None);
+        assert!(puller.store().layer_files(&pulled.image.layers[0]).is_ok() && puller.pull(&server, "").is_ok());
+        puller.expect_no_drafts();
+    }
+}
+
+#[test]
+fn a_later_pull_starts_anew_where_it_cannot_go_on() {
+    let (digest, bytes) = layer(&simple());
+    type Odd = Box<dyn Fn(&Request, &mut TcpStream) -> io::Result<bool> + Send + Sync>;
+    let whole = bytes.clone();
+    let cases: [(Odd, &[Option<usize>]); 3] = [
+        // It knows no ranges: its one answer is the whole.
+        (Box::new(move |_, stream| answer(stream, 200, &[], &whole).map(|()| true)), &[Some(100_000)]),
+        (
+            Box::new(|request, stream| match request.range() {
+                Some(_) => answer(stream, 416, &[], b"").map(|()| true),
+                None => Ok(false),
+            }),
+            &[Some(100_000), None],
+        ),
+        (
+            Box::new(move |request, stream| match request.range() {
+                Some(_) => answer(stream, 206, &[("Content-Range", "bytes 200000-")], &bytes[200_000..]).map(|()| true),
+                None => Ok(false),
+            }),
+            &[Some(100_000), None],
+        ),
+    ];
+    for (odd, expected) in cases {
+        let back = Arc::default();
+        let server = breaking_off(simple(), &back, odd);
+        let puller = Puller::new();
+        puller.pull(&server, "").unwrap_err();
+        back.store(true, Ordering::Relaxed);
+        let before = server.requests().len();
+        puller.pull(&server, "").unwrap();
+        assert_eq!(layer_requests(&server, &digest, before), expected);
+        assert_eq!(puller.partial_size(&digest), None);
+    }
+}
+
+#[test]
+fn what_is_left_of_an_earlier_pull_is_not_trusted() {
+    let content = simple();
+    let (digest, bytes) = layer(&content);
+    let server = registry(content, |_, _| Ok(false));
+    let cases: [(&[u8], &[Option<usize>]); 4] = [
+        // Wrong bytes: it is fetched once more, from the start.
+        (&[7; 1000], &[Some(1000), None]),
+        (&vec![7; bytes.len()], &[None]),
+        (&vec![7; bytes.len() + 1], &[None]),
+        // All of it, when the earlier pull was killed in the last moment.
+        (&bytes, &[]),
+    ];
+    for (left, expected) in cases {
+        let puller = Puller::new();
+        std::fs::create_dir_all(puller.dirs().partial()).unwrap();
+        std::fs::write(puller.partial(&digest), left).unwrap();
+        let before = server.requests().len();
+        puller.pull(&server, "").unwrap();
+        assert_eq!(layer_requests(&server, &digest, before), expected);
+        assert_eq!(puller.partial_size(&digest), None);
+    }
+}
+
+#[test]
+fn two_pulls_of_the_same_layer_at_once() {
+    let content = simple();
+    let (wanted, (digest, bytes)) = (is_layer(&content), layer(&content));
+    let asked = Arc::new(AtomicUsize::new(0));
+    // Neither gets the end before both have asked.
+    let server = registry(content, {
+        let asked = asked.clone();
+        move |request, stream| {
+            if !wanted(request) {
+                return Ok(false);
+            }
+            asked.fetch_add(1, Ordering::Relaxed);
+            head(stream, 200, &[("Content-Length", &bytes.len().to_string())])?;
+            stream.write_all(&bytes[..100_000])?;
+            while asked.load(Ordering::Relaxed) < 2 {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            stream.write_all(&bytes[100_000..]).map(|()| true)
+        }
+    });
+    let puller = Puller::new();
+    std::thread::scope(|scope| {
+        let pulls = [0, 1].map(|_| scope.spawn(|| puller.pull(&server, "").unwrap()));
+        pulls.into_iter().for_each(|pull| drop(pull.join().unwrap()));
+    });
+    assert_eq!((asked.load(Ordering::Relaxed), puller.partial_size(&digest)), (2, None));
+    puller.expect_no_drafts();
 }
 
 #[test]

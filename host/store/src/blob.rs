@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use shallop_oci::{Digest, Hasher};
 
@@ -32,8 +32,8 @@ impl Store {
     /// [`StoreError::Mismatch`], [`StoreError::NoSpace`], [`StoreError::Input`] when `reader` fails.
     pub fn put_blob(&self, reader: &mut dyn Read, expected: Option<&Digest>) -> Result<Stored> {
         let draft = self.draft()?;
-        let mut file = files::create_file(&draft.path)?;
-        let mut out = Tee { hasher: Hasher::default(), file: &mut file };
+        let file = files::create_file(&draft.path)?;
+        let mut out = Tee { hasher: Hasher::default(), file: &file };
         files::copy(reader, &mut out, &draft.path)?;
         let (digest, size) = out.hasher.finish();
         if let Some(expected) = expected.filter(|expected| **expected != digest) {
@@ -42,16 +42,21 @@ impl Store {
         }
         file.sync_all().doing("syncing", &draft.path)?;
         drop(file);
-        let place = self.blob_path(&digest);
+        self.place_blob(&draft.path, &digest)?;
+        Ok(Stored { digest, size })
+    }
+
+    /// Moves a file that holds what the digest says, and that is on the disk, to its place.
+    pub(crate) fn place_blob(&self, file: &Path, digest: &Digest) -> Result<()> {
+        let place = self.blob_path(digest);
         let _sweep = lease::share_sweep(&self.dirs)?;
         files::create_dir(&self.dirs.blobs())?;
         // What is there may be damaged: ours takes its place.
         if fs::symlink_metadata(&place).is_ok_and(|there| there.is_dir()) {
             files::remove(&place)?;
         }
-        fs::rename(&draft.path, &place).doing("writing", &place)?;
-        files::sync_dir(&self.dirs.blobs())?;
-        Ok(Stored { digest, size })
+        fs::rename(file, &place).doing("writing", &place)?;
+        files::sync_dir(&self.dirs.blobs())
     }
 
     /// Stores some bytes.
@@ -141,9 +146,9 @@ impl Store {
 }
 
 /// Digests what goes into a file.
-struct Tee<'a> {
-    hasher: Hasher,
-    file: &'a mut File,
+pub(crate) struct Tee<'a> {
+    pub(crate) hasher: Hasher,
+    pub(crate) file: &'a File,
 }
 
 impl Write for Tee<'_> {

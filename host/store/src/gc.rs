@@ -1,4 +1,5 @@
-//! Collection of what nothing points to: blobs, layers, unfinished writes, folders of containers that are gone.
+//! Collection of what nothing points to: blobs, layers, unfinished writes, partial blobs that are old, folders of containers
+//! that are gone.
 //!
 //! Roots are the rows: images, containers, build results. What is younger than the oldest live lease stays (see `lease`).
 
@@ -57,6 +58,7 @@ impl Store {
             self.collect_blobs(&roots, &live, &mut collected)?;
             self.collect_layers(&roots, &live, &mut collected, &mut trash)?;
             self.collect_leftovers(&live, &mut trash)?;
+            self.collect_partial()?;
             self.collect_containers(&roots.containers)?;
         }
         // Large folders are deleted when others may work again; if this dies, the next collection finds them.
@@ -71,6 +73,7 @@ impl Store {
         let mut trash = Vec::new();
         if let Some(_sweep) = lease::try_own_sweep(&self.dirs)? {
             self.collect_leftovers(&Live::read(&self.dirs)?, &mut trash)?;
+            self.collect_partial()?;
         }
         trash.iter().try_for_each(|path| files::remove(path))
     }

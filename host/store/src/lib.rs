@@ -11,6 +11,7 @@
 //! | `seal` | whether a layer's files are whole |
 //! | `image`, `refs` | images, their names, how to find and remove them |
 //! | `incoming` | images from outside, kept as they came |
+//! | `partial` | blobs of which a part has come |
 //! | `container`, `names` | containers, their folders and names |
 //! | `cache` | results of build steps |
 //! | `lease`, `gc` | what is in use, and removal of the rest |
@@ -35,6 +36,7 @@ mod layout;
 mod lease;
 mod load;
 mod names;
+mod partial;
 mod platform;
 mod refs;
 mod save;
@@ -58,6 +60,7 @@ pub use layer::{LAYER_MAX, LayerFiles, LayerInfo};
 pub use layout::Imported;
 pub use lease::KeyLock;
 pub use load::Loaded;
+pub use partial::Partial;
 pub use refs::Removal;
 
 use database::Database;
@@ -122,7 +125,8 @@ impl Store {
     /// Whether there is more than this session's own lease and the collector's lock: somebody is at work, or was killed.
     fn has_leftovers(&self) -> Result<bool> {
         const OWN: usize = 2;
-        Ok(files::names(&self.dirs.locks())?.len() > OWN || !files::names(&self.dirs.ingest())?.is_empty())
+        let count = |dir: PathBuf| files::names(&dir).map(|names| names.len());
+        Ok(count(self.dirs.locks())? > OWN || count(self.dirs.ingest())? + count(self.dirs.partial())? > 0)
     }
 
     /// A place for something unfinished. It is removed when the draft is dropped, unless it was renamed.

@@ -162,3 +162,51 @@ fn collecting_while_others_store_loses_nothing() {
         }
     });
 }
+
+#[test]
+fn part_of_a_blob_stays_for_a_while() {
+    let home = Home::new();
+    let [blob, old, held] = [&b"blob"[..], b"old", b"held"].map(Digest::of);
+    let path = |digest: &Digest| home.dirs.partial().join(digest.hex());
+    let holder = home.store();
+    let breaking_off = |digest: &Digest| {
+        let store = home.store();
+        let mut broken = std::io::Read::chain(&b"bl"[..], Broken);
+        let error = store.partial(digest).unwrap().fill(&mut broken).unwrap_err();
+        assert!(matches!(error, StoreError::Input(_)), "{error}");
+    };
+    [blob, old, held].iter().for_each(breaking_off);
+    let partial = holder.partial(&held).unwrap();
+    let long_ago = std::time::SystemTime::now() - Duration::from_secs(8 * 24 * 3600);
+    for digest in [old, held] {
+        let file = std::fs::OpenOptions::new().write(true).open(path(&digest)).unwrap();
+        file.set_times(std::fs::FileTimes::new().set_modified(long_ago)).unwrap();
+    }
+    home.store().gc(&everything()).unwrap();
+    assert!(path(&blob).exists() && !path(&old).exists() && path(&held).exists());
+    drop(partial);
+    // The next session that stores something clears up, too.
+    home.store().put_bytes(b"other").unwrap();
+    assert!(path(&blob).exists() && !path(&held).exists());
+    let store = home.store();
+    let mut partial = store.partial(&blob).unwrap();
+    assert_eq!(partial.size(), 2);
+    partial.fill(&mut &b"ob"[..]).unwrap();
+    partial.keep().unwrap();
+    assert!(!path(&blob).exists() && store.read_blob(&blob).unwrap() == b"blob");
+    // A part that was whole long ago is young as a blob.
+    home.store().gc(&everything()).unwrap();
+    assert!(store.has_blob(&blob));
+    // Nothing came, or something else: nothing is left.
+    drop(store.partial(&old).unwrap());
+    assert!(matches!(store.partial(&old).unwrap().fill(&mut &b"new"[..]), Err(StoreError::Mismatch { .. })));
+    assert_eq!(entries(&home.dirs.partial()), 0);
+}
+
+struct Broken;
+
+impl std::io::Read for Broken {
+    fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+        Err(std::io::Error::other("it broke off"))
+    }
+}

@@ -72,6 +72,8 @@ fn store_until_full() {
         assert_eq!((entries(&home.ingest()), entries(&home.layers())), (0, 1));
     };
     full(store.put_blob(&mut &big[..], None).map(drop));
+    full(store.partial(&Digest::of(&big)).unwrap().fill(&mut &big[..]));
+    assert_eq!(entries(&home.partial()), 0);
     full(store.put_layer_tar(&mut &big[..]).map(drop));
     full(store.put_layer_with(&mut |out| out.write_all(&big)).map(drop));
     // The copy for mapping does not fit beside the tar.

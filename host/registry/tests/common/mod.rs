@@ -199,6 +199,16 @@ impl Puller {
     pub fn expect_no_drafts(&self) {
         assert_eq!(entries(&self.dirs().ingest()), 0, "something unfinished is left");
     }
+
+    /// Where a blob is of which a part has come.
+    pub fn partial(&self, digest: &str) -> std::path::PathBuf {
+        self.dirs().partial().join(digest.trim_start_matches("sha256:"))
+    }
+
+    /// Bytes of it.
+    pub fn partial_size(&self, digest: &str) -> Option<u64> {
+        std::fs::metadata(self.partial(digest)).ok().map(|meta| meta.len())
+    }
 }
 
 fn entries(folder: &Path) -> usize {
