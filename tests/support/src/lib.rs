@@ -1,6 +1,6 @@
 //! What the end-to-end tests share: programs to compare with ([`oracle`]), running a command with a time limit
 //! ([`command`]), what processes it leaves ([`processes`]), a web server ([`http`]), and the `shallop` command with a home
-//! of its own ([`shallop`]), images with more of Debian in them ([`packages`]), results of suites that others wrote ([`suite`]).
+//! of its own ([`shallop`]), images with more of Debian in them ([`packages`]), suites that others wrote ([`suite`]).
 #![forbid(unsafe_code)]
 
 pub mod command;

@@ -142,7 +142,7 @@ impl Shallop {
     }
 
     /// Held while a test process looks for images and builds missing ones; freed with the file.
-    fn lock(&self) -> File {
+    pub(crate) fn lock(&self) -> File {
         let path = self.home.join("test.lock");
         let file = File::create(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         file.lock().unwrap_or_else(|error| panic!("{}: {error}", path.display()));

@@ -1,22 +1,18 @@
 //! `cargo xtask suites`: test suites that others wrote, run inside the sandbox; passed, failed, skipped, and what is new.
 //!
-//! `list` has the suites. Their drivers are in `tests/suites`, and so is the table of failures that are known.
-
-mod list;
+//! `tests/support` has the list of suites. Their drivers are in `tests/suites`, and so is the table of failures that are known.
 
 use std::fs;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
-use shallop_test_support::suite::{Known, Results};
-use shallop_test_support::{Shallop, command};
+use shallop_test_support::Shallop;
+use shallop_test_support::suite::{Known, Results, SUITES, Suite};
 
 use crate::shallop::{build, installed, root};
-use list::{SUITES, Suite};
 
-/// Seconds for one item of a suite, inside.
-const ITEM_SECONDS: u64 = 1500;
+/// Time for one item of a suite, inside.
+const ITEM_LIMIT: Duration = Duration::from_secs(1500);
 
 const USAGE: &str = "usage: cargo xtask suites [--engine MODE]… [SUITE[:ITEM]…]
 
@@ -36,7 +32,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
     }
     let program = build()?;
     let shallop = Shallop::shared(program.to_str().context("the path of the workspace is not UTF-8")?);
-    let known = Known::read(&fs::read_to_string(root().join("tests/suites/known.txt"))?).map_err(|e| anyhow!(e))?;
+    let known = Known::of_the_tree().map_err(|e| anyhow!(e))?;
     let mut wrong = 0;
     for (suite, items) in &wanted.suites {
         if !shallop.needs(suite.name, &[suite.base]) {
@@ -62,7 +58,7 @@ fn parse(arguments: &[String]) -> Result<Wanted> {
             continue;
         }
         let (name, item) = word.split_once(':').map_or((word.as_str(), None), |(name, item)| (name, Some(item)));
-        let suite = SUITES.iter().find(|suite| suite.name == name).with_context(|| {
+        let suite = Suite::named(name).with_context(|| {
             let names: Vec<_> = SUITES.iter().map(|suite| suite.name).collect();
             format!("there is no suite {name}; there are {}\n{USAGE}", names.join(", "))
         })?;
@@ -117,11 +113,8 @@ fn tell_difference(one: &Results, other: &Results) -> usize {
 }
 
 fn results(shallop: &Shallop, (suite, item): (&Suite, &str), engine: &str) -> Result<Results> {
-    let limit = ITEM_SECONDS.to_string();
-    let mut run: Command = shallop.command(&["run", "--rm", "--timeout", &limit, "-w", "/tmp"]);
-    run.args(["-e", "HOME=/tmp", &suite.image_name()]).args(suite.driver.split(' ')).args(item.split_whitespace());
-    run.env(shallop_config::env::SHALLOP_ENGINE.name, engine);
-    let done = command::run(&mut run, b"", Duration::from_secs(ITEM_SECONDS + 60));
+    let words: Vec<&str> = item.split_whitespace().collect();
+    let done = suite.run(shallop, &words, engine, ITEM_LIMIT);
     let folder = root().join("target/suites");
     fs::create_dir_all(&folder)?;
     let log = folder.join(format!("{}-{}-{engine}.log", suite.name, item.replace(['/', ' ', '*'], "_")));

@@ -5,12 +5,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
-use shallop_test_support::Shallop;
-
-use crate::shallop::root;
+use crate::{Shallop, command, workspace};
 
 /// A suite of others.
+#[derive(Debug)]
 pub struct Suite {
     pub name: &'static str,
     /// The catalog's image that it runs in, and the Debian packages that are laid over it.
@@ -27,6 +27,7 @@ pub struct Suite {
 /// Works in the folder of a package's source; an error says what is missing.
 type Prepare = fn(&Path) -> Result<(), String>;
 
+#[derive(Debug)]
 struct Source {
     package: &'static str,
     /// Files and folders of it (or of what `prepare` adds) that the image gets below /suite.
@@ -145,6 +146,7 @@ const CPYTHON: &[&str] = &[
 /// Folders of perl's core tests.
 const PERL: &[&str] = &["base/*.t", "cmd/*.t", "comp/*.t", "op/*.t", "re/*.t", "io/*.t", "uni/*.t", "mro/*.t"];
 
+/// All of them.
 pub const SUITES: &[Suite] = &[
     Suite {
         name: "cpython",
@@ -197,19 +199,39 @@ pub const SUITES: &[Suite] = &[
 ];
 
 impl Suite {
+    /// What all of it is, item by item.
     pub fn items(&self) -> Vec<String> {
         self.items.iter().map(|item| (*item).to_owned()).collect()
     }
 
+    /// The image that it runs in.
     pub fn image_name(&self) -> String {
         format!("shallop-suite/{}", self.name)
     }
 
-    /// Makes the image.
+    /// The suite of this name.
+    pub fn named(name: &str) -> Option<&'static Suite> {
+        SUITES.iter().find(|suite| suite.name == name)
+    }
+
+    /// Runs some of it in one container; its driver prints what [`Results::read`](super::Results::read) reads.
+    pub fn run(&self, shallop: &Shallop, items: &[&str], engine: &str, limit: Duration) -> command::Finished {
+        let seconds = limit.as_secs().to_string();
+        let mut run = shallop.command(&["run", "--rm", "--timeout", &seconds, "-w", "/tmp"]);
+        run.args(["-e", "HOME=/tmp", &self.image_name()]).args(self.driver.split(' ')).args(items);
+        run.env(shallop_config::env::SHALLOP_ENGINE.name, engine);
+        command::run(&mut run, b"", limit + Duration::from_secs(60))
+    }
+
+    /// Makes the image; one process at a time, since sources are shared.
+    ///
+    /// # Errors
+    /// What could not be fetched or made.
     pub fn image(&self, shallop: &Shallop) -> Result<(), String> {
+        let _lock = shallop.lock();
         let file = self.driver.split('/').next_back().unwrap_or_default();
         let mut files: Vec<(PathBuf, String)> =
-            vec![(root().join("tests/suites").join(file), format!("/suite/{file}"))];
+            vec![(workspace().join("tests/suites").join(file), format!("/suite/{file}"))];
         if let Some(source) = &self.source {
             let folder = shallop.source(source.package)?;
             if let Some(prepare) = source.prepare {

@@ -1,8 +1,12 @@
-//! Results of suites that others wrote, as the drivers of `tests/suites` print them, and the table of known failures.
+//! Suites that others wrote ([`SUITES`]), their results as the drivers of `tests/suites` print them, and the table of failures that are known.
 //!
 //! A driver prints a line for each test: `@pass NAME`, `@fail NAME REASON`, `@skip NAME REASON`; and `@done` at its end.
 
+mod list;
+
 use std::collections::BTreeMap;
+
+pub use list::{SUITES, Suite};
 
 /// What became of a test.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +65,15 @@ impl Results {
 pub struct Known(Vec<(String, String, String)>);
 
 impl Known {
+    /// The table of the source tree.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn of_the_tree() -> std::result::Result<Known, String> {
+        let path = crate::workspace().join("tests/suites/known.txt");
+        Known::read(&std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?)
+    }
+
     /// Reads the table: on each line a suite, a test's name (`*` at its end stands for anything), and the reason.
     pub fn read(table: &str) -> std::result::Result<Known, String> {
         let mut rows = Vec::new();
