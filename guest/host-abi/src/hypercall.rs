@@ -60,7 +60,8 @@
 //! | | `net_close(socket)` | 0 |
 //! | | `net_events(dst, len)` | bytes written: numbers (u32 LE) of sockets whose state changed since this was last asked |
 //! | | `net_resolve(id: i32, kind: i32, name, name_len)` | 0; the answer comes later, under the number that the kernel chose. `kind` 4: IPv4 addresses, 6: IPv6 |
-//! | | `net_answer(dst, len)` | bytes of the next answer: `{id: u32, status: u32, count: u32}` LE ([`resolved`]), then `count` addresses of 16 bytes; 0 when there is none |
+//! | | `net_reverse(id: i32, ip: i32)` | the same for the name of an address: 16 bytes, as `net_open` takes it |
+//! | | `net_answer(dst, len)` | bytes of the next answer: `{id: u32, status: u32, count: u32, name_len: u32}` LE ([`resolved`]), then `count` addresses of 16 bytes, then a name; 0 when there is none |
 //! | clock | `clock_now(clock: i32)` | nanoseconds; 0 real time, 1 monotonic, 2 CPU time of this sandbox |
 //! | | `random(dst, len)` | 0 |
 //! | life | `spec_read(dst, len)` | bytes of the launch spec (JSON); called with 0, 0 first |
@@ -116,7 +117,7 @@ pub mod resolved {
 /// Addresses in one answer at most.
 pub const MAX_ADDRESSES: usize = 64;
 
-/// Longest name of `net_resolve` (RFC 1035).
+/// Longest name of `net_resolve` and of an answer (RFC 1035).
 pub const MAX_NAME: usize = 255;
 
 /// Why `task_run` came back. Laid out as four little-endian words: kind u32, detail u32, address u64.

@@ -12,4 +12,4 @@ pub mod spec;
 pub use spec::{Bind, LaunchSpec, LayerGrant, Mount, Network};
 
 /// Raised with every incompatible change of anything in this crate; checked at launch.
-pub const ABI_VERSION: u32 = 3;
+pub const ABI_VERSION: u32 = 4;

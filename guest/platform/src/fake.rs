@@ -8,7 +8,7 @@ mod net;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
 use shallop_host_abi::hypercall::{Exit, HostStat, open_flags};
@@ -503,6 +503,9 @@ impl Platform for Fake {
     }
     fn net_resolve(&self, id: u32, family: Family, name: &str) -> Result<()> {
         self.net.resolve(id, family, name)
+    }
+    fn net_reverse(&self, id: u32, ip: IpAddr) -> Result<()> {
+        self.net.reverse(id, ip)
     }
     fn net_answer(&self) -> Option<Resolved> {
         self.net.take_answer()

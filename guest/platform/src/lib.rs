@@ -51,6 +51,8 @@ pub struct Resolved {
     /// Of `shallop_host_abi::hypercall::resolved`.
     pub status: u32,
     pub addresses: Vec<IpAddr>,
+    /// Of the address that was asked about.
+    pub name: Option<String>,
 }
 
 /// The host, by family. One implementation per kind of host; the kernel holds it as `&'static dyn Platform`.
@@ -129,6 +131,8 @@ pub trait Platform {
     fn net_events(&self) -> Vec<HostSocket>;
     /// Asks for a name's addresses; the answer comes later, under this number.
     fn net_resolve(&self, id: u32, family: Family, name: &str) -> Result<()>;
+    /// Asks for an address's name, likewise.
+    fn net_reverse(&self, id: u32, ip: IpAddr) -> Result<()>;
     /// The next answer that has come.
     fn net_answer(&self) -> Option<Resolved>;
 

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use shallop_host_abi::hypercall::{Exit, HostStat, MAX_ADDRESSES};
+use shallop_host_abi::hypercall::{Exit, HostStat, MAX_ADDRESSES, MAX_NAME};
 use shallop_host_abi::spec::{Handle, LaunchSpec};
 use shallop_linux_abi::Errno;
 use shallop_machine::Registers;
@@ -67,6 +67,7 @@ mod import {
         pub fn net_close(socket: u32) -> i64;
         pub fn net_events(dst: *mut u8, len: usize) -> i64;
         pub fn net_resolve(id: u32, kind: u32, name: *const u8, name_len: usize) -> i64;
+        pub fn net_reverse(id: u32, ip: *const u8) -> i64;
         pub fn net_answer(dst: *mut u8, len: usize) -> i64;
         pub fn event_wait(deadline_ns: i64) -> i64;
         pub fn event_alarm(deadline_ns: i64) -> i64;
@@ -311,10 +312,7 @@ impl Platform for Hypercalls {
     }
 
     fn net_open(&self, stream: bool, to: SocketAddr) -> Result<HostSocket> {
-        let ip = match to.ip() {
-            IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
-            IpAddr::V6(ip) => ip.octets(),
-        };
+        let ip = octets(to.ip());
         answer(unsafe { import::net_open(stream.into(), ip.as_ptr(), to.port().into()) }).map(|n| HostSocket(n as u32))
     }
 
@@ -363,8 +361,13 @@ impl Platform for Hypercalls {
         done(unsafe { import::net_resolve(id, family as u32, name.as_ptr(), name.len()) })
     }
 
+    fn net_reverse(&self, id: u32, ip: IpAddr) -> Result<()> {
+        let octets = octets(ip);
+        done(unsafe { import::net_reverse(id, octets.as_ptr()) })
+    }
+
     fn net_answer(&self) -> Option<Resolved> {
-        let mut bytes = [0; 12 + 16 * MAX_ADDRESSES];
+        let mut bytes = [0; 16 + 16 * MAX_ADDRESSES + MAX_NAME];
         let len = answer(unsafe { import::net_answer(bytes.as_mut_ptr(), bytes.len()) }).ok()? as usize;
         split_answer(bytes.get(..len)?)
     }
@@ -408,16 +411,27 @@ impl Platform for Hypercalls {
     }
 }
 
+/// An address as hypercalls take it.
+fn octets(ip: IpAddr) -> [u8; 16] {
+    match ip {
+        IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
+        IpAddr::V6(ip) => ip.octets(),
+    }
+}
+
 /// Decodes `net_answer`'s record.
 fn split_answer(bytes: &[u8]) -> Option<Resolved> {
     let word = |at: usize| bytes.get(at..at + 4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]));
-    let (id, status, count) = (word(0)?, word(4)?, word(8)? as usize);
+    let (id, status, count, name_len) = (word(0)?, word(4)?, word(8)? as usize, word(12)? as usize);
     let address = |octets: &[u8]| {
         let ip = Ipv6Addr::from(<[u8; 16]>::try_from(octets).unwrap_or_default());
         ip.to_ipv4_mapped().map_or(IpAddr::V6(ip), IpAddr::V4)
     };
-    let addresses = bytes.get(12..)?.chunks_exact(16).take(count).map(address).collect();
-    Some(Resolved { id, status, addresses })
+    let (addresses, name) = bytes.get(16..)?.split_at_checked(count.checked_mul(16)?)?;
+    let addresses = addresses.chunks_exact(16).map(address).collect();
+    let name = name.get(..name_len).filter(|name| !name.is_empty());
+    let name = name.and_then(|name| String::from_utf8(name.to_vec()).ok());
+    Some(Resolved { id, status, addresses, name })
 }
 
 /// Decodes `volume_read_dir`'s entries: `{kind: u8, name_len: u16 LE, name}`.

@@ -6,6 +6,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, UdpSocket};
 use std::time::Duration;
 
+use shallop_test_support::oracle::skip;
 use shallop_test_support::shallop::folder;
 use shallop_test_support::{Finished, Shallop, command};
 
@@ -108,6 +109,70 @@ fn the_containers_own_name_server_answers() {
 }
 
 #[test]
+fn name_servers_are_those_that_were_asked_for() {
+    let Some(shallop) = shallop("network") else { return };
+    let resolv_conf = |flags: &[&str]| sh(&shallop, flags, "cat /etc/resolv.conf").expect_code(0).stdout;
+    let flags = ["--dns", "192.0.2.1", "--dns", "192.0.2.2", "--dns-search", "a.test", "--dns-option", "timeout:1"];
+    let servers = "nameserver 192.0.2.1\nnameserver 192.0.2.2\n";
+    assert_eq!(resolv_conf(&flags), format!("{servers}search a.test\noptions timeout:1\n"));
+    assert_eq!(resolv_conf(&["--dns-search", "."]), "nameserver 127.0.0.11\noptions ndots:0\n");
+    assert_eq!(resolv_conf(&["--network", "none", "--dns", "192.0.2.1"]), "nameserver 192.0.2.1\n");
+    // They are reached as all else is.
+    let done = sh(&shallop, &["--dns", "172.17.0.1"], "nslookup web.test");
+    assert!(done.stderr.contains("the network policy refused UDP to 172.17.0.1:53"), "{}", done.stderr);
+    let done = sh(&shallop, &["--dns", "192.0.2.1", "--network-allow", "web.test"], "nslookup web.test");
+    assert!(done.stderr.contains("the network policy refused UDP to 192.0.2.1:53"), "{}", done.stderr);
+}
+
+/// A name server on this machine's 127.0.0.1 that says 192.0.2.7 of every name; what it was asked, question by question.
+fn name_server() -> Option<std::sync::mpsc::Receiver<Vec<u8>>> {
+    let server = UdpSocket::bind("127.0.0.1:53")
+        .map_err(|error| skip("network", "a free port 53 and the right to it", &error.to_string()))
+        .ok()?;
+    let (asked, questions) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut buf = [0; 512];
+        while let Ok((count, from)) = server.recv_from(&mut buf) {
+            let (question, record) = (&buf[12..count], b"\xc0\x0c\0\x01\0\x01\0\0\0\x1e\0\x04\xc0\0\x02\x07");
+            let is_address = question.ends_with(b"\0\x01\0\x01");
+            let answers = u8::from(is_address);
+            let head = [buf[0], buf[1], 0x81, 0x80, 0, 1, 0, answers, 0, 0, 0, 0];
+            let answer = [&head[..], question, if is_address { &record[..] } else { b"" }].concat();
+            if server.send_to(&answer, from).is_err() || asked.send(question.to_vec()).is_err() {
+                return;
+            }
+        }
+    });
+    Some(questions)
+}
+
+#[test]
+fn a_name_server_that_was_named_is_asked() {
+    let (Some(shallop), Some(questions)) = (shallop("network"), name_server()) else { return };
+    let flags = ["--dns", "172.17.0.1", "--add-host", HOST, "--dns-search", "a.test"];
+    let done = sh(&shallop, &flags, "ping -c 1 -W 1 web; nslookup -type=a mail.test");
+    assert!(done.stdout.contains("192.0.2.7"), "{}{}", done.stdout, done.stderr);
+    let asked: Vec<Vec<u8>> = questions.try_iter().collect();
+    for name in [&b"\x03web\x01a\x04test\0"[..], b"\x04mail\x04test\0"] {
+        assert!(asked.iter().any(|question| question.starts_with(name)), "{asked:?}");
+    }
+}
+
+#[test]
+fn addresses_have_names() {
+    let Some(shallop) = shallop("network") else { return };
+    let script = "for name in 192.0.2.7 172.17.0.2 127.0.0.1 ::1 203.0.113.8 172.17.0.1 box; do nslookup $name; done";
+    let flags = ["--add-host", "db.test:192.0.2.7", "--hostname", "box", "--network-allow", "db.test:5432"];
+    let done = sh(&shallop, &flags, script);
+    let names: Vec<&str> =
+        done.stdout.lines().filter_map(|line| line.split_once("name = ")).map(|(_, name)| name).collect();
+    assert_eq!(names, ["db.test", "box", "localhost", "localhost"], "{}{}", done.stdout, done.stderr);
+    assert!(done.stdout.contains("Address: 172.17.0.2"), "{}", done.stdout);
+    assert!(done.stderr.contains("the network policy refused the name of 203.0.113.8"), "{}", done.stderr);
+    assert!(!done.stderr.contains("refused the name of 172.17.0.1"), "{}", done.stderr);
+}
+
+#[test]
 fn an_allow_list_holds() {
     let Some(shallop) = shallop("network") else { return };
     let port = http_server(1, "allowed\n");
@@ -196,7 +261,9 @@ fn flags_that_mean_nothing_are_refused() {
         (&["--network", "mine"], "--network mine"),
         (&["--add-host", "nonsense"], "--add-host"),
         (&["--network-allow", "http://x"], "--network-allow"),
-        (&["--dns", "192.0.2.1"], "--dns"),
+        (&["--dns", "dns.test"], "--dns"),
+        (&["--dns-search", "a b"], "--dns-search"),
+        (&["--dns-option", ""], "--dns-option"),
         (&["--network", "none", "--host-mirrors"], "--host-mirrors"),
     ] {
         let done = shallop.run(&[&["run", "--rm"], flags, &[BUSYBOX, "true"]].concat());

@@ -13,6 +13,7 @@ use shallop_supervisor::jobs::Variant;
 use shallop_supervisor::network::{self, Policy};
 use shallop_supervisor::{Access, Grant, Kind, Ready, Request, Translations, Workload};
 
+use crate::dns::Dns;
 use crate::process::Process;
 use crate::session::Layer;
 use crate::volume::Volume;
@@ -32,6 +33,8 @@ pub struct LinuxSandbox {
     pub volumes: Vec<Volume>,
     /// What of the network it may reach; `None`: nothing.
     pub network: Option<Policy>,
+    /// What it is told of name servers.
+    pub dns: Dns,
     /// Files that are laid over the image's for the time that it runs: path, text.
     pub files: Vec<(String, String)>,
     pub tty: bool,
@@ -63,10 +66,11 @@ impl LinuxSandbox {
         let upper_data = grants.add(Access::Own { limit: self.disk_limit }, self.upper_data.into());
         let mounts = self.volumes.iter().map(|volume| grants.volume(volume)).collect::<Result<_>>()?;
         let title = self.process.argv.clone();
+        let policy = self.network.clone().map(|policy| Policy { own_name: Some(self.hostname.clone()), ..policy });
         let spec = LaunchSpec {
             version: ABI_VERSION,
             arch: self.arch,
-            overlay_files: [network_files(&self.hostname, self.network.as_ref()), self.files].concat(),
+            overlay_files: [network_files(&self.hostname, self.network.as_ref(), &self.dns), self.files].concat(),
             network: self.network.as_ref().map(|_| container_network()),
             hostname: self.hostname,
             argv: self.process.argv,
@@ -98,7 +102,7 @@ impl LinuxSandbox {
             stdio: streams.stdio,
             trace: streams.trace,
             profile: streams.profile,
-            network: self.network,
+            network: policy,
             translations: self.translations,
             ready: grants.ready,
             title,
@@ -163,22 +167,18 @@ fn container_network() -> Network {
 }
 
 /// The files that Docker puts over every image.
-fn network_files(hostname: &str, policy: Option<&Policy>) -> Vec<(String, String)> {
+fn network_files(hostname: &str, policy: Option<&Policy>, dns: &Dns) -> Vec<(String, String)> {
     let own = if policy.is_some() { network::SUBNET_ADDRESS } else { Ipv4Addr::LOCALHOST };
     let mut hosts = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n".to_owned();
     for (name, ip) in policy.iter().flat_map(|policy| &policy.hosts) {
         hosts.push_str(&format!("{ip}\t{name}\n"));
     }
     hosts.push_str(&format!("{own}\t{hostname}\n"));
-    let resolver = match policy {
-        Some(_) => "nameserver 127.0.0.11\noptions ndots:0\n",
-        None => "",
-    };
     let file = |path: &str, text: String| (path.to_owned(), text);
     vec![
         file("/etc/hostname", format!("{hostname}\n")),
         file("/etc/hosts", hosts),
-        file("/etc/resolv.conf", resolver.to_owned()),
+        file("/etc/resolv.conf", dns.resolv_conf(policy.is_some())),
     ]
 }
 

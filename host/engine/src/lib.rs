@@ -7,7 +7,7 @@
 //! | `pull`, `login` | registries: images from there, and who we are to them |
 //! | `process` | what runs: the image's defaults and the flags, joined |
 //! | `volume`, `terminal`, `signals` | `-v`, `-it`, what reaches the command from outside |
-//! | `network`, `mirrors`, `proxies` | what of the network there is, and what the machine lends with it |
+//! | `network`, `dns`, `mirrors`, `proxies` | what of the network there is, and what the machine lends with it |
 //! | `launch` | from all that to a worker's request |
 //! | `run` | create, start, wait, clean up |
 //! | `build` | the builder's effects: layers from the store, steps in sandboxes |
@@ -20,6 +20,7 @@
 mod ahead;
 pub mod build;
 pub mod catalog;
+pub mod dns;
 #[cfg(target_os = "linux")]
 mod entrypoint;
 pub mod images;

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use shallop_layer::merge::Merged;
 use shallop_supervisor::network::{GATEWAY, Policy, Rule};
 
+use crate::dns::Dns;
 use crate::mirrors::{self, Lent};
 
 /// What `--add-host` takes in place of an address: the host itself.
@@ -22,6 +23,7 @@ pub struct Settings {
     pub allowed: Vec<String>,
     /// Lend the machine's own pip, npm and apt settings.
     pub host_mirrors: bool,
+    pub dns: Dns,
 }
 
 /// What they come to.
@@ -29,6 +31,7 @@ pub struct Settings {
 pub struct Access {
     /// `None`: no network but the container's own loopback.
     pub policy: Option<Policy>,
+    pub dns: Dns,
     host_mirrors: bool,
 }
 
@@ -45,13 +48,14 @@ impl Settings {
         if none {
             let useless = !self.allowed.is_empty() || self.host_mirrors;
             ensure!(!useless, "--network none leaves nothing to --network-allow or --host-mirrors");
-            return Ok(Access::default());
+            return Ok(Access { dns: self.dns.clone(), ..Access::default() });
         }
         let hosts = self.hosts.iter().map(|text| host(text)).collect::<Result<_>>()?;
         let rules = self.allowed.iter().map(|text| Rule::parse(text).context("--network-allow"));
         let rules = rules.collect::<Result<Vec<_>>>()?;
         let allowed = (!rules.is_empty()).then_some(rules);
-        Ok(Access { policy: Some(Policy { allowed, hosts }), host_mirrors: self.host_mirrors })
+        let policy = Some(Policy { allowed, hosts, ..Policy::default() });
+        Ok(Access { policy, dns: self.dns.clone(), host_mirrors: self.host_mirrors })
     }
 }
 

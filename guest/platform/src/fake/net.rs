@@ -123,11 +123,19 @@ impl FakeNet {
         let answer = match self.names.borrow().get(name) {
             Some(all) => {
                 let addresses = all.iter().filter(|ip| ip.is_ipv4() == (family == Family::V4)).copied().collect();
-                Resolved { id, status: resolved::OK, addresses }
+                Resolved { id, status: resolved::OK, addresses, name: None }
             }
-            None => Resolved { id, status: resolved::NO_NAME, addresses: Vec::new() },
+            None => Resolved { id, status: resolved::NO_NAME, addresses: Vec::new(), name: None },
         };
         self.answers.borrow_mut().push_back(answer);
+        Ok(())
+    }
+
+    pub(super) fn reverse(&self, id: u32, ip: IpAddr) -> Result<()> {
+        let names = self.names.borrow();
+        let name = names.iter().find(|(_, all)| all.contains(&ip)).map(|(name, _)| name.clone());
+        let status = if name.is_some() { resolved::OK } else { resolved::NO_NAME };
+        self.answers.borrow_mut().push_back(Resolved { id, status, addresses: Vec::new(), name });
         Ok(())
     }
 

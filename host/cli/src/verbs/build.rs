@@ -109,7 +109,7 @@ impl Args {
             None => build_platform.clone(),
         };
         ensure!(platform.is_supported(), "platform {platform} is not supported; there are linux/riscv64 and wasi/wasm");
-        let network = self.network.settings()?.access()?;
+        let network = self.network.settings().access()?;
         let mut arguments: Vec<_> = self.build_arg.iter().filter_map(|text| build_arg(text)).collect();
         let given: Vec<String> = self.build_arg.clone();
         let proxies = proxies::configured()?;

@@ -1,6 +1,7 @@
-//! The flags about the network, shared by `run` and `build`.
+//! The flags about the network: those shared by `run` and `build`, and those about name servers.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
+use shallop_engine::dns::Dns;
 use shallop_engine::network::Settings;
 
 /// The flags.
@@ -18,23 +19,38 @@ pub struct NetworkArgs {
     /// Lend the machine's own pip, npm and apt mirrors, proxies and CA certificates, without credentials; kept in no layer
     #[arg(long)]
     host_mirrors: bool,
-    /// Not done: names are looked up by this machine
-    #[arg(long, value_name = "ADDRESS", hide = true)]
+}
+
+/// The flags about name servers, of `run` alone.
+#[derive(Debug, clap::Args)]
+pub struct DnsArgs {
+    /// Set custom DNS servers, in place of the container's own, which asks this machine
+    #[arg(long, value_name = "ADDRESS")]
     dns: Vec<String>,
+    /// Set DNS options
+    #[arg(long, alias = "dns-opt", value_name = "NAME[:VALUE]")]
+    dns_option: Vec<String>,
+    /// Set custom DNS search domains
+    #[arg(long, value_name = "DOMAIN")]
+    dns_search: Vec<String>,
+}
+
+impl DnsArgs {
+    /// # Errors
+    /// When a flag has a value that is none.
+    pub fn settings(&self) -> Result<Dns> {
+        Dns::parse(&self.dns, &self.dns_search, &self.dns_option)
+    }
 }
 
 impl NetworkArgs {
-    /// # Errors
-    /// For what is not done.
-    pub fn settings(self) -> Result<Settings> {
-        if !self.dns.is_empty() {
-            bail!("--dns is not done yet: names are looked up as this machine does; --add-host names single addresses");
-        }
-        Ok(Settings {
+    pub fn settings(self) -> Settings {
+        Settings {
             mode: self.network,
             hosts: self.add_host,
             allowed: self.network_allow,
             host_mirrors: self.host_mirrors,
-        })
+            dns: Dns::default(),
+        }
     }
 }

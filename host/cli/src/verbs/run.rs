@@ -1,10 +1,11 @@
 //! `shallop run`: create a container from an image and run it in the foreground.
 
 use anyhow::{Context, Result, ensure};
+use shallop_engine::network::Settings;
 use shallop_engine::run::{self, Options};
 use shallop_engine::{Session, Volume, process::Overrides};
 
-use super::network::NetworkArgs;
+use super::network::{DnsArgs, NetworkArgs};
 use super::pull::Policy;
 use crate::output::pull::{PullProgress, To};
 
@@ -64,6 +65,8 @@ pub struct Args {
     hostname: Option<String>,
     #[command(flatten)]
     network: NetworkArgs,
+    #[command(flatten)]
+    dns: DnsArgs,
     /// Accept a catalog image in place of one that cannot be had
     #[arg(long)]
     substitute: bool,
@@ -97,7 +100,7 @@ pub struct Args {
 
 impl Args {
     pub fn run(self) -> Result<u8> {
-        let network = self.network.settings()?;
+        let network = Settings { dns: self.dns.settings()?, ..self.network.settings() };
         network.access()?;
         let (image, arguments) = self.image_and_command.split_first().context("name an image")?;
         ensure!(!image.starts_with('-'), "unknown flag: {image}\nSee 'shallop run --help'");

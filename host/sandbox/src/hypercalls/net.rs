@@ -37,6 +37,7 @@ pub fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     define!(linker, "net_close", close, socket: u32);
     define!(linker, "net_events", events, dst: u32, len: u32);
     define!(linker, "net_resolve", resolve, id: u32, kind: u32, name: u32, name_len: u32);
+    define!(linker, "net_reverse", reverse, id: u32, ip: u32);
     define!(linker, "net_answer", answer, dst: u32, len: u32);
     Ok(())
 }
@@ -103,11 +104,14 @@ fn socket(host: &mut Host, number: u32) -> Result<&OwnedFd, Errno> {
     net(host)?.sockets.get(number).ok_or(libc::EBADF)
 }
 
+/// The address at `at`: 16 bytes.
+fn address(memory: &[u8], at: u32) -> Result<IpAddr, Errno> {
+    let octets: [u8; 16] = bytes(memory, at, 16)?.try_into().map_err(|_| libc::EFAULT)?;
+    Ok(Ipv6Addr::from(octets).to_canonical())
+}
+
 fn open(memory: &mut [u8], host: &mut Host, stream: u32, ip: u32, port: u32) -> Result<u64, Errno> {
-    let octets: [u8; 16] = bytes(memory, ip, 16)?.try_into().map_err(|_| libc::EFAULT)?;
-    let ip = Ipv6Addr::from(octets);
-    let ip = ip.to_ipv4_mapped().map_or(IpAddr::V6(ip), IpAddr::V4);
-    let to = SocketAddr::new(ip, u16::try_from(port).map_err(|_| libc::EINVAL)?);
+    let to = SocketAddr::new(address(memory, ip)?, u16::try_from(port).map_err(|_| libc::EINVAL)?);
     let net = net(host)?;
     let socket = net.network.open(stream != 0, to)?;
     net.add(socket).map(u64::from)
@@ -196,12 +200,18 @@ fn resolve(memory: &mut [u8], host: &mut Host, id: u32, kind: u32, name: u32, na
     net(host)?.network.resolve(id, family, name).map(|()| 0)
 }
 
+fn reverse(memory: &mut [u8], host: &mut Host, id: u32, ip: u32) -> Result<u64, Errno> {
+    let ip = address(memory, ip)?;
+    net(host)?.network.reverse(id, ip).map(|()| 0)
+}
+
 fn answer(memory: &mut [u8], host: &mut Host, dst: u32, len: u32) -> Result<u64, Errno> {
     let place = bytes_mut(memory, dst, len)?;
     let Some(answered) = net(host)?.answers.pop_front() else { return Ok(0) };
     let addresses = &answered.addresses[..answered.addresses.len().min(MAX_ADDRESSES)];
-    let mut record = Vec::with_capacity(12 + 16 * addresses.len());
-    for word in [answered.id, answered.status, addresses.len() as u32] {
+    let name = answered.name.as_deref().filter(|name| name.len() <= MAX_NAME).unwrap_or_default();
+    let mut record = Vec::with_capacity(16 + 16 * addresses.len() + name.len());
+    for word in [answered.id, answered.status, addresses.len() as u32, name.len() as u32] {
         record.extend(word.to_le_bytes());
     }
     for address in addresses {
@@ -210,6 +220,7 @@ fn answer(memory: &mut [u8], host: &mut Host, dst: u32, len: u32) -> Result<u64,
             IpAddr::V6(ip) => ip.octets(),
         });
     }
+    record.extend(name.as_bytes());
     place.get_mut(..record.len()).ok_or(libc::EINVAL)?.copy_from_slice(&record);
     Ok(record.len() as u64)
 }

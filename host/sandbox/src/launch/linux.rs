@@ -52,6 +52,8 @@ pub struct Answered {
     /// Of `shallop_host_abi::hypercall::resolved`.
     pub status: u32,
     pub addresses: Vec<IpAddr>,
+    /// Of the address that was asked about.
+    pub name: Option<String>,
 }
 
 /// Somebody who makes the sandbox's connections to outside, as far as its policy goes.
@@ -66,6 +68,11 @@ pub trait Network {
     /// # Errors
     /// The errno for the kernel.
     fn resolve(&mut self, id: u32, family: Family, name: &str) -> Result<(), i32>;
+    /// Asks for an address's name, likewise.
+    ///
+    /// # Errors
+    /// The errno for the kernel.
+    fn reverse(&mut self, id: u32, ip: IpAddr) -> Result<(), i32>;
     /// Readable when an answer has come; `None`: none will come any more.
     fn descriptor(&self) -> Option<BorrowedFd<'_>>;
     /// The next answer that has come; never waits.

@@ -74,6 +74,7 @@ impl Shared {
             let answered = match ask {
                 Ask::Open { stream, to } => self.open(stream, to),
                 Ask::Resolve { id, family, name } => self.resolve(id, family, name),
+                Ask::Reverse { id, ip } => self.reverse(id, ip),
             };
             if answered.is_err() {
                 return;
@@ -110,28 +111,58 @@ impl Shared {
         }
     }
 
-    /// Looks a name up on a thread of its own, since that may take seconds.
     fn resolve(self: &Arc<Shared>, id: u32, family: Family, name: String) -> io::Result<()> {
         let name = name.trim_end_matches('.').to_ascii_lowercase();
-        let answer = |status, addresses| Answer::Resolved(Resolved { id, status, addresses });
+        let answer = |status, addresses| self.answer(&Answer::Resolved(Resolved::addresses(id, status, addresses)));
         if let Some(addresses) = self.policy.known_here(&name) {
-            return self.answer(&answer(Status::Ok, of_family(addresses, family)));
+            return answer(Status::Ok, of_family(addresses, family));
         }
         if !is_name(&name) {
-            return self.answer(&answer(Status::NoName, Vec::new()));
+            return answer(Status::NoName, Vec::new());
         }
         if !self.policy.may_resolve(&name) {
             self.tell(format!("the name {name}: --network-allow does not name it"));
-            return self.answer(&answer(Status::Refused, Vec::new()));
+            return answer(Status::Refused, Vec::new());
         }
+        self.look_up(Resolved::addresses(id, Status::Failed, Vec::new()), move |shared| {
+            let (status, addresses) = shared.found(&name, family);
+            Resolved::addresses(id, status, addresses)
+        })
+    }
+
+    fn reverse(self: &Arc<Shared>, id: u32, ip: IpAddr) -> io::Result<()> {
+        let answer = |found| self.answer(&Answer::Resolved(Resolved::name(id, found)));
+        if let Some(name) = self.policy.name_here(ip) {
+            return answer(Ok(name.to_owned()));
+        }
+        match self.policy.check_name_of(ip, &lock(&self.learned)) {
+            Ok(()) => {}
+            Err(Refusal { reason: Some(reason), .. }) => {
+                self.tell(format!("the name of {ip}: {reason}"));
+                return answer(Err(Status::Refused));
+            }
+            Err(Refusal { reason: None, .. }) => return answer(Err(Status::NoName)),
+        }
+        let found = move |shared: &Shared| {
+            let found = shared.names.name_of(ip).map(|name| name.trim_end_matches('.').to_owned());
+            Resolved::name(id, found.and_then(|name| if is_name(&name) { Ok(name) } else { Err(Status::NoName) }))
+        };
+        self.look_up(Resolved::name(id, Err(Status::Failed)), found)
+    }
+
+    /// Finds an answer on a thread of its own, since that may take seconds; where there are too many of them, it is `busy`.
+    fn look_up(
+        self: &Arc<Shared>,
+        busy: Resolved,
+        find: impl FnOnce(&Shared) -> Resolved + Send + 'static,
+    ) -> io::Result<()> {
         if self.lookups.fetch_add(1, Ordering::Relaxed) >= MAX_LOOKUPS {
             self.lookups.fetch_sub(1, Ordering::Relaxed);
-            return self.answer(&answer(Status::Failed, Vec::new()));
+            return self.answer(&Answer::Resolved(busy));
         }
         let shared = self.clone();
         let look_up = move || {
-            let (status, addresses) = shared.found(&name, family);
-            let _ = shared.answer(&Answer::Resolved(Resolved { id, status, addresses }));
+            let _ = shared.answer(&Answer::Resolved(find(&shared)));
             shared.lookups.fetch_sub(1, Ordering::Relaxed);
         };
         std::thread::Builder::new().name("resolver".into()).spawn(look_up).map(drop)
@@ -225,18 +256,38 @@ mod tests {
     #[test]
     fn names_are_answered_under_their_numbers() {
         let hosts = vec![("db".into(), "192.0.2.1".parse().unwrap())];
-        let (broker, mut client) = client(Policy { allowed: Some(vec![]), hosts });
+        let (broker, mut client) = client(Policy { allowed: Some(vec![]), hosts, ..Policy::default() });
         client.resolve(7, Family::V4, "DB.").unwrap();
-        assert_eq!(
-            next(&mut client),
-            Resolved { id: 7, status: Status::Ok, addresses: vec!["192.0.2.1".parse().unwrap()] }
-        );
+        assert_eq!(next(&mut client), Resolved::addresses(7, Status::Ok, vec!["192.0.2.1".parse().unwrap()]));
         client.resolve(8, Family::V6, "db").unwrap();
-        assert_eq!(next(&mut client), Resolved { id: 8, status: Status::Ok, addresses: vec![] });
+        assert_eq!(next(&mut client), Resolved::addresses(8, Status::Ok, vec![]));
         client.resolve(9, Family::V4, "other.test").unwrap();
         assert_eq!(next(&mut client).status, Status::Refused);
         client.resolve(10, Family::V4, "no name").unwrap();
         assert_eq!(next(&mut client).status, Status::NoName);
         assert_eq!(broker.refused(), ["the name other.test: --network-allow does not name it"]);
+    }
+    #[test]
+    fn addresses_have_names() {
+        let hosts = vec![("db".into(), "192.0.2.1".parse().unwrap())];
+        let policy = Policy { hosts, own_name: Some("box".into()), ..Policy::default() };
+        let (broker, mut open) = client(policy.clone());
+        let ask = |client: &mut Client, ip: &str| {
+            client.reverse(7, ip.parse().unwrap()).unwrap();
+            let Resolved { id: 7, status, addresses: _, name } = next(client) else { panic!("another number") };
+            (status, name)
+        };
+        for (ip, name) in [("192.0.2.1", "db"), ("172.17.0.2", "box"), ("127.0.0.1", "localhost"), ("::1", "localhost")]
+        {
+            assert_eq!(ask(&mut open, ip), (Status::Ok, Some(name.into())), "{ip}");
+        }
+        // The machine's own names are nobody's business.
+        for ip in ["172.17.0.1", "0.0.0.0", "169.254.169.254", "224.0.0.1"] {
+            assert_eq!(ask(&mut open, ip), (Status::NoName, None), "{ip}");
+        }
+        assert!(broker.refused().is_empty());
+        let (broker, mut listed) = client(Policy { allowed: Some(vec![]), ..policy });
+        assert_eq!(ask(&mut listed, "203.0.113.2").0, Status::Refused);
+        assert_eq!(broker.refused(), ["the name of 203.0.113.2: --network-allow does not name it"]);
     }
 }

@@ -1,10 +1,12 @@
-//! The host's resolver, asked for the addresses of names.
+//! The host's resolver, asked for the addresses of names and the names of addresses.
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use dns_lookup::LookupErrorKind;
 
 use super::wire::{Family, Status};
 
@@ -30,6 +32,17 @@ impl Names {
             found
         })?;
         Ok(of_family(found, family))
+    }
+
+    /// An address's name; may take as long.
+    pub fn name_of(&self, ip: IpAddr) -> Result<String, Status> {
+        match dns_lookup::getnameinfo(&SocketAddr::new(ip, 0), libc::NI_NAMEREQD) {
+            Ok((name, _)) => Ok(name),
+            Err(error) => Err(match error.kind() {
+                LookupErrorKind::NoName | LookupErrorKind::NoData => Status::NoName,
+                _ => Status::Failed,
+            }),
+        }
     }
 
     fn kept(&self, name: &str) -> Option<Found> {
@@ -87,6 +100,11 @@ mod tests {
         let names = Names::default();
         assert_eq!(names.resolve("192.0.2.7", Family::V4), Ok(vec!["192.0.2.7".parse().unwrap()]));
         assert_eq!(names.resolve("192.0.2.7", Family::V6), Ok(vec![]));
+    }
+
+    #[test]
+    fn the_loopback_has_a_name() {
+        assert!(Names::default().name_of("127.0.0.1".parse().unwrap()).unwrap().starts_with("localhost"));
     }
 
     #[test]

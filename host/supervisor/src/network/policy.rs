@@ -45,6 +45,11 @@ impl Rule {
         Ok(Rule { name, port })
     }
 
+    /// Whether it is about this port, or about any where there is none.
+    fn fits(&self, port: Option<u16>) -> bool {
+        self.port.is_none() || port.is_none() || self.port == port
+    }
+
     /// Whether it names this name.
     fn names(&self, name: &str) -> bool {
         match self.name.strip_prefix('*') {
@@ -61,6 +66,8 @@ pub struct Policy {
     pub allowed: Option<Vec<Rule>>,
     /// Names that are known here (`--add-host`).
     pub hosts: Vec<(String, IpAddr)>,
+    /// The container's own.
+    pub own_name: Option<String>,
 }
 
 /// What a program is told of an address that it may not reach.
@@ -87,8 +94,37 @@ impl Policy {
 
     /// The addresses of a name that are known here.
     pub fn known_here(&self, name: &str) -> Option<Vec<IpAddr>> {
-        let found: Vec<_> = self.hosts.iter().filter(|(host, _)| host == name).map(|(_, ip)| *ip).collect();
+        let mut found: Vec<_> = self.hosts.iter().filter(|(host, _)| host == name).map(|(_, ip)| *ip).collect();
+        if self.own_name.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(name)) {
+            found.push(SUBNET_ADDRESS.into());
+        }
         (!found.is_empty()).then_some(found)
+    }
+
+    /// The name of an address that is known here.
+    pub fn name_here(&self, ip: IpAddr) -> Option<&str> {
+        let ip = plain(ip);
+        let added = self.hosts.iter().find(|(_, known)| plain(*known) == ip).map(|(name, _)| name.as_str());
+        added.or_else(|| match ip {
+            _ if ip.is_loopback() => Some("localhost"),
+            _ if ip == SUBNET_ADDRESS => self.own_name.as_deref(),
+            _ => None,
+        })
+    }
+
+    /// Whether an address's name may be asked for: one that nothing refuses, whatever the port.
+    ///
+    /// # Errors
+    /// Without a reason where there is no name to be had.
+    pub fn check_name_of(&self, ip: IpAddr, learned: &Learned) -> Result<(), Refusal> {
+        let ip = plain(ip);
+        let refuse = |reason| Err(Refusal { told: Told::Denied, reason });
+        let nobody = ip.is_multicast() || ip == GATEWAY || is_own(SocketAddr::new(ip, 0));
+        match self.lists(ip, None, learned) {
+            _ if nobody || is_link_local(ip) && !self.names_address(ip, None) => refuse(None),
+            false => refuse(Some("--network-allow does not name it")),
+            true => Ok(()),
+        }
     }
 
     /// Whether a name may be looked up.
@@ -105,15 +141,15 @@ impl Policy {
             return Err(Refusal { told: Told::Unreachable, reason: None });
         }
         if to.ip() == IpAddr::V4(GATEWAY) {
-            return match self.reaches_host() && self.lists(to, learned) {
+            return match self.reaches_host() && self.lists(to.ip(), Some(to.port()), learned) {
                 true => Ok(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), to.port())),
                 false => refuse("the host is reached by --add-host host.docker.internal:host-gateway"),
             };
         }
-        if is_link_local(to.ip()) && !self.names_address(to) {
+        if is_link_local(to.ip()) && !self.names_address(to.ip(), Some(to.port())) {
             return refuse("link-local addresses are not reached, unless --network-allow names them");
         }
-        if !self.lists(to, learned) {
+        if !self.lists(to.ip(), Some(to.port()), learned) {
             return refuse("--network-allow does not name it");
         }
         match is_own(to) {
@@ -122,21 +158,20 @@ impl Policy {
         }
     }
 
-    /// Whether the allow-list, where there is one, has an address: itself or by a name.
-    fn lists(&self, to: SocketAddr, learned: &Learned) -> bool {
+    /// Whether the allow-list, where there is one, has an address: itself or by a name. Without a port, any will do.
+    fn lists(&self, ip: IpAddr, port: Option<u16>, learned: &Learned) -> bool {
         let Some(rules) = &self.allowed else { return true };
-        let names = learned.names_of(to.ip());
-        let own = self.hosts.iter().filter(|(_, ip)| *ip == to.ip()).map(|(name, _)| name.as_str());
+        let names = learned.names_of(ip);
+        let own = self.hosts.iter().filter(|(_, known)| *known == ip).map(|(name, _)| name.as_str());
         let names: Vec<&str> = names.chain(own).collect();
-        let fits = |rule: &Rule| rule.port.is_none_or(|port| port == to.port());
-        self.names_address(to) || rules.iter().any(|rule| fits(rule) && names.iter().any(|name| rule.names(name)))
+        let names_one = |rule: &Rule| names.iter().any(|name| rule.names(name));
+        self.names_address(ip, port) || rules.iter().any(|rule| rule.fits(port) && names_one(rule))
     }
 
     /// Whether the allow-list has an address as such.
-    fn names_address(&self, to: SocketAddr) -> bool {
-        let fits = |rule: &Rule| rule.port.is_none_or(|port| port == to.port());
-        let is_it = |rule: &Rule| rule.name.parse::<IpAddr>().is_ok_and(|ip| plain(ip) == to.ip());
-        self.allowed.iter().flatten().any(|rule| fits(rule) && is_it(rule))
+    fn names_address(&self, ip: IpAddr, port: Option<u16>) -> bool {
+        let is_it = |rule: &Rule| rule.name.parse::<IpAddr>().is_ok_and(|named| plain(named) == ip);
+        self.allowed.iter().flatten().any(|rule| rule.fits(port) && is_it(rule))
     }
 }
 

@@ -32,6 +32,8 @@ pub enum Ask {
     Open { stream: bool, to: SocketAddr },
     /// A name's addresses. The number is repeated in the answer.
     Resolve { id: u32, family: Family, name: String },
+    /// An address's name, likewise.
+    Reverse { id: u32, ip: IpAddr },
 }
 
 /// How looking a name up ended.
@@ -46,12 +48,27 @@ pub enum Status {
     Refused,
 }
 
-/// What was found out about a name.
+/// What was found out about a name or an address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resolved {
     pub id: u32,
     pub status: Status,
     pub addresses: Vec<IpAddr>,
+    /// Of the address that was asked about.
+    pub name: Option<String>,
+}
+
+impl Resolved {
+    /// An answer about a name.
+    pub(super) fn addresses(id: u32, status: Status, addresses: Vec<IpAddr>) -> Resolved {
+        Resolved { id, status, addresses, name: None }
+    }
+
+    /// An answer about an address.
+    pub(super) fn name(id: u32, found: Result<String, Status>) -> Resolved {
+        let (status, name) = found.map_or_else(|status| (status, None), |name| (Status::Ok, Some(name)));
+        Resolved { id, status, addresses: Vec::new(), name }
+    }
 }
 
 /// The supervisor's answer.
@@ -147,6 +164,14 @@ impl Client {
     /// When nobody is there to answer.
     pub fn resolve(&mut self, id: u32, family: Family, name: &str) -> io::Result<()> {
         send(self.socket.as_fd(), &Ask::Resolve { id, family, name: name.to_owned() }, None)
+    }
+
+    /// Asks as [`Ask::Reverse`].
+    ///
+    /// # Errors
+    /// When nobody is there to answer.
+    pub fn reverse(&mut self, id: u32, ip: IpAddr) -> io::Result<()> {
+        send(self.socket.as_fd(), &Ask::Reverse { id, ip }, None)
     }
 
     /// Readable when an answer has come; `None`: none will come any more.

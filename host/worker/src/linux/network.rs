@@ -1,6 +1,6 @@
 //! The sandbox's view of the supervisor's network: [`network`].
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use shallop_sandbox::{Answered, Family, Network, resolved};
@@ -27,6 +27,10 @@ impl Network for Asked {
         self.0.resolve(id, family, name).map_err(|_| libc::ENETDOWN)
     }
 
+    fn reverse(&mut self, id: u32, ip: IpAddr) -> Result<(), i32> {
+        self.0.reverse(id, ip).map_err(|_| libc::ENETDOWN)
+    }
+
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         self.0.descriptor()
     }
@@ -39,6 +43,6 @@ impl Network for Asked {
             Status::Failed => resolved::FAILED,
             Status::Refused => resolved::REFUSED,
         };
-        Some(Answered { id: answer.id, status, addresses: answer.addresses })
+        Some(Answered { id: answer.id, status, addresses: answer.addresses, name: answer.name })
     }
 }

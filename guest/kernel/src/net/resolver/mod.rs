@@ -11,7 +11,7 @@ use std::rc::{Rc, Weak};
 use shallop_linux_abi::Errno;
 use shallop_platform::{Platform, Resolved};
 
-use self::message::{Code, Query};
+use self::message::{Code, Data, Query, Wanted};
 use super::address::Address;
 use super::channel::{Ancillary, Sender};
 use super::connection::{self, End, Style};
@@ -99,13 +99,16 @@ impl Resolver {
             Ok(query) => query,
             Err(refusal) => return refusal.into_iter().for_each(|answer| self.send(&reply, &answer)),
         };
-        let Some(family) = query.family() else {
-            // Of other kinds there is nothing, whatever the name.
-            return self.send(&reply, &query.answer(Code::Ok, &[], usize::MAX));
-        };
         let id = self.number();
         let busy = self.pending.borrow().len() >= MAX_PENDING;
-        if busy || self.platform.net_resolve(id, family, query.name()).is_err() {
+        let asked = match query.wanted() {
+            // Of other kinds there is nothing, whatever the name.
+            Wanted::Other => return self.send(&reply, &query.answer(Code::Ok, &[], usize::MAX)),
+            _ if busy => Err(Errno::EAGAIN),
+            Wanted::Addresses(family) => self.platform.net_resolve(id, family, query.name()),
+            Wanted::NameOf(ip) => self.platform.net_reverse(id, ip),
+        };
+        if asked.is_err() {
             return self.send(&reply, &query.answer(Code::Failed, &[], usize::MAX));
         }
         self.pending.borrow_mut().insert(id, (query, reply));
@@ -115,7 +118,9 @@ impl Resolver {
     pub fn answered(&self, answer: &Resolved) {
         let Some((query, reply)) = self.pending.borrow_mut().remove(&answer.id) else { return };
         let limit = if matches!(reply, Reply::Datagram(_)) { MAX_DATAGRAM } else { usize::MAX };
-        self.send(&reply, &query.answer(Code::of(answer.status), &answer.addresses, limit));
+        let addresses = answer.addresses.iter().copied().map(Data::Address);
+        let found: Vec<Data> = addresses.chain(answer.name.iter().cloned().map(Data::Name)).collect();
+        self.send(&reply, &query.answer(Code::of(answer.status), &found, limit));
     }
 
     fn send(&self, reply: &Reply, bytes: &[u8]) {
