@@ -7,7 +7,9 @@ use shallop_linux_abi::Errno;
 use shallop_machine::Isa;
 use shallop_platform::{Clock, Platform, SpaceId};
 
+use crate::fs::mqueue::MessageQueues;
 use crate::futex::FutexTable;
+use crate::futex::pi::PiLocks;
 use crate::ipc::Ipc;
 use crate::load::Load;
 use crate::net::Net;
@@ -39,8 +41,12 @@ pub struct Kernel {
     pub boot_time: u64,
     pub timers: Timers,
     pub futexes: FutexTable,
+    /// Futexes whose owners the kernel knows.
+    pub pi_locks: PiLocks,
     /// System V shared memory, semaphores and message queues.
     pub ipc: Ipc,
+    /// POSIX message queues.
+    pub queues: Rc<MessageQueues>,
     /// Tasks that can run, next first.
     pub run_queue: VecDeque<Tid>,
     /// Whether calls are traced.

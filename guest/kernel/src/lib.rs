@@ -11,7 +11,7 @@
 //! | `syscall/` | thin doors, a file per family of calls |
 //! | `task/` | tasks and processes, cut by verb |
 //! | `signal/`, `mm/`, `futex/`, `time/`, `loader/` | signals, address space map, futexes, timers, ELF and `#!` |
-//! | `ipc/` | System V shared memory, semaphores, message queues |
+//! | `ipc/` | System V shared memory, semaphores, message queues (POSIX ones are files: `fs/mqueue`) |
 //! | `vfs/`, `fs/`, `tty/`, `epoll/` | files: traits and walking, file systems, line discipline, event sets |
 //! | `net/` | sockets: AF_UNIX, the sandbox's own TCP and UDP, netlink |
 //! | `wait` | blocking and waking |

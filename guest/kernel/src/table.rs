@@ -51,7 +51,7 @@ macro_rules! calls {
 calls! {
     // Files: opening, closing, descriptors.
     openat 56 syscall::open::openat, "fsOo", Full, "";
-    openat2 437 syscall::open::openat2, "fspu", Partial, "RESOLVE_IN_ROOT is EINVAL, RESOLVE_CACHED is EAGAIN";
+    openat2 437 syscall::open::openat2, "fspu", Partial, "RESOLVE_CACHED is EAGAIN";
     close 57 syscall::open::close, "f", Full, "";
     close_range 436 syscall::open::close_range, "uux", Full, "";
     dup 23 syscall::open::dup, "f", Full, "";
@@ -201,7 +201,12 @@ calls! {
     msgctl 187 syscall::msg::msgctl, "ddp", Full, "";
     msgrcv 188 syscall::msg::msgrcv, "dpudx", Partial, "MSG_COPY is ENOSYS";
     msgsnd 189 syscall::msg::msgsnd, "dpux", Full, "";
-    mq_open 180 syscall::info::absent, "sxop", Refused, "ENOSYS: no message queues";
+    mq_open 180 syscall::mq::mq_open, "sOop", Full, "";
+    mq_unlink 181 syscall::mq::mq_unlink, "s", Full, "";
+    mq_timedsend 182 syscall::mq::mq_timedsend, "fbuut", Full, "";
+    mq_timedreceive 183 syscall::mq::mq_timedreceive, "fBuit", Full, "";
+    mq_notify 184 syscall::mq::mq_notify, "fp", Full, "";
+    mq_getsetattr 185 syscall::mq::mq_getsetattr, "fpp", Full, "";
 
     // Tasks.
     clone 220 syscall::clone::clone, "Cppxp", Partial, "no namespaces";
@@ -258,7 +263,7 @@ calls! {
     perf_event_open 241 syscall::info::forbidden, "pdddx", Refused, "EPERM";
 
     // Futexes.
-    futex 98 syscall::futex::futex, "pddppx", Partial, "no priority inheritance: those operations are ENOSYS";
+    futex 98 syscall::futex::futex, "pddppx", Partial, "FUTEX_WAIT_REQUEUE_PI and FUTEX_CMP_REQUEUE_PI are ENOSYS; all tasks have one priority";
     futex_waitv 449 syscall::info::absent, "puxtd", Refused, "ENOSYS";
     set_robust_list 99 syscall::futex::set_robust_list, "pu", Full, "";
     get_robust_list 100 syscall::futex::get_robust_list, "dpp", Full, "";

@@ -48,6 +48,8 @@ pub enum OnSignal {
     Restart,
     /// EINTR whenever a handler runs; restarted when none does (ERESTARTNOHAND).
     Interrupt,
+    /// Restarted after the handler, whatever it was installed with (ERESTARTNOINTR).
+    Again,
     /// Waits on (uninterruptible).
     Ignore,
 }

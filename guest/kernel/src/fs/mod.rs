@@ -3,6 +3,7 @@
 pub mod dev;
 pub mod devpts;
 pub mod host;
+pub mod mqueue;
 pub mod overlay;
 pub mod pipe;
 pub mod proc;

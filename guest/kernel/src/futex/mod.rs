@@ -1,5 +1,7 @@
 //! Futexes (futex(2)): who waits on which word. `FutexTable` is shared with the guards of waiting calls.
 
+pub mod pi;
+
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
@@ -58,6 +60,11 @@ impl FutexTable {
         let waiter = Rc::new(Waiter { key: Cell::new(key), bits, woken: Cell::new(false), queue: WaitQueue::new() });
         self.0.borrow_mut().entry(key).or_default().push_back(waiter.clone());
         Waiting { table: self.clone(), waiter }
+    }
+
+    /// Whether anybody waits on a word.
+    pub fn is_waited_on(&self, key: Key) -> bool {
+        self.0.borrow().contains_key(&key)
     }
 
     /// Wakes up to `count` waiters that have one of `bits`; returns how many.

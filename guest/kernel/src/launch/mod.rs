@@ -14,6 +14,7 @@ use shallop_platform::{Platform, SpaceId};
 
 use self::users::User;
 use crate::dispatch;
+use crate::fs::mqueue::MessageQueues;
 use crate::futex::FutexTable;
 use crate::kernel::Kernel;
 use crate::load::Load;
@@ -148,7 +149,9 @@ impl Kernel {
             boot_time: platform.now(shallop_platform::Clock::Monotonic),
             timers: Default::default(),
             futexes: FutexTable::default(),
+            pi_locks: Default::default(),
             ipc: Default::default(),
+            queues: Rc::new(MessageQueues::new(platform)),
             run_queue: Default::default(),
             strace: false,
             profile: None,

@@ -57,10 +57,11 @@ fn failed(target: &str, errno: Errno) -> Failure {
 fn mount_special(k: &mut Kernel) -> Result<(), (&'static str, Errno)> {
     let platform = k.platform;
     let pts = DevPts::new(platform, &k.io.ttys);
-    let special: [(&str, Rc<dyn FileSystem>); 5] = [
+    let special: [(&str, Rc<dyn FileSystem>); 6] = [
         ("/proc", ProcFs::new()),
         ("/dev", DevFs::new(platform)),
         ("/dev/pts", pts),
+        ("/dev/mqueue", k.queues.clone()),
         ("/dev/shm", Tmpfs::new(platform, SHM_BYTES)),
         ("/sys", SysFs::new()),
     ];

@@ -14,7 +14,7 @@ pub mod channel;
 pub mod connection;
 pub mod inet;
 pub mod interface;
-mod mailbox;
+pub(crate) mod mailbox;
 pub mod netlink;
 pub mod options;
 pub mod resolver;

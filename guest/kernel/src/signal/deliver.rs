@@ -66,9 +66,10 @@ fn end_call(k: &mut Kernel, tid: Tid, policy: OnSignal, action: Action) {
     let task = k.task_mut(tid);
     let Some(call) = task.call.take() else { return };
     let progress = std::mem::take(&mut task.progress);
+    let again = policy == OnSignal::Again || policy == OnSignal::Restart && action.flags & SA_RESTART != 0;
     if progress.done > 0 {
         isa.set_result(&mut task.registers, progress.done as i64);
-    } else if policy == OnSignal::Restart && action.flags & SA_RESTART != 0 {
+    } else if again {
         isa.restart_syscall(&mut task.registers, call.number, call.args[0]);
     } else {
         isa.set_result(&mut task.registers, -i64::from(Errno::EINTR.0));

@@ -4,7 +4,7 @@ use shallop_linux_abi::Errno;
 
 use super::time::{clock_to_monotonic, read_timespec};
 use crate::dispatch::Call;
-use crate::futex::{self, Waiting};
+use crate::futex::{self, Waiting, pi};
 use crate::kernel::Kernel;
 use crate::wait::{OnSignal, Stop, SysResult, Tid, Wait};
 
@@ -13,8 +13,12 @@ const WAKE: u64 = 1;
 const REQUEUE: u64 = 3;
 const CMP_REQUEUE: u64 = 4;
 const WAKE_OP: u64 = 5;
+const LOCK_PI: u64 = 6;
+const UNLOCK_PI: u64 = 7;
+const TRYLOCK_PI: u64 = 8;
 const WAIT_BITSET: u64 = 9;
 const WAKE_BITSET: u64 = 10;
+const LOCK_PI2: u64 = 13;
 const PRIVATE_FLAG: u64 = 128;
 const CLOCK_REALTIME_FLAG: u64 = 256;
 const MATCH_ANY: u32 = u32::MAX;
@@ -44,6 +48,15 @@ pub fn futex(k: &mut Kernel, call: &Call) -> SysResult {
             }
             requeue(k, call, value, timeout as u32, addr2)
         }
+        LOCK_PI | UNLOCK_PI | TRYLOCK_PI if realtime => Err(Errno::ENOSYS.into()),
+        LOCK_PI => lock_pi(k, call, timeout, Timeout::Realtime),
+        LOCK_PI2 if realtime => lock_pi(k, call, timeout, Timeout::Realtime),
+        LOCK_PI2 => lock_pi(k, call, timeout, Timeout::Monotonic),
+        TRYLOCK_PI => match take_pi(k, call)? {
+            None => Ok(0),
+            Some(_) => Err(Errno::EAGAIN.into()),
+        },
+        UNLOCK_PI => unlock_pi(k, call),
         WAKE_OP => wake_op(k, call, value, timeout as u32, addr2, value3 as u32),
         _ => Err(Errno::ENOSYS.into()),
     }
@@ -100,7 +113,13 @@ fn deadline(k: &Kernel, tid: Tid, addr: u64, kind: Timeout) -> Result<u64, Errno
 
 fn wake(k: &mut Kernel, call: &Call, count: u32, bits: u32) -> SysResult {
     let key = key(k, call.tid, call.args[0]);
+    check_plain(k, key)?;
     Ok(k.futexes.wake(key, count as usize, bits) as u64)
+}
+
+/// EINVAL for a word that tasks wait for as a lock: it is given on, not waked at.
+fn check_plain(k: &Kernel, key: futex::Key) -> Result<(), Errno> {
+    if k.pi_locks.owner(key).is_some() { Err(Errno::EINVAL) } else { Ok(()) }
 }
 
 fn requeue(k: &mut Kernel, call: &Call, wake: u32, move_count: u32, to: u64) -> SysResult {
@@ -108,6 +127,7 @@ fn requeue(k: &mut Kernel, call: &Call, wake: u32, move_count: u32, to: u64) -> 
         return Err(Errno::EINVAL.into());
     }
     let (from, to) = (key(k, call.tid, call.args[0]), key(k, call.tid, to));
+    check_plain(k, from)?;
     let woken = k.futexes.wake(from, wake as usize, MATCH_ANY);
     Ok((woken + k.futexes.requeue(from, to, move_count as usize)) as u64)
 }
@@ -146,6 +166,77 @@ fn wake_op(k: &mut Kernel, call: &Call, count: u32, count2: u32, addr2: u64, enc
         woken += k.futexes.wake(second, count2 as usize, MATCH_ANY);
     }
     Ok(woken as u64)
+}
+
+/// FUTEX_LOCK_PI and FUTEX_LOCK_PI2: waits until the lock is the caller's.
+fn lock_pi(k: &mut Kernel, call: &Call, timeout: u64, kind: Timeout) -> SysResult {
+    let tid = call.tid;
+    let progress = &k.task(tid).progress;
+    let waiting = progress.saved.as_ref().and_then(|saved| saved.downcast_ref::<pi::Waiting>());
+    let queue = match waiting {
+        Some(waiting) if waiting.is_granted() => return Ok(0),
+        Some(_) if progress.timed_out => return Err(Errno::ETIMEDOUT.into()),
+        Some(waiting) => waiting.waiter.queue.clone(),
+        None => {
+            let deadline = match timeout {
+                0 => None,
+                addr => Some(deadline(k, tid, addr, kind)?),
+            };
+            let Some((key, owner)) = take_pi(k, call)? else { return Ok(0) };
+            let waiting = k.pi_locks.wait(key, owner, (tid, call.args[0]));
+            let queue = waiting.waiter.queue.clone();
+            let progress = &mut k.task_mut(tid).progress;
+            progress.deadline = deadline;
+            progress.saved = Some(Box::new(waiting));
+            queue
+        }
+    };
+    let deadline = k.task(tid).progress.deadline;
+    Err(Stop::Block(Wait { deadline, on_signal: OnSignal::Again, ..Wait::on(&queue) }))
+}
+
+/// Takes a lock that is free; else marks it as waited for, and gives its key and its owner.
+fn take_pi(k: &Kernel, call: &Call) -> Result<Option<(futex::Key, Tid)>, Errno> {
+    let (tid, addr) = (call.tid, call.args[0]);
+    let word = k.read_u32(tid, addr)?;
+    let owner = Tid(word & pi::TID_MASK);
+    if owner == tid {
+        return Err(Errno::EDEADLK);
+    }
+    let key = key(k, tid, addr);
+    match k.pi_locks.owner(key) {
+        // What the word says and what is known here must agree.
+        Some(known) if known != owner => return Err(Errno::EINVAL),
+        Some(_) => return Ok(Some((key, owner))),
+        None if k.futexes.is_waited_on(key) => return Err(Errno::EINVAL),
+        None => {}
+    }
+    if owner.0 == 0 {
+        k.write_u32(tid, addr, word & pi::OWNER_DIED | tid.0)?;
+        return Ok(None);
+    }
+    k.write_u32(tid, addr, word | pi::WAITERS)?;
+    if k.tasks.get(owner).is_none() {
+        return Err(Errno::ESRCH);
+    }
+    Ok(Some((key, owner)))
+}
+
+/// FUTEX_UNLOCK_PI: gives the lock to who has waited longest for it.
+fn unlock_pi(k: &mut Kernel, call: &Call) -> SysResult {
+    let (tid, addr) = (call.tid, call.args[0]);
+    if Tid(k.read_u32(tid, addr)? & pi::TID_MASK) != tid {
+        return Err(Errno::EPERM.into());
+    }
+    let key = key(k, tid, addr);
+    match k.pi_locks.owner(key) {
+        Some(known) if known != tid => return Err(Errno::EINVAL.into()),
+        None if k.futexes.is_waited_on(key) => return Err(Errno::EINVAL.into()),
+        _ => {}
+    }
+    let next = k.pi_locks.grant(key).map_or(0, |granted| pi::WAITERS | granted.tid.0);
+    k.write_u32(tid, addr, next)?;
+    Ok(0)
 }
 
 pub fn set_robust_list(k: &mut Kernel, call: &Call) -> SysResult {

@@ -15,6 +15,7 @@ pub mod ioctl;
 pub mod memfd;
 pub mod memory;
 pub mod mount;
+pub mod mq;
 pub mod msg;
 pub mod open;
 pub mod path;

@@ -27,7 +27,7 @@ pub fn openat(k: &mut Kernel, call: &Call) -> SysResult {
     open_at(k, call.tid, dirfd, &path, flags as u32, mode as u32, Limits::default())
 }
 
-/// `openat2(dirfd, path, how, size)`: RESOLVE_IN_ROOT and RESOLVE_CACHED are refused with EINVAL and EAGAIN.
+/// `openat2(dirfd, path, how, size)`: RESOLVE_CACHED is refused with EAGAIN.
 pub fn openat2(k: &mut Kernel, call: &Call) -> SysResult {
     let [dirfd, path, how, size, ..] = call.args;
     if size < 24 {
@@ -43,11 +43,12 @@ pub fn openat2(k: &mut Kernel, call: &Call) -> SysResult {
     }
     let word = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| bytes[at + i]));
     let (flags, mode, resolve) = (word(0), word(8), word(16));
-    let known = resolve::NO_XDEV | resolve::NO_MAGICLINKS | resolve::NO_SYMLINKS | resolve::BENEATH;
+    let known = resolve::NO_XDEV | resolve::NO_MAGICLINKS | resolve::NO_SYMLINKS | resolve::BENEATH | resolve::IN_ROOT;
+    let scopes = resolve::BENEATH | resolve::IN_ROOT;
     if resolve & resolve::CACHED != 0 {
         return Err(Errno::EAGAIN.into());
     }
-    if resolve & !known != 0 || flags > u64::from(u32::MAX) || mode & !0o7777 != 0 {
+    if resolve & !known != 0 || resolve & scopes == scopes || flags > u64::from(u32::MAX) || mode & !0o7777 != 0 {
         return Err(Errno::EINVAL.into());
     }
     let limits = Limits {
@@ -55,6 +56,7 @@ pub fn openat2(k: &mut Kernel, call: &Call) -> SysResult {
         no_magic_links: resolve & (resolve::NO_MAGICLINKS | resolve::NO_SYMLINKS) != 0,
         no_mounts: resolve & resolve::NO_XDEV != 0,
         beneath: resolve & resolve::BENEATH != 0,
+        in_root: resolve & resolve::IN_ROOT != 0,
         name_only: false,
     };
     let path = k.path_argument(call.tid, path)?;
@@ -238,14 +240,15 @@ impl File for PathFile {
 pub fn close(k: &mut Kernel, call: &Call) -> SysResult {
     let files = k.task(call.tid).files.clone();
     let file = files.borrow_mut().remove(call.args[0] as u32)?;
-    closed(k, &files.borrow(), &file);
+    closed(k, call.tid, &files.borrow(), &file);
     drop(file);
     crate::tty::send_pending(k);
     Ok(0)
 }
 
-/// Closing any descriptor of a file gives up the table's record locks on it (fcntl(2)).
-fn closed(k: &Kernel, table: &FdTable, file: &OpenFile) {
+/// Closing any descriptor of a file gives up the table's record locks on it (fcntl(2)), and what mq_notify(2) asked for.
+fn closed(k: &Kernel, tid: Tid, table: &FdTable, file: &OpenFile) {
+    super::mq::closed(file, k.task(tid).pid);
     if let (Some(owner), Ok(stat)) = (table.lock_owner_if_any(), file.location.inode.stat()) {
         k.io.locks.release(LockClass::Record, (stat.dev, stat.ino), owner, 0, u64::MAX);
     }
@@ -268,7 +271,7 @@ pub fn close_range(k: &mut Kernel, call: &Call) -> SysResult {
             files.borrow_mut().set_cloexec(fd, true)?;
         } else {
             let file = files.borrow_mut().remove(fd)?;
-            closed(k, &files.borrow(), &file);
+            closed(k, call.tid, &files.borrow(), &file);
         }
     }
     crate::tty::send_pending(k);
@@ -295,7 +298,7 @@ pub fn dup3(k: &mut Kernel, call: &Call) -> SysResult {
     let files = k.task(call.tid).files.clone();
     let before = files.borrow_mut().replace(new as u32, file, flags & open::CLOEXEC != 0);
     if let Some(before) = before {
-        closed(k, &files.borrow(), &before);
+        closed(k, call.tid, &files.borrow(), &before);
         drop(before);
         crate::tty::send_pending(k);
     }

@@ -10,6 +10,7 @@ use super::exit;
 use crate::kernel::Kernel;
 use crate::loader::{self, Program};
 use crate::signal::AltStack;
+use crate::syscall::mq;
 use crate::vfs::Location;
 use crate::wait::Tid;
 
@@ -64,6 +65,7 @@ pub fn exec(k: &mut Kernel, tid: Tid, location: Location, program: Program) -> R
     process.execed = true;
     process.dumpable = true;
     process.uid = uid;
+    closed.iter().for_each(|file| mq::closed(file, pid));
     drop(closed);
     if let Some(vfork) = vfork {
         vfork.done.set(true);

@@ -6,15 +6,14 @@ use std::rc::Rc;
 use shallop_linux_abi::signal::*;
 
 use super::{INIT, Life, Pid, Task};
-use crate::futex;
+use crate::futex::{self, pi};
 use crate::kernel::Kernel;
 use crate::signal::{Disposition, SignalInfo, Target, default_action};
 use crate::vfs::GuestMemory;
 use crate::wait::Tid;
 
-const FUTEX_WAITERS: u32 = 0x8000_0000;
-const FUTEX_OWNER_DIED: u32 = 0x4000_0000;
-const FUTEX_TID_MASK: u32 = 0x3fff_ffff;
+/// Bit of an entry of a robust list: its word is a lock whose owner the kernel knows.
+const PI_ENTRY: u64 = 1;
 /// Entries of a robust list that are looked at (ROBUST_LIST_LIMIT).
 const ROBUST_LIMIT: u32 = 2048;
 
@@ -89,6 +88,13 @@ pub fn release_futexes(k: &mut Kernel, tid: Tid) {
     if robust != 0 {
         walk_robust_list(k, tid, pid, robust);
     }
+    for lock in k.pi_locks.of(tid) {
+        if let Some(granted) = k.pi_locks.grant(lock) {
+            let word = granted.tid.0 | pi::WAITERS | pi::OWNER_DIED;
+            // A word that is gone is its new owner's matter.
+            let _ = k.write_u32(granted.tid, granted.addr, word);
+        }
+    }
     if clear != 0 && memory.write(clear, &[0; 4]).is_ok() {
         let key = futex::key(k, pid, clear);
         k.futexes.wake(key, 1, u32::MAX);
@@ -103,30 +109,32 @@ fn walk_robust_list(k: &mut Kernel, tid: Tid, pid: Pid, head: u64) {
     else {
         return;
     };
-    let mut entry = first & !1;
+    let mut entry = first;
     for _ in 0..ROBUST_LIMIT {
-        if entry == head || entry == 0 {
+        let at = entry & !PI_ENTRY;
+        if at == head || at == 0 {
             break;
         }
-        let Ok(next) = memory.read_u64(entry) else { break };
-        if entry != pending & !1 {
-            abandon(k, tid, pid, entry.wrapping_add(offset));
+        let Ok(next) = memory.read_u64(at) else { break };
+        if at != pending & !PI_ENTRY {
+            abandon(k, tid, pid, entry, offset);
         }
-        entry = next & !1;
+        entry = next;
     }
-    if pending & !1 != 0 {
-        abandon(k, tid, pid, (pending & !1).wrapping_add(offset));
+    if pending & !PI_ENTRY != 0 {
+        abandon(k, tid, pid, pending, offset);
     }
 }
 
-fn abandon(k: &mut Kernel, tid: Tid, pid: Pid, addr: u64) {
-    let memory = k.memory(tid);
+/// Marks the word of an entry, if it is the task's. Who waits for a lock is given it later.
+fn abandon(k: &mut Kernel, tid: Tid, pid: Pid, entry: u64, offset: u64) {
+    let (addr, memory) = ((entry & !PI_ENTRY).wrapping_add(offset), k.memory(tid));
     let Ok(word) = memory.read_u32(addr) else { return };
-    if word & FUTEX_TID_MASK != tid.0 {
+    if word & pi::TID_MASK != tid.0 {
         return;
     }
-    let _ = memory.write_u32(addr, word & FUTEX_WAITERS | FUTEX_OWNER_DIED);
-    if word & FUTEX_WAITERS != 0 {
+    let _ = memory.write_u32(addr, word & pi::WAITERS | pi::OWNER_DIED);
+    if word & pi::WAITERS != 0 && entry & PI_ENTRY == 0 {
         let key = futex::key(k, pid, addr);
         k.futexes.wake(key, 1, u32::MAX);
     }

@@ -10,7 +10,7 @@ use shallop_linux_abi::rlimit::RLIMIT_NOFILE;
 use super::open_file::OpenFile;
 use super::path::{Found, Last, Limits, Walk};
 use super::permission::{self, EXEC, WRITE};
-use super::{Location, NewAttr, NewNode};
+use super::{FileKind, Location, NewAttr, NewNode};
 use crate::kernel::Kernel;
 use crate::wait::Tid;
 
@@ -49,12 +49,15 @@ impl Kernel {
         }
     }
 
-    /// Walks a path for a task; `dirfd` is looked at only when the path is relative.
+    /// Walks a path for a task; `dirfd` is looked at only when the path is relative, or all of it is below there.
     pub fn walk_at(&self, tid: Tid, dirfd: u64, path: &[u8], follow: bool, limits: Limits) -> Result<Found, Errno> {
-        let relative = path.first() != Some(&b'/');
+        let relative = path.first() != Some(&b'/') || limits.in_root;
         let base = if relative { self.base(tid, dirfd)? } else { self.task(tid).fs.borrow().cwd.clone() };
         let task = self.task(tid);
-        let root = task.fs.borrow().root.clone();
+        let root = if limits.in_root { base.clone() } else { task.fs.borrow().root.clone() };
+        if limits.in_root && root.inode.kind() != FileKind::Directory {
+            return Err(Errno::ENOTDIR);
+        }
         let walk = Walk {
             mounts: &self.mounts,
             credentials: &task.credentials,

@@ -32,6 +32,8 @@ pub struct Limits {
     pub no_mounts: bool,
     /// `..` above the start, absolute paths and absolute links give EXDEV.
     pub beneath: bool,
+    /// The start is the root: `..`, absolute paths and absolute links stay below it.
+    pub in_root: bool,
     /// For calls that make or remove a name: a last link is not followed, whatever slashes come after it; the caller
     /// looks at `Found::slash`.
     pub name_only: bool,
@@ -177,9 +179,14 @@ impl Walk<'_> {
             return Err(Errno::EXDEV);
         }
         match &current.parent {
-            Some(parent) if !current.same(self.root) => Ok((**parent).clone()),
+            Some(parent) if !current.same(self.root) => self.within_mount(current, (**parent).clone()),
             _ => Ok(current.clone()),
         }
+    }
+
+    /// EXDEV where the way from one place to another leaves a mount that is not to be left.
+    fn within_mount(&self, from: &Location, to: Location) -> Result<Location, Errno> {
+        if self.limits.no_mounts && from.mount != to.mount { Err(Errno::EXDEV) } else { Ok(to) }
     }
 
     /// One name further; `None` when the last name does not exist.
@@ -190,13 +197,7 @@ impl Walk<'_> {
         match self.lookup(&current.inode, name) {
             Err(Errno::ENOENT) if last => Ok(None),
             Err(errno) => Err(errno),
-            Ok(inode) => {
-                let next = self.mounts.enter(current.child(name, inode));
-                if self.limits.no_mounts && next.mount != current.mount {
-                    return Err(Errno::EXDEV);
-                }
-                Ok(Some(next))
-            }
+            Ok(inode) => self.within_mount(current, self.mounts.enter(current.child(name, inode))).map(Some),
         }
     }
 
@@ -224,9 +225,13 @@ impl Walk<'_> {
             _ => link.inode.magic_link(),
         };
         if let Some(target) = magic {
-            if self.limits.no_magic_links || self.limits.beneath {
+            if self.limits.no_magic_links {
                 return Err(Errno::ELOOP);
             }
+            if self.limits.beneath || self.limits.in_root {
+                return Err(Errno::EXDEV);
+            }
+            let target = self.within_mount(&current, target)?;
             if slash && target.inode.kind() != FileKind::Directory {
                 return Err(Errno::ENOTDIR);
             }
@@ -237,7 +242,7 @@ impl Walk<'_> {
             return Err(Errno::ENOENT);
         }
         let from = match target.first() {
-            Some(b'/') => self.start(base, &target)?,
+            Some(b'/') => self.within_mount(&current, self.start(base, &target)?)?,
             _ => current,
         };
         rest.prepend(target, slash);

@@ -5,6 +5,7 @@ use std::cell::OnceCell;
 use shallop_linux_abi::Errno;
 
 use super::{directory, file};
+use crate::fs::mqueue;
 use crate::fs::pipe::MAX_CAPACITY;
 use crate::fs::pseudo::tree::{Directory, Row, Subject};
 use crate::kernel::Kernel;
@@ -88,6 +89,15 @@ static FS: Directory = rows(&[
     file("protected_symlinks", |_, _| line(0)),
     file("suid_dumpable", |_, _| line(0)),
     directory("inotify", &INOTIFY),
+    directory("mqueue", &MQUEUE),
+]);
+
+static MQUEUE: Directory = rows(&[
+    file("queues_max", |_, _| line(mqueue::QUEUES_MAX)),
+    file("msg_max", |_, _| line(mqueue::SIZE_MAX.messages)),
+    file("msgsize_max", |_, _| line(mqueue::SIZE_MAX.bytes)),
+    file("msg_default", |_, _| line(mqueue::SIZE_MAX.messages)),
+    file("msgsize_default", |_, _| line(mqueue::SIZE_MAX.bytes)),
 ]);
 
 static INOTIFY: Directory = rows(&[

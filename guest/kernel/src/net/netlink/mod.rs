@@ -4,7 +4,7 @@ mod message;
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use shallop_linux_abi::Errno;
 
@@ -36,6 +36,11 @@ pub fn new(common: Rc<Common>) -> Rc<Socket> {
 }
 
 impl Netlink {
+    /// Where others put messages for it.
+    pub fn mailbox(&self) -> Weak<Mailbox> {
+        Rc::downgrade(&self.mailbox)
+    }
+
     fn take_port(&self, wanted: u32) {
         let net = &self.common.net;
         self.port.set(match wanted {
