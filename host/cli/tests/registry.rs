@@ -328,6 +328,63 @@ fn an_archive_is_read_by_others_and_back() {
     assert!(!place.path().join("none.tar").exists());
 }
 
+/// Podman with all that it keeps in one folder; `None` where there is none, or none that works for this user.
+fn podman(place: &Path) -> Option<impl Fn(&[&str]) -> Finished> {
+    if !oracle("podman", &[("podman", "podman")]) {
+        return None;
+    }
+    let place = place.to_owned();
+    let run = move |arguments: &[&str]| {
+        let path = |name: &str| place.join(name).to_string_lossy().into_owned();
+        let mut command = Command::new("podman");
+        command.args(["--root", &path("root"), "--runroot", &path("run"), "--tmpdir", &path("libpod")]);
+        command.args(["--storage-driver", "vfs"]).args(arguments).env("HOME", &place).env("XDG_RUNTIME_DIR", &place);
+        command::run(&mut command, b"", LIMIT)
+    };
+    let able = run(&["images"]);
+    if able.code != 0 {
+        oracle::skip("podman", "podman that works for this user", able.stderr.trim());
+    }
+    (able.code == 0).then_some(run)
+}
+
+#[test]
+fn podman_reads_an_archive_and_we_read_its_own() {
+    let place = folder();
+    let Some(podman) = podman(place.path()) else { return };
+    let path = |name: &str| place.path().join(name).to_string_lossy().into_owned();
+    let maker = home();
+    saved(&maker, "user/app:v1", "text", Path::new(&path("one.tar")));
+    maker.run(&["tag", "user/app:v1", "user/app:v2"]).expect_code(0);
+    maker.run(&["save", "-o", &path("two.tar"), "user/app"]).expect_code(0);
+    let made = inspect(&maker, "user/app:v1");
+    let id = made["Id"].as_str().unwrap_or_default();
+    let done = podman(&["load", "-i", &path("one.tar")]).expect_code(0);
+    assert_eq!(done.stdout, "Loaded image: docker.io/user/app:v1\n");
+    let shown = podman(&["inspect", "--format", "{{.Id}} {{.Architecture}} {{.Config.Cmd}}", "docker.io/user/app:v1"]);
+    assert_eq!(shown.expect_code(0).stdout, format!("{} riscv64 [/file]\n", id.trim_start_matches("sha256:")));
+    // Of several images it takes the names as they are, which are its own then.
+    let done = podman(&["load", "-i", &path("two.tar")]).expect_code(0);
+    assert_eq!(done.stdout, "Loaded image: localhost/user/app:v1\nLoaded image: localhost/user/app:v2\n");
+    let cases = [
+        ("docker-archive", "docker.io/user/app:v1", &["user/app:v1"][..]),
+        ("oci-archive", "docker.io/user/app:v1", &["user/app:v1"]),
+        ("docker-archive", "localhost/user/app:v2", &["localhost/user/app:v2"]),
+    ];
+    for (n, (format, name, loaded)) in cases.into_iter().enumerate() {
+        let archive = path(&format!("{n}.tar"));
+        podman(&["save", "-q", "--format", format, "-o", &archive, name]).expect_code(0);
+        let shallop = home();
+        let done = shallop.run(&["load", "-i", &archive]).expect_code(0);
+        let wanted: String = loaded.iter().map(|name| format!("Loaded image: {name}\n")).collect();
+        assert_eq!(done.stdout, wanted, "{format}");
+        let there = inspect(&shallop, loaded[0]);
+        for key in ["RootFS", "Architecture", "Config"] {
+            assert_eq!(there[key], made[key], "{format}: {key}");
+        }
+    }
+}
+
 /// A registry that serves a saved archive; it stops in the middle of its largest blob, as long as a client waits there, until `go_on`.
 fn halting(archive: &Path, place: &Path, go_on: &Arc<AtomicBool>, served: &Arc<AtomicUsize>) -> Server {
     let mut tar = Command::new("tar");
