@@ -1,5 +1,6 @@
-//! [`BlobReader`]: a blob as one stream, or the rest of one. Where a connection breaks it goes on at the next byte, by a range request, or
-//! by reading again up to there where a server knows no ranges. Its size is the descriptor's; who reads it checks the digest.
+//! [`BlobReader`]: a blob as one stream, or the rest of one. Where a connection breaks it goes on at the next byte, by a
+//! range request, or by reading again up to there where a server knows no ranges. Its size is the descriptor's; who reads
+//! it checks the digest.
 
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -53,24 +54,30 @@ impl<'a> BlobReader<'a> {
         BlobReader { pulling, descriptor, tell, at: 0, body: None, done: 0, breaks: 0, forgiven: 0 }
     }
 
-    /// Goes on behind the first `done` bytes, which came earlier. Gives how many of them count: none where the server has no ranges, or
-    /// will not go on there.
+    /// Goes on behind the first `done` bytes, which came earlier. Gives how many of them count: none where the server has
+    /// no ranges, or will not go on there but sends the whole.
     pub(crate) fn resume(&mut self, done: u64) -> Result<u64> {
         // What is longer than the whole is no beginning of it.
         self.done = if done > self.descriptor.size { 0 } else { done };
-        self.forgiven = self.done;
         while self.body.is_none() && (1..self.descriptor.size).contains(&self.done) {
             self.check_stop()?;
             match self.open() {
-                Ok(Opened { body, url, begins }) => {
-                    self.done = begins;
-                    self.body = Some((body, url));
-                }
+                Ok(opened) => self.go_on(opened),
                 Err(error) if error.is_transient() => self.broke(error)?,
-                Err(_) => (self.at, self.done) = (0, 0),
+                Err(error) => {
+                    (self.at, self.done) = (0, 0);
+                    let whole = self.open().map_err(|_| error)?;
+                    self.go_on(whole);
+                }
             }
         }
+        self.forgiven = self.done;
         Ok(self.done)
+    }
+
+    fn go_on(&mut self, Opened { body, url, begins }: Opened) {
+        self.done = begins;
+        self.body = Some((body, url));
     }
 
     fn check_stop(&self) -> Result<()> {

@@ -240,7 +240,8 @@ impl Pull<'_> {
         Ok(())
     }
 
-    /// Brings a blob here whole, from where an earlier pull left it. When that turns out wrong, it is fetched once more, from the start.
+    /// Brings a blob here whole, from where an earlier pull left it. When that turns out wrong, it is fetched once more,
+    /// from the start.
     fn download(&self, pulling: Pulling<'_>, blob: &Descriptor, tell: &dyn Fn(Step)) -> Result<Partial<'_>> {
         let mut partial = self.store.partial(&blob.digest)?;
         let mut content = BlobReader::new(pulling, blob, tell);

@@ -187,6 +187,28 @@ fn a_later_pull_starts_anew_where_it_cannot_go_on() {
 }
 
 #[test]
+fn a_refusal_takes_nothing_away() {
+    let (digest, back) = (layer(&simple()).0, Arc::default());
+    let refused = AtomicUsize::new(0);
+    let server = breaking_off(simple(), &back, move |_, stream| {
+        // Both for the rest and for the whole; then it has changed its mind.
+        match refused.fetch_add(1, Ordering::Relaxed) {
+            0 | 1 => refuse(stream, 429, "TOOMANYREQUESTS", "slow down").map(|()| true),
+            _ => Ok(false),
+        }
+    });
+    let puller = Puller::new();
+    puller.pull(&server, "").unwrap_err();
+    back.store(true, Ordering::Relaxed);
+    let error = puller.pull(&server, "").unwrap_err();
+    assert!(matches!(error, RegistryError::TooManyRequests { .. }), "{error}");
+    assert_eq!(puller.partial_size(&digest), Some(100_000));
+    let before = server.requests().len();
+    puller.pull(&server, "").unwrap();
+    assert_eq!(layer_requests(&server, &digest, before), [Some(100_000)]);
+}
+
+#[test]
 fn what_is_left_of_an_earlier_pull_is_not_trusted() {
     let content = simple();
     let (digest, bytes) = layer(&content);

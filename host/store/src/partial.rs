@@ -35,8 +35,8 @@ enum Place {
 }
 
 impl Store {
-    /// What came of a blob before, or nothing yet. While another process fetches the same one, this is a file of this session's own, which
-    /// goes with it.
+    /// What came of a blob before, or nothing yet. While another process fetches the same one, this is a file of this
+    /// session's own, which goes with it.
     ///
     /// # Errors
     /// When the store cannot be written to.
@@ -94,8 +94,8 @@ impl Partial<'_> {
         Ok(())
     }
 
-    /// Appends what `rest` gives, and checks the whole. Bytes that came before `rest` failed stay for the next time; content that turns out
-    /// to be other than the digest says does not, nor does what filled the disk.
+    /// Appends what `rest` gives, and checks the whole. Bytes that came before `rest` failed stay for the next time; content
+    /// that turns out to be other than the digest says does not, nor does what filled the disk.
     ///
     /// # Errors
     /// [`StoreError::Mismatch`], [`StoreError::NoSpace`], [`StoreError::Input`] when `rest` fails.

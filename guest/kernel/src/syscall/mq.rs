@@ -53,7 +53,7 @@ pub fn mq_open(k: &mut Kernel, call: &Call) -> SysResult {
         }
     };
     let place = crate::fs::place(k, b"/dev/mqueue").child(&name, file.clone());
-    let file = OpenFile::new(Rc::new(OpenQueue(file)), place, flags & !open::DIRECTORY, &k.io.locks);
+    let file = OpenFile::new(Rc::new(OpenQueue(file)), place, flags, &k.io.locks);
     Ok(k.install(tid, file, true)?.into())
 }
 
