@@ -3,9 +3,10 @@
 
 use shallop_test_support::http::{self, Server};
 use shallop_test_support::shallop::folder;
-use shallop_test_support::{Finished, Shallop, command, oracle};
+use shallop_test_support::{Finished, Shallop, command, oracle, registry};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -387,35 +388,18 @@ fn podman_reads_an_archive_and_we_read_its_own() {
 
 /// A registry that serves a saved archive; it stops in the middle of its largest blob, as long as a client waits there, until `go_on`.
 fn halting(archive: &Path, place: &Path, go_on: &Arc<AtomicBool>, served: &Arc<AtomicUsize>) -> Server {
-    let mut tar = Command::new("tar");
-    command::run(tar.arg("-xf").arg(archive).arg("-C").arg(place), b"", LIMIT).expect_code(0);
-    let index: serde_json::Value =
-        serde_json::from_slice(&fs::read(place.join("index.json")).expect("read the index")).expect("JSON");
-    let manifest = index["manifests"][0].clone();
-    let (place, go_on, served) = (place.to_owned(), go_on.clone(), served.clone());
-    Server::start(move |request, stream| {
-        let name = request.target.rsplit('/').next().unwrap_or_default();
-        let digest = if name == "latest" { manifest["digest"].as_str().unwrap_or_default() } else { name };
-        let Ok(bytes) = fs::read(place.join("blobs").join(digest.replace(':', "/"))) else {
-            return http::answer(stream, 404, &[], b"");
-        };
-        if request.target.contains("/manifests/") {
-            let media_type = manifest["mediaType"].as_str().unwrap_or_default();
-            return http::answer(stream, 200, &[("Content-Type", media_type)], &bytes);
-        }
-        let (at, length) = (request.range().unwrap_or(0), bytes.len());
-        let range = format!("bytes {at}-{}/{length}", length - 1);
-        let headers = [("Content-Length", (length - at).to_string()), ("Content-Range", range)];
-        let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
-        http::head(stream, if at == 0 { 200 } else { 206 }, &headers[..if at == 0 { 1 } else { 2 }])?;
-        let halt = if length > HALT && !go_on.load(Ordering::Relaxed) { HALT } else { length };
-        stream.write_all(&bytes[at..halt])?;
-        served.fetch_add(halt - at, Ordering::Relaxed);
-        while halt < length && !go_on.load(Ordering::Relaxed) {
+    let (go_on, served) = (go_on.clone(), served.clone());
+    let send = move |stream: &mut TcpStream, part: &[u8], at: usize| {
+        let halts = at + part.len() > HALT && !go_on.load(Ordering::Relaxed);
+        let sent = if halts { &part[..HALT - at] } else { part };
+        stream.write_all(sent)?;
+        served.fetch_add(sent.len(), Ordering::Relaxed);
+        while halts && !go_on.load(Ordering::Relaxed) {
             std::thread::sleep(Duration::from_millis(5));
         }
         Ok(())
-    })
+    };
+    registry::of_archive(archive, place, Box::new(send))
 }
 
 /// Where a halting registry stops.

@@ -1,5 +1,6 @@
 //! What the end-to-end tests share: programs to compare with ([`oracle`]), running a command with a time limit
-//! ([`command`]), what processes it leaves ([`processes`]), a web server ([`http`]), and the `shallop` command with a home
+//! ([`command`]), what processes it leaves ([`processes`]), a web server ([`http`]), a registry
+//! ([`registry`]), and the `shallop` command with a home
 //! of its own ([`shallop`]), images with more of Debian in them ([`packages`]), suites that others wrote ([`suite`]).
 #![forbid(unsafe_code)]
 
@@ -8,6 +9,7 @@ pub mod http;
 pub mod oracle;
 pub mod packages;
 pub mod processes;
+pub mod registry;
 pub mod shallop;
 pub mod suite;
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use anyhow::{Context, Result, ensure};
+use shallop_test_support::registry;
 use tempfile::TempDir;
 
 use super::{cargo, step, target_folder};
@@ -13,6 +14,7 @@ use crate::shallop::{root, run};
 pub const TARGET: &str = "x86_64-pc-windows-gnu";
 
 const PROGRAM: &str = "shallop.exe";
+const ARCHIVE: &str = "greeting.tar";
 
 /// Builds `shallop.exe`; its path.
 pub fn build() -> Result<PathBuf> {
@@ -36,6 +38,13 @@ pub fn try_out(program: &Path) -> Result<()> {
     fs::write(wine.folder.path().join("context/note.txt"), "a note\n")?;
     wine.expect(&["run", "-v", &volume, "--name", "kept", "greeting", "Ada"], 7, "Hello, Ada!\na note\n")?;
     images(&wine)?;
+    step("wine: pull");
+    let served = tempfile::tempdir().context("making a folder for a registry")?;
+    let archive = wine.folder.path().join(ARCHIVE);
+    let registry = registry::of_archive(&archive, served.path(), Box::new(registry::all));
+    let name = format!("{}/app", registry.authority());
+    wine.expect(&["pull", &name], 0, "Downloaded newer image")?;
+    wine.expect(&["run", "--rm", &name], 7, "Hello, WASI!")?;
     step("wine: what needs Linux says so");
     fs::write(wine.folder.path().join("context/Linux"), "FROM scratch\nRUN [\"/x\"]\n")?;
     let linux = format!("{context}/Linux");
@@ -45,16 +54,15 @@ pub fn try_out(program: &Path) -> Result<()> {
 /// The verbs about images and containers.
 fn images(wine: &Wine) -> Result<()> {
     step("wine: images, inspect, tag, save, load, ps, rm, rmi");
-    let archive = "greeting.tar";
     wine.expect(&["images"], 0, "greeting")?;
     wine.expect(&["inspect", "greeting"], 0, "wasi")?;
     wine.expect(&["tag", "greeting", "again:1"], 0, "")?;
-    wine.expect(&["save", "-o", archive, "again:1"], 0, "")?;
+    wine.expect(&["save", "-o", ARCHIVE, "again:1"], 0, "")?;
     wine.expect(&["ps", "-a"], 0, "Exited (7)")?;
     wine.expect(&["rm", "kept"], 0, "kept")?;
     wine.expect(&["rmi", "again:1", "greeting"], 0, "Deleted")?;
     wine.expect(&["run", "--rm", "--pull", "never", "again:1"], 125, "No such image")?;
-    wine.expect(&["load", "-i", archive], 0, "again:1")?;
+    wine.expect(&["load", "-i", ARCHIVE], 0, "again:1")?;
     wine.expect(&["run", "--rm", "again:1"], 7, "Hello, WASI!")
 }
 
