@@ -284,6 +284,11 @@ impl Body<'_> {
         self.scopes.push(scope);
     }
 
+    /// How many blocks are open.
+    pub fn level_of_blocks(&self) -> usize {
+        self.scopes.len()
+    }
+
     /// Ends the innermost block.
     pub fn close(&mut self) {
         self.code.values.close();

@@ -1,14 +1,18 @@
-//! Computed jumps inside a function: one switch, which finds the target by a hash of its offset and then compares.
+//! Computed jumps inside a function: one switch, which finds the target by comparisons, or by a hash of its offset and one.
+
+use std::ops::Range;
 
 use shallop_machine::backend::Binary;
 
-use crate::flow::{Block, Blocks};
+use crate::flow::Blocks;
 use crate::function::Body;
 use crate::graph::{Next, Node};
 use crate::value::{Value, Word};
 
 /// Binary logarithm of the places of a hash at most.
 const MAX_BITS: u32 = 13;
+/// Of so many targets the one is searched by comparisons, which a processor foretells better than a computed jump.
+const SEARCHED: usize = 16;
 /// Multipliers that are tried.
 const TRIES: u32 = 64;
 
@@ -90,40 +94,79 @@ impl Body<'_> {
     /// Goes where the switch is aimed at.
     pub fn switch(&mut self, node: Node) {
         let blocks = &self.shape.blocks;
-        let targets: Vec<&Block> = blocks.targets.iter().map(|&block| &blocks.blocks[block]).collect();
         let least = least(blocks);
-        let keys: Vec<u32> = targets.iter().map(|block| block.start - least).collect();
-        let hash = Hash::new(&keys);
+        let keys: Vec<u32> = blocks.targets.iter().map(|&block| blocks.blocks[block].start - least).collect();
         if self.shape.places.of[node].checks {
             self.check_switch();
         }
         let distance = self.distance();
+        match keys.len() <= SEARCHED {
+            true => self.search_all(node, &keys, distance),
+            false => self.look_up(node, &keys, distance),
+        }
+        self.code.target = Some(self.aimed());
+        self.tail_unknown();
+    }
+
+    /// Goes to the target at the distance, or on behind this: found by halves.
+    fn search_all(&mut self, node: Node, keys: &[u32], distance: Word) {
+        self.open_block();
+        let around = self.level_of_blocks();
+        if !keys.is_empty() {
+            self.search(node, keys, 0..keys.len(), distance, around);
+        }
+        self.close();
+    }
+
+    /// The same for a part of the targets; beyond `around` is where none of them is.
+    fn search(&mut self, node: Node, keys: &[u32], part: Range<usize>, distance: Word, around: usize) {
+        let middle = part.start + part.len() / 2;
+        if part.len() > 1 {
+            self.code.values.push(distance);
+            self.code.values.sink().i64_const(i64::from(keys[middle])).i64_lt_u();
+            self.open_if();
+            self.search(node, keys, part.start..middle, distance, around);
+            self.close();
+            return self.search(node, keys, middle..part.end, distance, around);
+        }
+        let none = (self.level_of_blocks() - around) as u32;
+        self.go_if_there(node, keys, part.start, distance, none);
+    }
+
+    /// Goes to a target if it is at the distance, else branches to `none`. The target comes next: the fewer jumps are taken,
+    /// the more of an interpreter's instructions the processor foretells the next by.
+    fn go_if_there(&mut self, node: Node, keys: &[u32], number: usize, distance: Word, none: u32) {
+        self.code.values.push(distance);
+        self.code.values.sink().i64_const(i64::from(keys[number])).i64_ne();
+        self.code.values.br_unlikely_if(none);
+        self.go_to_target(node, number);
+    }
+
+    fn go_to_target(&mut self, node: Node, number: usize) {
+        let block = self.shape.blocks.targets[number];
+        self.go(node, Next::Node(self.shape.layout.graph.of_block[block]));
+    }
+
+    /// Goes to the target at the distance, or on behind this: found in tables by a hash.
+    fn look_up(&mut self, node: Node, keys: &[u32], distance: Word) {
+        let hash = Hash::new(keys);
         let used: Vec<&[usize]> = hash.places.iter().map(Vec::as_slice).filter(|place| !place.is_empty()).collect();
         // Around all, where no target is; then one for each used place, the first of them innermost.
         (0..=used.len()).for_each(|_| self.open_block());
         self.jump_by(&hash, distance);
         for (at, place) in used.iter().enumerate() {
             self.close();
-            let none = (used.len() - 1 - at) as u32;
-            let (last, others) = place.split_last().map_or((0, &[][..]), |(&last, others)| (last, others));
+            let Some((&last, others)) = place.split_last() else { continue };
             for &number in others {
                 self.code.values.push(distance);
                 self.code.values.sink().i64_const(i64::from(keys[number])).i64_eq();
                 self.open_if();
-                self.go(node, Next::Node(self.shape.layout.graph.of_block[blocks.targets[number]]));
+                self.go_to_target(node, number);
                 self.close();
             }
-            // The target comes next: the processor foretells computed jumps by the jumps that were taken before them, so
-            // that there should be few.
-            self.code.values.push(distance);
-            self.code.values.sink().i64_const(i64::from(keys[last])).i64_ne();
-            self.code.values.hint(false);
-            self.code.values.sink().br_if(none);
-            self.go(node, Next::Node(self.shape.layout.graph.of_block[blocks.targets[last]]));
+            self.go_if_there(node, keys, last, distance, (used.len() - 1 - at) as u32);
         }
         self.close();
-        self.code.target = Some(self.aimed());
-        self.tail_unknown();
     }
 
     fn aimed(&mut self) -> Word {
