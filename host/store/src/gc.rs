@@ -1,5 +1,5 @@
-//! Collection of what nothing points to: blobs, layers, unfinished writes, partial blobs that are old, folders of containers
-//! that are gone.
+//! Collection of what nothing points to: blobs, layers, unfinished writes, partial blobs that are old or too many, folders of
+//! containers that are gone.
 //!
 //! Roots are the rows: images, containers, build results. What is younger than the oldest live lease stays (see `lease`).
 

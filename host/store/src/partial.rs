@@ -16,6 +16,9 @@ use crate::{Draft, Store};
 /// Nobody comes back for what is older.
 const AGE_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
+/// Bytes of all that are kept; a larger one is fetched anew.
+const TOTAL_MAX: u64 = 4 << 30;
+
 /// What came of a blob, locked against others who fetch it.
 #[derive(Debug)]
 pub struct Partial<'a> {
@@ -24,6 +27,8 @@ pub struct Partial<'a> {
     path: PathBuf,
     place: Place,
     size: u64,
+    /// It went on from here: there is nothing to be kept.
+    gone: bool,
 }
 
 #[derive(Debug)]
@@ -51,19 +56,25 @@ impl Store {
                 (draft.path.clone(), Place::Own { file: files::create_file(&draft.path)?, _draft: draft })
             }
         };
-        let mut partial = Partial { store: self, digest: *digest, path, place, size: 0 };
+        let mut partial = Partial { store: self, digest: *digest, path, place, size: 0, gone: false };
         partial.size = partial.file().metadata().doing("reading", &partial.path)?.len();
         Ok(partial)
     }
 
-    /// Removes partial blobs that nobody is at and that have grown old.
+    /// Removes partial blobs that nobody is at: those that have grown old, and those for which younger ones leave no room.
     pub(crate) fn collect_partial(&self) -> Result<()> {
+        let mut all = Vec::new();
         for name in files::names(&self.dirs.partial())? {
             let path = self.dirs.partial().join(name);
-            if is_old(&path)
-                && let Some(_nobody) = Lock::try_exclusive(&path)?
-            {
-                files::remove(&path)?;
+            // One that is gone has become a blob.
+            all.extend(fs::symlink_metadata(&path).ok().map(|meta| (age(&meta), meta.len(), path)));
+        }
+        all.sort();
+        let mut total = 0;
+        for (age, size, path) in all {
+            let stays = age <= AGE_MAX && total + size <= TOTAL_MAX;
+            if stays || !remove_unused(&path, size)? {
+                total += size;
             }
         }
         Ok(())
@@ -71,9 +82,21 @@ impl Store {
 }
 
 /// A time that lies ahead, of a clock that was set back, is none to go by.
-fn is_old(path: &Path) -> bool {
-    let modified = fs::metadata(path).and_then(|meta| meta.modified());
-    modified.is_ok_and(|time| SystemTime::now().duration_since(time).map_or(true, |age| age > AGE_MAX))
+fn age(meta: &fs::Metadata) -> Duration {
+    let age = meta.modified().map(|modified| SystemTime::now().duration_since(modified));
+    age.map_or(Duration::ZERO, |age| age.unwrap_or(Duration::MAX))
+}
+
+/// Removes a partial blob unless somebody is at it, or was since it had this size.
+fn remove_unused(path: &Path, size: u64) -> Result<bool> {
+    let Some(nobody) = Lock::try_exclusive(path)? else { return Ok(false) };
+    let now = nobody.file().metadata().doing("reading", path)?.len();
+    // One that was taken away meanwhile is empty again.
+    let unused = now == size || now == 0;
+    if unused {
+        files::remove(path)?;
+    }
+    Ok(unused)
 }
 
 impl Partial<'_> {
@@ -130,21 +153,24 @@ impl Partial<'_> {
     ///
     /// # Errors
     /// When the file cannot be moved.
-    pub fn keep(self) -> Result<()> {
+    pub fn keep(mut self) -> Result<()> {
         // It may have come whole in an earlier session, whose lease has ended.
         files::touch(&self.path)?;
-        self.store.place_blob(&self.path, &self.digest)
+        self.store.place_blob(&self.path, &self.digest)?;
+        self.gone = true;
+        Ok(())
     }
 
     /// Makes a layer of what [`Partial::fill`] found whole, and does not keep it beside that.
     ///
     /// # Errors
     /// Those of [`Store::put_layer_blob`].
-    pub fn unpack(self, media_type: &str, diff_id: &Digest) -> Result<LayerInfo> {
+    pub fn unpack(mut self, media_type: &str, diff_id: &Digest) -> Result<LayerInfo> {
         let mut file = self.file();
         file.seek(SeekFrom::Start(0)).doing("reading", &self.path)?;
         let info = self.store.put_layer_blob(media_type, &mut file, Some(diff_id))?;
         files::remove(&self.path)?;
+        self.gone = true;
         Ok(info)
     }
 
@@ -158,8 +184,8 @@ impl Partial<'_> {
 
 impl Drop for Partial<'_> {
     fn drop(&mut self) {
-        if self.size == 0 {
-            // There is nothing to go on with.
+        if !self.gone && (self.size == 0 || self.size > TOTAL_MAX) {
+            // There is nothing to go on with, or too much.
             let _ = files::remove(&self.path);
         }
     }

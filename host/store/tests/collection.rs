@@ -203,6 +203,36 @@ fn part_of_a_blob_stays_for_a_while() {
     assert_eq!(entries(&home.dirs.partial()), 0);
 }
 
+#[test]
+fn parts_of_blobs_are_bounded_together() {
+    let home = Home::new();
+    let part = |name: &[u8], gigabytes: u64, hours: u64| {
+        let digest = Digest::of(name);
+        std::fs::create_dir_all(home.dirs.partial()).unwrap();
+        let file = std::fs::File::create(home.dirs.partial().join(digest.hex())).unwrap();
+        file.set_len(gigabytes << 30).unwrap();
+        let modified = std::time::SystemTime::now() - Duration::from_secs(3600 * hours);
+        file.set_times(std::fs::FileTimes::new().set_modified(modified)).unwrap();
+        digest
+    };
+    let here = |digest: &Digest| home.dirs.partial().join(digest.hex()).exists();
+    let [old, large, held, young] = [(3, 4), (2, 3), (2, 2), (1, 1)].map(|(size, age)| part(&[age], size, age.into()));
+    let holder = home.store();
+    let partial = holder.partial(&held).unwrap();
+    home.store().gc(&everything()).unwrap();
+    assert_eq!([old, large, held, young].map(|digest| here(&digest)), [false, false, true, true]);
+    part(&[4], 1, 4);
+    part(&[0], 3, 0);
+    home.store().gc(&everything()).unwrap();
+    // Who is at one keeps it.
+    assert_eq!([old, held, young].map(|digest| here(&digest)), [false, true, true]);
+    drop(partial);
+    // What is more than all may be does not stay at all.
+    let huge = part(b"huge", 5, 0);
+    drop(holder.partial(&huge).unwrap());
+    assert!(!here(&huge) && here(&held));
+}
+
 struct Broken;
 
 impl std::io::Read for Broken {
