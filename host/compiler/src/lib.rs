@@ -93,8 +93,15 @@ impl CodeCache {
 
 /// Changes with every build of this program, and so with its engine and settings.
 fn program_stamp() -> Result<String> {
-    let program = std::env::current_exe().context("finding this program's file")?;
-    let meta = fs::metadata(&program).with_context(|| format!("reading {}", program.display()))?;
+    stamp(&std::env::current_exe().context("finding this program's file")?)
+}
+
+/// What the names of code of this build of the program end with, but for `.cwasm`.
+///
+/// # Errors
+/// When there is no such file.
+pub fn stamp(program: &Path) -> Result<String> {
+    let meta = fs::metadata(program).with_context(|| format!("reading {}", program.display()))?;
     let made = meta.modified().with_context(|| format!("reading {}", program.display()))?;
     // A file from before 1970 is as good as one of that moment.
     let made = made.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);

@@ -28,7 +28,7 @@ pub fn new() -> Option<Shallop> {
     let image = store(&shared).resolve("catalog.internal/busybox", None).unwrap();
     store(&shared).export_oci_layout(&image.id, &layout).unwrap();
     store(&shallop).import_oci_layout(&layout).unwrap();
-    copy(&shared, &shallop, "code");
+    copy_code(&shared, &shallop);
     let folder = shallop_test_support::shallop::folder();
     let dockerfile = "FROM catalog.internal/busybox\nRUN echo before > /before\n";
     fs::write(folder.path().join("Dockerfile"), dockerfile).unwrap();
@@ -38,6 +38,17 @@ pub fn new() -> Option<Shallop> {
 
 pub fn store(shallop: &Shallop) -> Store {
     Store::open(&Dirs::below(shallop.home())).unwrap()
+}
+
+/// Copies the modules of this build, to save time. Those of others, and translated code, only take room.
+fn copy_code(from: &Shallop, to: &Shallop) {
+    let [from, to] = [from, to].map(|shallop| Dirs::below(shallop.home()).code_cache());
+    let end = format!("{}.cwasm", shallop_compiler::stamp(Path::new(env!("CARGO_BIN_EXE_shallop"))).unwrap());
+    fs::create_dir_all(&to).unwrap();
+    for name in names(&from).iter().filter(|name| name.ends_with(&end) && !name.starts_with("wasi-")) {
+        // One that is removed meanwhile is made again.
+        let _ = fs::copy(from.join(name), to.join(name));
+    }
 }
 
 /// Copies a folder of the cache, to save time.
