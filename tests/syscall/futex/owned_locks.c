@@ -179,8 +179,64 @@ static void dying(void) {
     *word = 0;
 }
 
+static long futex_at(int index, int op) {
+    return syscall(SYS_futex, word + index, op, 0, NULL, NULL, 0);
+}
+
+static void *crosswise(void *unused) {
+    (void)unused;
+    CHECK(futex_at(1, FUTEX_LOCK_PI) == 0);
+    step(0);
+    await(1);
+    sleep_ms(60);
+    // Each would wait for the other.
+    SHOW(futex_at(0, FUTEX_TRYLOCK_PI));
+    SHOW(futex_at(0, FUTEX_LOCK_PI));
+    show_word("of the other");
+    SHOW(futex_at(1, FUTEX_UNLOCK_PI));
+    return NULL;
+}
+
+static void *replaces(void *unused) {
+    (void)unused;
+    CHECK(futex(FUTEX_LOCK_PI, NULL) == 0);
+    step(0);
+    await(1);
+    sleep_ms(60);
+    execl("/proc/self/exe", "owned_locks", "again", NULL);
+    return NULL;
+}
+
+static void threads(void) {
+    puts("threads");
+    word[0] = word[1] = 0;
+    CHECK(futex_at(0, FUTEX_LOCK_PI) == 0);
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, crosswise, NULL) == 0);
+    await(0);
+    step(1);
+    long locked = futex_at(1, FUTEX_LOCK_PI);
+    CHECK(pthread_join(thread, NULL) == 0);
+    printf("locked %ld\n", locked);
+    SHOW(futex_at(1, FUTEX_UNLOCK_PI));
+    SHOW(futex_at(0, FUTEX_UNLOCK_PI));
+    // One that is not the first runs another program.
+    pid_t child = quiet_fork();
+    if (child == 0) {
+        CHECK(pthread_create(&thread, NULL, replaces, NULL) == 0);
+        pthread_join(thread, NULL);
+        _exit(1);
+    }
+    await(0);
+    step(1);
+    SHOW(futex(FUTEX_LOCK_PI, NULL));
+    show_word("of a program that is gone");
+    show_end("the next program", child);
+    SHOW(futex(FUTEX_UNLOCK_PI, NULL));
+}
+
 struct shared {
-    uint32_t word;
+    uint32_t word, second;
     pthread_mutex_t mutex, robust;
     int count;
 };
@@ -254,13 +310,17 @@ static void mutexes(void) {
     puts("consistent again");
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+    (void)argv;
+    if (argc > 1)
+        return 0;
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     CHECK(shared != MAP_FAILED && pipe(pipes[0]) == 0 && pipe(pipes[1]) == 0);
     word = &shared->word;
     alone();
     contended();
     dying();
+    threads();
     mutexes();
     return 0;
 }

@@ -68,6 +68,17 @@ impl PiLocks {
         self.0.borrow().get(&key).map(|lock| lock.owner)
     }
 
+    /// Whether `waiter` waits, be it by way of others, for what `owner` has.
+    pub fn waits_for(&self, waiter: Tid, owner: Tid) -> bool {
+        let locks = self.0.borrow();
+        let of_next = |tid: &Tid| {
+            let waited_for = locks.values().find(|lock| lock.waiters.iter().any(|waiter| waiter.tid == *tid));
+            waited_for.map(|lock| lock.owner)
+        };
+        // No way is longer than there are locks.
+        std::iter::successors(Some(waiter), of_next).take(locks.len() + 1).any(|tid| tid == owner)
+    }
+
     /// Waits behind all others for a lock, which is `owner`'s.
     pub fn wait(&self, key: Key, owner: Tid, (tid, addr): (Tid, u64)) -> Waiting {
         let waiter = Rc::new(Waiter { key, tid, addr, granted: Cell::new(false), queue: WaitQueue::new() });
@@ -125,5 +136,17 @@ mod tests {
         assert_eq!(locks.owner(KEY), Some(Tid(3)));
         drop(third);
         assert_eq!((locks.owner(KEY), locks.grant(KEY)), (None, None));
+    }
+
+    #[test]
+    fn who_waits_for_whom_is_known_along_all_the_way() {
+        let locks = PiLocks::default();
+        let key = |addr| Key::Private { space: 1, addr };
+        let _held: Vec<_> = (1..4).map(|n| locks.wait(key(u64::from(n)), Tid(n), (Tid(n + 1), 0))).collect();
+        assert!(locks.waits_for(Tid(4), Tid(1)) && locks.waits_for(Tid(2), Tid(1)));
+        assert!(!locks.waits_for(Tid(1), Tid(4)) && !locks.waits_for(Tid(9), Tid(1)));
+        // A circle that is there in spite of all does not hold up others.
+        let _circle = locks.wait(key(9), Tid(4), (Tid(1), 0));
+        assert!(!locks.waits_for(Tid(1), Tid(9)));
     }
 }

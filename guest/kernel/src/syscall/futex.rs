@@ -183,6 +183,9 @@ fn lock_pi(k: &mut Kernel, call: &Call, timeout: u64, kind: Timeout) -> SysResul
                 addr => Some(deadline(k, tid, addr, kind)?),
             };
             let Some((key, owner)) = take_pi(k, call)? else { return Ok(0) };
+            if k.pi_locks.waits_for(owner, tid) {
+                return Err(Errno::EDEADLK.into());
+            }
             let waiting = k.pi_locks.wait(key, owner, (tid, call.args[0]));
             let queue = waiting.waiter.queue.clone();
             let progress = &mut k.task_mut(tid).progress;

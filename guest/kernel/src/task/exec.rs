@@ -26,8 +26,9 @@ pub fn exec(k: &mut Kernel, tid: Tid, location: Location, program: Program) -> R
     let host = k.platform.task_create(loaded.mm.space())?;
     let credentials = loader::exec_credentials(k, tid, &loaded.stat);
 
-    let tid = become_only_task(k, tid);
+    // Its locks have the number that it had when it took them.
     exit::release_futexes(k, tid);
+    let tid = become_only_task(k, tid);
     let isa = k.isa;
     let mut files = k.task(tid).files.clone();
     // Two: the task's and this one. A table shared with another process becomes this one's own.
