@@ -322,6 +322,25 @@ static void limits(void) {
     CHECK(mq_close(foreign) == 0 && mq_unlink(name) == 0);
 }
 
+// Without room for a descriptor nothing is made.
+static void descriptors(void) {
+    puts("descriptors");
+    struct rlimit before, few = {3, 0};
+    CHECK(getrlimit(RLIMIT_NOFILE, &before) == 0);
+    few.rlim_max = before.rlim_max;
+    CHECK(setrlimit(RLIMIT_NOFILE, &few) == 0);
+    SHOW(mq_open(name, O_RDWR | O_CREAT, 0600, NULL));
+    SHOW(mq_open(name, O_RDWR));
+    SHOW(mq_open("/a/b", O_RDWR));
+    SHOW(mq_unlink(name));
+    SHOW(open("made", O_RDWR | O_CREAT, 0600));
+    SHOW(open("missing", O_RDWR));
+    SHOW(open(".", O_TMPFILE | O_RDWR, 0600));
+    SHOW(open(".", O_TMPFILE | O_RDONLY, 0600));
+    SHOW(access("made", F_OK));
+    CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0);
+}
+
 int main(void) {
     snprintf(name, sizeof name, "/shallop-test-%d", (int)getpid());
     opening();
@@ -329,5 +348,6 @@ int main(void) {
     waiting();
     notification();
     limits();
+    descriptors();
     return 0;
 }

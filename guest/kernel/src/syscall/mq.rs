@@ -18,7 +18,7 @@ use crate::signal::{SignalInfo, Target};
 use crate::task::Pid;
 use crate::task::credentials::cap;
 use crate::vfs::open_file::OpenFile;
-use crate::vfs::permission::{self, READ, WRITE};
+use crate::vfs::permission::{self, EXEC, READ, WRITE};
 use crate::vfs::{FileSystem, InodeRef, NewAttr};
 use crate::wait::{Stop, SysResult, Tid, Wait};
 
@@ -42,7 +42,10 @@ pub fn mq_open(k: &mut Kernel, call: &Call) -> SysResult {
             Some((messages as i64, bytes as i64))
         }
     };
-    let name = queue_name(k, tid, name)?;
+    let name = k.path_argument(tid, name)?;
+    k.check_descriptors(tid)?;
+    check_name(&name)?;
+    check_folder(k, tid, EXEC)?;
     let file = match k.queues.find(&name) {
         Err(Errno::ENOENT) if flags & open::CREAT != 0 => create(k, tid, &name, mode as u32, size)?,
         Err(errno) => return Err(errno.into()),
@@ -57,15 +60,19 @@ pub fn mq_open(k: &mut Kernel, call: &Call) -> SysResult {
     Ok(k.install(tid, file, true)?.into())
 }
 
-/// ENOENT for an empty one; EACCES for what is no name of a file of the folder.
-fn queue_name(k: &Kernel, tid: Tid, addr: u64) -> Result<Vec<u8>, Errno> {
-    let name = k.path_argument(tid, addr)?;
-    match name.as_slice() {
+/// EACCES for what is no name of a file of the folder, ENOENT for none at all.
+fn check_name(name: &[u8]) -> Result<(), Errno> {
+    match name {
         b"" => Err(Errno::ENOENT),
         b"." | b".." => Err(Errno::EACCES),
         name if name.contains(&b'/') => Err(Errno::EACCES),
-        _ => Ok(name),
+        _ => Ok(()),
     }
+}
+
+/// EACCES where the task may not look for, or make and remove names.
+fn check_folder(k: &Kernel, tid: Tid, want: u32) -> Result<(), Errno> {
+    permission::check(&k.task(tid).credentials, &FileSystem::root(&*k.queues), want)
 }
 
 fn check_access(k: &Kernel, tid: Tid, file: &Rc<QueueFile>, flags: u32) -> Result<(), Errno> {
@@ -80,6 +87,7 @@ fn check_access(k: &Kernel, tid: Tid, file: &Rc<QueueFile>, flags: u32) -> Resul
 }
 
 fn create(k: &mut Kernel, tid: Tid, name: &[u8], mode: u32, size: Option<(i64, i64)>) -> Result<Rc<QueueFile>, Errno> {
+    check_folder(k, tid, WRITE | EXEC)?;
     let who = &k.task(tid).credentials;
     let privileged = who.has(cap::SYS_RESOURCE);
     let attr = NewAttr {
@@ -107,9 +115,12 @@ fn create(k: &mut Kernel, tid: Tid, name: &[u8], mode: u32, size: Option<(i64, i
 
 /// `mq_unlink(name)`
 pub fn mq_unlink(k: &mut Kernel, call: &Call) -> SysResult {
-    let name = queue_name(k, call.tid, call.args[0])?;
+    let name = k.path_argument(call.tid, call.args[0])?;
+    check_name(&name)?;
+    check_folder(k, call.tid, EXEC)?;
     let (file, folder) = (k.queues.find(&name)?, FileSystem::root(&*k.queues));
     let file: InodeRef = file;
+    check_folder(k, call.tid, WRITE | EXEC)?;
     permission::check_sticky(&k.task(call.tid).credentials, &folder.stat()?, &file.stat()?)?;
     k.queues.unlink(&name)?;
     Ok(0)

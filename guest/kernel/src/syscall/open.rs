@@ -74,6 +74,7 @@ fn open_at(k: &mut Kernel, tid: Tid, dirfd: u64, path: &[u8], flags: u32, mode: 
     if flags & open::CREAT != 0 && flags & open::DIRECTORY != 0 {
         return Err(Errno::EINVAL.into());
     }
+    k.check_descriptors(tid)?;
     let exclusive = flags & open::CREAT != 0 && flags & open::EXCL != 0;
     let follow = flags & open::NOFOLLOW == 0 && !exclusive;
     let found = k.walk_at(tid, dirfd, path, follow, limits)?;
@@ -102,6 +103,7 @@ fn open_nameless(
     if flags & open::ACCMODE == open::RDONLY || flags & open::CREAT != 0 {
         return Err(Errno::EINVAL.into());
     }
+    k.check_descriptors(tid)?;
     let found = k.walk_at(tid, dirfd, path, flags & open::NOFOLLOW == 0, limits)?;
     let directory = found.location.ok_or(Errno::ENOENT)?;
     if directory.inode.kind() != FileKind::Directory {

@@ -2,6 +2,7 @@
 
 use super::straight;
 use crate::testing::{DATA, kernel, run};
+use crate::vfs::{FileSystem, SetAttr};
 
 const CWD: u64 = -100i64 as u64;
 
@@ -99,4 +100,23 @@ fn a_second_writer_waits_for_the_lock() {
     run(&mut k, fake, vec![parent, child]);
     assert_eq!(*results.borrow(), [0, 0, 2, 0, 0, 2]);
     assert_eq!(*got.borrow(), [1, -11, 0]);
+}
+
+#[test]
+fn queues_are_made_and_removed_by_who_may_change_their_folder() {
+    for (mode, found) in [(0o755, 1), (0o700, -13)] {
+        let (mut k, fake) = kernel();
+        let folder = FileSystem::root(&*k.queues);
+        folder.set_attr(&SetAttr { mode: Some(mode), ..SetAttr::default() }).unwrap();
+        k.write_memory(crate::Tid(1), DATA, b"q\0new\0").unwrap();
+        let (script, results) = straight(vec![
+            ("mq_open", vec![DATA, 0o102, 0o644, 0]),
+            ("setresuid", vec![5, 5, 5]),
+            ("mq_open", vec![DATA, 0, 0, 0]),
+            ("mq_open", vec![DATA + 2, 0o102, 0o600, 0]),
+            ("mq_unlink", vec![DATA]),
+        ]);
+        run(&mut k, fake, vec![script]);
+        assert_eq!(*results.borrow(), [0, 0, found, -13, -13], "{mode:o}");
+    }
 }

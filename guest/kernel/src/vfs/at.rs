@@ -36,6 +36,11 @@ impl Kernel {
         self.task(tid).files.borrow_mut().insert(file, cloexec, 0, limit)
     }
 
+    /// EMFILE when [`Kernel::install`] would say so: for calls that make a file before they open it.
+    pub fn check_descriptors(&self, tid: Tid) -> Result<(), Errno> {
+        self.task(tid).files.borrow().free(0, self.open_files_limit(tid)).map(drop)
+    }
+
     /// A path argument; ENAMETOOLONG from PATH_MAX on.
     pub fn path_argument(&self, tid: Tid, addr: u64) -> Result<Vec<u8>, Errno> {
         self.read_string(tid, addr, PATH_MAX - 1)

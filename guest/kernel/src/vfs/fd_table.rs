@@ -39,13 +39,16 @@ impl FdTable {
         self.slots.get(fd as usize).and_then(Option::as_ref).ok_or(Errno::EBADF)
     }
 
-    /// Puts the file at the lowest free number from `min`. `limit` is RLIMIT_NOFILE: EMFILE when nothing is free.
-    pub fn insert(&mut self, file: Rc<OpenFile>, cloexec: bool, min: u32, limit: u64) -> Result<u32, Errno> {
+    /// The lowest free number from `min`. `limit` is RLIMIT_NOFILE: EMFILE when nothing is free.
+    pub fn free(&self, min: u32, limit: u64) -> Result<u32, Errno> {
         let used = |fd: &u32| self.slots.get(*fd as usize).is_some_and(Option::is_some);
-        let fd = (min.max(self.first_free)..).find(|fd| !used(fd)).ok_or(Errno::EMFILE)?;
-        if u64::from(fd) >= limit {
-            return Err(Errno::EMFILE);
-        }
+        let free = (min.max(self.first_free)..).find(|fd| !used(fd));
+        free.filter(|fd| u64::from(*fd) < limit).ok_or(Errno::EMFILE)
+    }
+
+    /// Puts the file at the number that [`FdTable::free`] gives.
+    pub fn insert(&mut self, file: Rc<OpenFile>, cloexec: bool, min: u32, limit: u64) -> Result<u32, Errno> {
+        let fd = self.free(min, limit)?;
         if min <= self.first_free {
             self.first_free = fd + 1;
         }
