@@ -1,6 +1,6 @@
 //! One region of guest code as a translator knows it: its bytes, what is translated of it and what may come next.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -12,13 +12,22 @@ use shallop_supervisor::jobs::{self, Job};
 use shallop_translate::image::{Image, data_extent};
 use shallop_translate::{Options, Refusal, Region, Translated, Variant, translate};
 
-use crate::translated::{Claim, Folder};
+use crate::translated::{Claim, Folder, MAX_JUMPS};
 
 /// Bytes of guest code of one module of a whole region.
 const WHOLE_BYTES: u32 = 4 << 20;
 
 /// So many modules of a region are no burden.
 const FEW: u32 = 4;
+
+/// Adds to what is known of jumps; who runs the code says it, so that there is no end to it.
+fn note(known: &mut BTreeMap<u32, u32>, jumps: Vec<(u32, u32)>) {
+    for (site, target) in jumps {
+        if known.len() < MAX_JUMPS || known.contains_key(&site) {
+            known.insert(site, target);
+        }
+    }
+}
 
 /// What is known of a region.
 pub struct Known {
@@ -113,10 +122,12 @@ impl Known {
         self.others.extend(entries.iter().filter(|entry| image.function(**entry).is_none()));
     }
 
-    /// Notes where computed jumps went.
+    /// Notes where computed jumps of the region went, as far as there is room for them.
     pub fn note_jumps(&mut self, jumps: Vec<(u32, u32)>) {
+        let inside = |jump: &(u32, u32)| (jump.0 as usize) < self.code.len();
+        let jumps: Vec<_> = jumps.into_iter().filter(inside).collect();
         if !jumps.is_empty() {
-            Arc::make_mut(&mut self.options.likely).extend(jumps);
+            note(Arc::make_mut(&mut self.options.likely), jumps);
         }
     }
 
@@ -239,4 +250,17 @@ fn read(file: &File, offset: u64, len: usize) -> Result<Vec<u8>> {
         }
     }
     Ok(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jumps_that_are_told_have_an_end() {
+        let mut known = BTreeMap::new();
+        note(&mut known, (0..MAX_JUMPS as u32 + 9).map(|site| (site, 4)).collect());
+        note(&mut known, vec![(1, 8)]);
+        assert_eq!((known.len(), known[&0], known[&1]), (MAX_JUMPS, 4, 8));
+    }
 }

@@ -33,8 +33,9 @@ const DONE: &str = "done";
 /// The file in the folder of a region that tells where computed jumps went: pairs of offsets, as JSON.
 const JUMPS: &str = "jumps";
 
-/// Bytes of that at most.
-const MAX_JUMPS: u64 = 4 << 20;
+/// Jumps in it at most, and bytes: each is two numbers of ten digits at most, and what separates them.
+pub(crate) const MAX_JUMPS: usize = 1 << 17;
+const MAX_JUMPS_BYTES: u64 = 24 * MAX_JUMPS as u64 + 2;
 
 /// The file whose lock is a [`Claim`].
 const LOCK: &str = "lock";
@@ -90,7 +91,7 @@ impl Folder {
     /// Where computed jumps went, as far as it was kept: guesses.
     pub fn jumps(&self) -> BTreeMap<u32, u32> {
         let mut json = Vec::new();
-        let read = |file: File| file.take(MAX_JUMPS).read_to_end(&mut json);
+        let read = |file: File| file.take(MAX_JUMPS_BYTES).read_to_end(&mut json);
         let _ = open_trusted(&self.path.join(JUMPS)).ok().flatten().map(read);
         serde_json::from_slice::<Vec<(u32, u32)>>(&json).map(BTreeMap::from_iter).unwrap_or_default()
     }
@@ -399,6 +400,9 @@ mod tests {
         let jumps = BTreeMap::from([(2, 8), (10, 40)]);
         new().keep_jumps(&jumps);
         assert_eq!(new().jumps(), jumps);
+        let most = (0..MAX_JUMPS as u32).map(|n| (u32::MAX - n, u32::MAX)).collect();
+        new().keep_jumps(&most);
+        assert_eq!(new().jumps(), most);
         fs::write(new().path.join(JUMPS), b"[[1").unwrap();
         assert_eq!(new().jumps(), BTreeMap::new(), "damaged");
     }
