@@ -105,7 +105,7 @@ pub fn release_futexes(k: &mut Kernel, tid: Tid) {
 fn walk_robust_list(k: &mut Kernel, tid: Tid, pid: Pid, head: u64) {
     let memory = k.memory(tid);
     let (Ok(first), Ok(offset), Ok(pending)) =
-        (memory.read_u64(head), memory.read_u64(head + 8), memory.read_u64(head + 16))
+        (memory.read_u64(head), memory.read_u64(head.wrapping_add(8)), memory.read_u64(head.wrapping_add(16)))
     else {
         return;
     };

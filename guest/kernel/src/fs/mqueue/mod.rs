@@ -181,7 +181,7 @@ impl Shared {
         if self.queues.get() >= allowance.queues {
             return Err(Errno::ENOSPC);
         }
-        let taken = self.taken.borrow().get(&allowance.user).copied().unwrap_or(0) + cost;
+        let taken = self.taken.borrow().get(&allowance.user).copied().unwrap_or(0).saturating_add(cost);
         if taken > allowance.bytes {
             return Err(Errno::EMFILE);
         }
@@ -220,8 +220,11 @@ impl QueueFile {
 impl Drop for QueueFile {
     fn drop(&mut self) {
         self.shared.queues.set(self.shared.queues.get() - 1);
-        if let Some(taken) = self.shared.taken.borrow_mut().get_mut(&self.user.0) {
-            *taken -= self.user.1;
+        let (user, cost) = self.user;
+        let mut all = self.shared.taken.borrow_mut();
+        let taken = all.remove(&user).unwrap_or(0).saturating_sub(cost);
+        if taken > 0 {
+            all.insert(user, taken);
         }
     }
 }
@@ -403,6 +406,8 @@ mod tests {
         assert_eq!(first.stat().unwrap().nlink, 0);
         drop(first);
         make("d", allowance).unwrap();
+        [b"b", b"c", b"d"].iter().for_each(|name| queues.unlink(*name).unwrap());
+        assert!(queues.0.taken.borrow().is_empty(), "nothing is remembered of users without queues");
         assert_eq!(cost(Size { messages: u64::MAX, bytes: 2 }), Err(Errno::EOVERFLOW));
     }
 
