@@ -220,6 +220,7 @@ impl Translator {
     fn know(&mut self, job: &Job, file: &File) -> Result<()> {
         let known = Known::read(&self.cache, job, file)?;
         if self.regions.len() >= MAX_REGIONS || self.kept + known.size > MAX_KEPT {
+            self.regions.values().for_each(Known::keep_jumps);
             self.regions.clear();
             self.queue.clear();
             self.merging.clear();
