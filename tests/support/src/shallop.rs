@@ -3,6 +3,7 @@
 use crate::command::{self, Finished};
 use crate::oracle::skip;
 use shallop_config::env;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -51,8 +52,18 @@ impl Shallop {
         let copy = Shallop::private(binary);
         let _lock = shared.lock();
         let from = shared.home.join("data");
-        let done = Command::new("cp").arg("-a").arg(&from).arg(&copy.home).status().expect("start cp");
-        assert!(done.success(), "cp -a {} failed", from.display());
+        let to = copy.home.join("data");
+        fs::create_dir_all(&to).expect("create a store");
+        let names =
+            fs::read_dir(&from).expect("list the store").map(|entry| entry.expect("list the store").file_name());
+        // Other tests may add images meanwhile: what is on its way in is left out, and the database comes first, so that all that
+        // it tells of is there.
+        let mut names: Vec<OsString> = names.filter(|name| name != "ingest" && name != "partial").collect();
+        names.sort_by_key(|name| !name.as_encoded_bytes().starts_with(b"shallop.db"));
+        for name in names {
+            let done = Command::new("cp").arg("-a").arg(from.join(&name)).arg(&to).status().expect("start cp");
+            assert!(done.success(), "cp -a {} failed", from.join(&name).display());
+        }
         let code = shared.home.join("cache/code");
         if code.is_dir() {
             // Only to save time: what is not there is compiled.
