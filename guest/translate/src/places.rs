@@ -214,34 +214,32 @@ impl Solver<'_> {
     }
 
     fn needed_before(&self, node: Node) -> Slots {
-        let after = self.layout.hops[node].iter().fold(0, |all, &next| all | self.places.needed[next]);
         match self.layout.graph.kinds[node] {
             _ if self.variant == Variant::Precise => !0,
             // A target that is none of the known ones is outside.
             Kind::Switch => !0,
-            Kind::Code(block) => {
-                let after = if self.leaves[block] { !0 } else { after };
-                self.effects[block].iter().rev().fold(after, before)
-            }
-            _ => after,
+            Kind::Code(block) => self.effects[block].iter().rev().fold(self.needed_behind(node), before),
+            _ => self.needed_behind(node),
+        }
+    }
+
+    /// Registers that are needed where a node goes on.
+    fn needed_behind(&self, node: Node) -> Slots {
+        match self.layout.graph.kinds[node] {
+            Kind::Code(block) if self.leaves[block] => !0,
+            _ => self.layout.hops[node].iter().fold(0, |all, &next| all | self.places.needed[next]),
         }
     }
 
     /// Registers that are needed before each instruction of a block.
     fn needed_in(&self, block: usize) -> Vec<Slots> {
-        let node = self.layout.graph.of_block[block];
-        let after = self.layout.hops[node].iter().fold(0, |all, &next| all | self.places.needed[next]);
-        let mut needed = match self.leaves[block] || self.variant == Variant::Precise {
-            true => !0,
-            false => after,
-        };
-        let mut all: Vec<Slots> = Vec::with_capacity(self.effects[block].len());
-        for effects in self.effects[block].iter().rev() {
-            if self.variant == Variant::Lazy {
-                needed = before(needed, effects);
-            }
-            all.push(needed);
+        let effects = &self.effects[block];
+        if self.variant == Variant::Precise {
+            return vec![!0; effects.len()];
         }
+        let mut needed = self.needed_behind(self.layout.graph.of_block[block]);
+        let step = |effects| (needed = before(needed, effects), needed).1;
+        let mut all: Vec<Slots> = effects.iter().rev().map(step).collect();
         all.reverse();
         all
     }

@@ -25,7 +25,7 @@ impl Translator for Translators {
         // Without functions, it tells of the region.
         let rest = ask.starts.get(jobs::MAX_STARTS..).unwrap_or_default();
         let first = &ask.starts[..ask.starts.len() - rest.len()];
-        [first].into_iter().chain(rest.chunks(jobs::MAX_STARTS)).all(|starts| {
+        [first].into_iter().chain(rest.chunks(jobs::MAX_STARTS)).enumerate().all(|(number, starts)| {
             let job = Job {
                 region: ask.region,
                 variant: if ask.precise { Variant::Precise } else { Variant::Lazy },
@@ -33,7 +33,7 @@ impl Translator for Translators {
                 len: ask.len,
                 starts: starts.to_vec(),
                 // As many as there are places for them in the engine's memory: no more than a job may tell of.
-                jumps: if starts.as_ptr() == first.as_ptr() { ask.jumps.clone() } else { Vec::new() },
+                jumps: if number == 0 { ask.jumps.clone() } else { Vec::new() },
                 whole: false,
                 tell: ask.tell,
                 given: ask.given as u32,
