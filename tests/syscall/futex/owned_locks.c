@@ -9,10 +9,14 @@
 #define FUTEX_LOCK_PI2 13
 #endif
 
-static uint32_t *word;
+static uint32_t *word, *second;
 
 static long futex(int op, const struct timespec *timeout) {
     return syscall(SYS_futex, word, op, 1, timeout, NULL, 0);
+}
+
+static long wake_op(uint32_t *at, uint32_t *changed, int op) {
+    return syscall(SYS_futex, at, FUTEX_WAKE_OP, 1, 1, changed, op);
 }
 
 static int self(void) {
@@ -143,6 +147,10 @@ static void contended(void) {
         sleep_ms(60);
     }
     SHOW(futex(FUTEX_WAKE, NULL));
+    SHOW(wake_op(word, second, FUTEX_OP(FUTEX_OP_SET, 5, FUTEX_OP_CMP_EQ, 0)));
+    printf("the second word %u\n", *second);
+    SHOW(wake_op(second, word, FUTEX_OP(FUTEX_OP_OR, 0, FUTEX_OP_CMP_NE, 0)));
+    SHOW(wake_op(second, word, FUTEX_OP(FUTEX_OP_OR, 0, FUTEX_OP_CMP_EQ, 0)));
     SHOW(futex(FUTEX_UNLOCK_PI, NULL));
     show_end("waiter", waiters[0]);
     show_end("waiter", waiters[1]);
@@ -317,6 +325,7 @@ int main(int argc, char **argv) {
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     CHECK(shared != MAP_FAILED && pipe(pipes[0]) == 0 && pipe(pipes[1]) == 0);
     word = &shared->word;
+    second = &shared->second;
     alone();
     contended();
     dying();

@@ -40,6 +40,7 @@ int main(void) {
     SHOW(futex(&word, FUTEX_WAIT_PRIVATE, 0, &soon, NULL, 0));
     printf("waited %d\n", now_ms() - start >= 19);
     SHOW(futex(&word, FUTEX_WAIT_PRIVATE, 0, &bad, NULL, 0));
+    SHOW(futex(&word, FUTEX_WAIT_PRIVATE, 1, &bad, NULL, 0));
     SHOW(futex(&word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0));
     SHOW(futex((uint32_t *)((char *)&word + 1), FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0));
     SHOW(futex((uint32_t *)8, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0));

@@ -27,7 +27,15 @@ pub struct Waiter {
     key: Cell<Key>,
     bits: u32,
     woken: Cell<bool>,
-    pub queue: WaitQueue,
+    queue: WaitQueue,
+}
+
+/// What a call waits for, kept from one try to the next.
+pub trait Pending {
+    /// Somebody has ended the wait.
+    fn is_over(&self) -> bool;
+    /// What is waked when that may be so.
+    fn queue(&self) -> WaitQueue;
 }
 
 /// Waiters by word, longest waiting first.
@@ -37,18 +45,22 @@ pub struct FutexTable(Rc<RefCell<HashMap<Key, VecDeque<Rc<Waiter>>>>>);
 /// Held by a waiting call; dropping it takes the waiter out.
 pub struct Waiting {
     table: FutexTable,
-    pub waiter: Rc<Waiter>,
+    waiter: Rc<Waiter>,
 }
 
-impl Waiting {
-    pub fn woken(&self) -> bool {
+impl Pending for Waiting {
+    fn is_over(&self) -> bool {
         self.waiter.woken.get()
+    }
+
+    fn queue(&self) -> WaitQueue {
+        self.waiter.queue.clone()
     }
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        if !self.waiter.woken.get() {
+        if !self.is_over() {
             self.table.take_out(&self.waiter);
         }
     }
@@ -148,7 +160,7 @@ mod tests {
         let table = FutexTable::default();
         let (first, second, third) = (table.wait(A, 1), table.wait(A, 2), table.wait(A, u32::MAX));
         assert_eq!(table.wake(A, 1, 2), 1);
-        assert!(!first.woken() && second.woken() && !third.woken());
+        assert!(!first.is_over() && second.is_over() && !third.is_over());
         assert_eq!(table.wake(A, 10, u32::MAX), 2);
         assert_eq!(table.wake(A, 10, u32::MAX), 0);
     }
@@ -161,7 +173,7 @@ mod tests {
         drop(first);
         assert_eq!(table.wake(A, 5, u32::MAX), 0);
         assert_eq!(table.wake(B, 5, u32::MAX), 1);
-        assert!(second.woken());
+        assert!(second.is_over());
         assert!(table.0.borrow().is_empty());
     }
 }

@@ -6,7 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
-use super::Key;
+use super::{Key, Pending};
 use crate::wait::{Tid, WaitQueue};
 
 /// Bits of a word: somebody waits, its owner died, its owner.
@@ -19,9 +19,9 @@ pub struct Waiter {
     key: Key,
     tid: Tid,
     /// Where the word is in its memory.
-    pub addr: u64,
+    addr: u64,
     granted: Cell<bool>,
-    pub queue: WaitQueue,
+    queue: WaitQueue,
 }
 
 /// A lock that somebody waits for.
@@ -37,19 +37,23 @@ pub struct PiLocks(Rc<RefCell<HashMap<Key, Lock>>>);
 /// Held by a waiting call; dropping it takes the waiter out.
 pub struct Waiting {
     locks: PiLocks,
-    pub waiter: Rc<Waiter>,
+    waiter: Rc<Waiter>,
 }
 
-impl Waiting {
+impl Pending for Waiting {
     /// The lock is the caller's.
-    pub fn is_granted(&self) -> bool {
+    fn is_over(&self) -> bool {
         self.waiter.granted.get()
+    }
+
+    fn queue(&self) -> WaitQueue {
+        self.waiter.queue.clone()
     }
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        if !self.is_granted() {
+        if !self.is_over() {
             self.locks.take_out(&self.waiter);
         }
     }
@@ -132,7 +136,7 @@ mod tests {
         drop(first);
         assert_eq!((locks.owner(KEY), locks.of(Tid(1))), (Some(Tid(1)), vec![KEY]));
         assert_eq!(locks.grant(KEY), Some(Granted { tid: Tid(3), addr: 3 }));
-        assert!(second.is_granted() && !third.is_granted());
+        assert!(second.is_over() && !third.is_over());
         assert_eq!(locks.owner(KEY), Some(Tid(3)));
         drop(third);
         assert_eq!((locks.owner(KEY), locks.grant(KEY)), (None, None));

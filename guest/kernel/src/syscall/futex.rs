@@ -4,7 +4,7 @@ use shallop_linux_abi::Errno;
 
 use super::time::{clock_to_monotonic, read_timespec};
 use crate::dispatch::Call;
-use crate::futex::{self, Waiting, pi};
+use crate::futex::{self, Pending, pi};
 use crate::kernel::Kernel;
 use crate::wait::{OnSignal, Stop, SysResult, Tid, Wait};
 
@@ -32,11 +32,11 @@ pub fn futex(k: &mut Kernel, call: &Call) -> SysResult {
     let realtime = op & CLOCK_REALTIME_FLAG != 0;
     let value = value as u32;
     match op & 0xffff_ffff & !(PRIVATE_FLAG | CLOCK_REALTIME_FLAG) {
-        WAIT => wait(k, call, value, MATCH_ANY, timeout, Timeout::Relative),
+        WAIT => wait(k, call, value, MATCH_ANY, Limit(timeout, Clock::Relative)),
         WAIT_BITSET if value3 as u32 == 0 => Err(Errno::EINVAL.into()),
         WAIT_BITSET => {
-            let kind = if realtime { Timeout::Realtime } else { Timeout::Monotonic };
-            wait(k, call, value, value3 as u32, timeout, kind)
+            let clock = if realtime { Clock::Realtime } else { Clock::Monotonic };
+            wait(k, call, value, value3 as u32, Limit(timeout, clock))
         }
         WAKE => wake(k, call, value, MATCH_ANY),
         WAKE_BITSET if value3 as u32 == 0 => Err(Errno::EINVAL.into()),
@@ -49,9 +49,9 @@ pub fn futex(k: &mut Kernel, call: &Call) -> SysResult {
             requeue(k, call, value, timeout as u32, addr2)
         }
         LOCK_PI | UNLOCK_PI | TRYLOCK_PI if realtime => Err(Errno::ENOSYS.into()),
-        LOCK_PI => lock_pi(k, call, timeout, Timeout::Realtime),
-        LOCK_PI2 if realtime => lock_pi(k, call, timeout, Timeout::Realtime),
-        LOCK_PI2 => lock_pi(k, call, timeout, Timeout::Monotonic),
+        LOCK_PI => lock_pi(k, call, Limit(timeout, Clock::Realtime)),
+        LOCK_PI2 if realtime => lock_pi(k, call, Limit(timeout, Clock::Realtime)),
+        LOCK_PI2 => lock_pi(k, call, Limit(timeout, Clock::Monotonic)),
         TRYLOCK_PI => match take_pi(k, call)? {
             None => Ok(0),
             Some(_) => Err(Errno::EAGAIN.into()),
@@ -66,48 +66,69 @@ fn key(k: &Kernel, tid: Tid, addr: u64) -> futex::Key {
     futex::key(k, k.task(tid).pid, addr)
 }
 
-enum Timeout {
+/// What the time by which a call gives up is measured by.
+#[derive(Clone, Copy)]
+enum Clock {
     Relative,
     Monotonic,
     Realtime,
 }
 
-fn wait(k: &mut Kernel, call: &Call, value: u32, bits: u32, timeout: u64, kind: Timeout) -> SysResult {
-    let tid = call.tid;
-    let waiting = k.task(tid).progress.saved.as_ref().and_then(|s| s.downcast_ref::<Waiting>());
-    let queue = match waiting {
-        Some(waiting) if waiting.woken() => return Ok(0),
-        Some(_) if k.task(tid).progress.timed_out => return Err(Errno::ETIMEDOUT.into()),
-        Some(waiting) => waiting.waiter.queue.clone(),
+/// By when a call gives up: where that time is, 0 for never.
+#[derive(Clone, Copy)]
+struct Limit(u64, Clock);
+
+impl Limit {
+    fn deadline(self, k: &Kernel, tid: Tid) -> Result<Option<u64>, Errno> {
+        let Limit(addr, clock) = self;
+        if addr == 0 {
+            return Ok(None);
+        }
+        let time = read_timespec(k, tid, addr)?;
+        Ok(Some(match clock {
+            Clock::Relative => k.now_monotonic().saturating_add(time),
+            Clock::Monotonic => time,
+            Clock::Realtime => clock_to_monotonic(k, time),
+        }))
+    }
+}
+
+/// Waits until what `begin` gave is over; `begin` gives nothing where there is nothing to wait for.
+fn wait_for<W: Pending + 'static>(
+    k: &mut Kernel,
+    tid: Tid,
+    limit: Limit,
+    on_signal: OnSignal,
+    begin: impl FnOnce(&mut Kernel) -> Result<Option<W>, Errno>,
+) -> SysResult {
+    let progress = &k.task(tid).progress;
+    let queue = match progress.saved.as_ref().and_then(|saved| saved.downcast_ref::<W>()) {
+        Some(pending) if pending.is_over() => return Ok(0),
+        Some(_) if progress.timed_out => return Err(Errno::ETIMEDOUT.into()),
+        Some(pending) => pending.queue(),
         None => {
-            if k.read_u32(tid, call.args[0])? != value {
-                return Err(Errno::EAGAIN.into());
-            }
-            let deadline = match timeout {
-                0 => None,
-                addr => Some(deadline(k, tid, addr, kind)?),
-            };
-            let key = key(k, tid, call.args[0]);
-            let waiting = k.futexes.wait(key, bits);
-            let queue = waiting.waiter.queue.clone();
+            let deadline = limit.deadline(k, tid)?;
+            let Some(pending) = begin(k)? else { return Ok(0) };
+            let queue = pending.queue();
             let progress = &mut k.task_mut(tid).progress;
             progress.deadline = deadline;
-            progress.saved = Some(Box::new(waiting));
+            progress.saved = Some(Box::new(pending));
             queue
         }
     };
     let deadline = k.task(tid).progress.deadline;
-    // A relative wait is not restarted with its whole time again: EINTR (as Linux with a handler that runs).
-    let on_signal = if deadline.is_some() { OnSignal::Interrupt } else { OnSignal::Restart };
     Err(Stop::Block(Wait { deadline, on_signal, ..Wait::on(&queue) }))
 }
 
-fn deadline(k: &Kernel, tid: Tid, addr: u64, kind: Timeout) -> Result<u64, Errno> {
-    let time = read_timespec(k, tid, addr)?;
-    Ok(match kind {
-        Timeout::Relative => k.now_monotonic().saturating_add(time),
-        Timeout::Monotonic => time,
-        Timeout::Realtime => clock_to_monotonic(k, time),
+fn wait(k: &mut Kernel, call: &Call, value: u32, bits: u32, limit: Limit) -> SysResult {
+    let (tid, addr) = (call.tid, call.args[0]);
+    // A relative wait is not restarted with its whole time again: EINTR (as Linux with a handler that runs).
+    let on_signal = if limit.0 == 0 { OnSignal::Restart } else { OnSignal::Interrupt };
+    wait_for(k, tid, limit, on_signal, |k| {
+        if k.read_u32(tid, addr)? != value {
+            return Err(Errno::EAGAIN);
+        }
+        Ok(Some(k.futexes.wait(key(k, tid, addr), bits)))
     })
 }
 
@@ -161,41 +182,25 @@ fn wake_op(k: &mut Kernel, call: &Call, count: u32, count2: u32, addr2: u64, enc
         _ => return Err(Errno::ENOSYS.into()),
     };
     let (first, second) = (key(k, call.tid, call.args[0]), key(k, call.tid, addr2));
+    check_plain(k, first)?;
     let mut woken = k.futexes.wake(first, count as usize, MATCH_ANY);
     if holds {
+        check_plain(k, second)?;
         woken += k.futexes.wake(second, count2 as usize, MATCH_ANY);
     }
     Ok(woken as u64)
 }
 
 /// FUTEX_LOCK_PI and FUTEX_LOCK_PI2: waits until the lock is the caller's.
-fn lock_pi(k: &mut Kernel, call: &Call, timeout: u64, kind: Timeout) -> SysResult {
+fn lock_pi(k: &mut Kernel, call: &Call, limit: Limit) -> SysResult {
     let tid = call.tid;
-    let progress = &k.task(tid).progress;
-    let waiting = progress.saved.as_ref().and_then(|saved| saved.downcast_ref::<pi::Waiting>());
-    let queue = match waiting {
-        Some(waiting) if waiting.is_granted() => return Ok(0),
-        Some(_) if progress.timed_out => return Err(Errno::ETIMEDOUT.into()),
-        Some(waiting) => waiting.waiter.queue.clone(),
-        None => {
-            let deadline = match timeout {
-                0 => None,
-                addr => Some(deadline(k, tid, addr, kind)?),
-            };
-            let Some((key, owner)) = take_pi(k, call)? else { return Ok(0) };
-            if k.pi_locks.waits_for(owner, tid) {
-                return Err(Errno::EDEADLK.into());
-            }
-            let waiting = k.pi_locks.wait(key, owner, (tid, call.args[0]));
-            let queue = waiting.waiter.queue.clone();
-            let progress = &mut k.task_mut(tid).progress;
-            progress.deadline = deadline;
-            progress.saved = Some(Box::new(waiting));
-            queue
+    wait_for(k, tid, limit, OnSignal::Again, |k| {
+        let Some((key, owner)) = take_pi(k, call)? else { return Ok(None) };
+        if k.pi_locks.waits_for(owner, tid) {
+            return Err(Errno::EDEADLK);
         }
-    };
-    let deadline = k.task(tid).progress.deadline;
-    Err(Stop::Block(Wait { deadline, on_signal: OnSignal::Again, ..Wait::on(&queue) }))
+        Ok(Some(k.pi_locks.wait(key, owner, (tid, call.args[0]))))
+    })
 }
 
 /// Takes a lock that is free; else marks it as waited for, and gives its key and its owner.
