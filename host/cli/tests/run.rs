@@ -56,6 +56,17 @@ fn hello_world_needs_no_system() {
 }
 
 #[test]
+fn a_module_that_nobody_reads_ends_quietly() {
+    let shallop = Shallop::shared(env!("CARGO_BIN_EXE_shallop"));
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let mut command = shallop.command(&["run", "--rm", "catalog/hello-world"]);
+    let child = command.stdout(writer).stderr(std::process::Stdio::piped()).spawn().expect("it starts");
+    let done = child.wait_with_output().expect("it ends");
+    assert_eq!((done.status.code(), String::from_utf8_lossy(&done.stderr)), (Some(141), "".into()));
+}
+
+#[test]
 fn environment() {
     let Some(shallop) = busybox() else { return };
     let script = "echo \"$A|$EMPTY|${ABSENT-unset}|$SPACES\"";

@@ -172,10 +172,15 @@ fn refused(network: Option<&Broker>) -> Vec<String> {
     network.map(Broker::refused).unwrap_or_default()
 }
 
-/// What to tell of a worker that ended without an outcome; nothing for the signals by which people end it.
+/// What to tell of a worker that ended without an outcome; nothing for the signals by which people end it, and for SIGPIPE, by which
+/// a WASI module ends when nobody reads what it writes.
 fn crash_report(status: std::process::ExitStatus) -> Option<String> {
     match status.signal() {
-        Some(signal) if signal == Signal::KILL.as_raw() || FORWARDED.contains(&signal) => None,
+        Some(signal)
+            if FORWARDED.contains(&signal) || [Signal::KILL, Signal::PIPE].map(Signal::as_raw).contains(&signal) =>
+        {
+            None
+        }
         _ => Some(format!("the sandbox's worker process ended unexpectedly ({status})")),
     }
 }

@@ -11,10 +11,12 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result};
 use shallop_sandbox::{Artifacts, Events, Grant, Launch, Ready, Remains, WasiLaunch};
 use shallop_supervisor::wire::{self, Access, Command, Kind, Outcome, Received, Workload};
+use signal_hook::consts::SIGPIPE;
 
 use crate::{failed, outcome};
 
@@ -68,6 +70,7 @@ fn run(control: &UnixStream, received: Received) -> Result<(Outcome, Option<Rema
             run_linux(received.code, launch)
         }
         Kind::Wasi { argv, env, preopens } => {
+            end_with_readers()?;
             let launch = WasiLaunch { argv, env, preopens, grants, memory_limit, wall_limit, events };
             Ok((run_wasi(received.code, launch)?, None))
         }
@@ -87,6 +90,13 @@ fn shield() -> Result<()> {
     for signal in shallop_supervisor::FORWARDED {
         signal_hook::flag::register(signal, Arc::default()).context("shielding the worker from signals")?;
     }
+    Ok(())
+}
+
+/// A module has no signals. When nobody reads what it writes, it ends as a program of Linux does then: by SIGPIPE, with this process.
+fn end_with_readers() -> Result<()> {
+    let always = Arc::new(AtomicBool::new(true));
+    signal_hook::flag::register_conditional_default(SIGPIPE, always).context("preparing for closed pipes")?;
     Ok(())
 }
 
