@@ -51,7 +51,7 @@ impl Rootfs {
         Ok(Rootfs { items: BTreeMap::new(), below, spool, end: 0, newest: 0 })
     }
 
-    /// Lays one package's files over what is there, leaving out paths below `leave_out`; all paths of the package.
+    /// Lays one package's files over what is there, leaving out paths below `leave_out` but for its licence; all paths of the package.
     pub fn unpack(&mut self, data: &mut tar::Archive<Box<dyn Read>>, leave_out: &[&str]) -> Result<Vec<String>> {
         let mut paths = Vec::new();
         for entry in data.entries()? {
@@ -62,7 +62,7 @@ impl Rootfs {
             }
             ensure!(paths.len() < PATHS_MAX, "a package of more than {PATHS_MAX} files");
             paths.push(path.clone());
-            if leave_out.iter().any(|prefix| is_under(&path, prefix)) {
+            if leave_out.iter().any(|prefix| is_under(&path, prefix)) && !is_licence(&path) {
                 continue;
             }
             let header = entry.header();
@@ -236,6 +236,16 @@ fn is_under(path: &str, dir: &str) -> bool {
     path.strip_prefix(dir).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
+/// A package's licence, and the folders that it is in.
+fn is_licence(path: &str) -> bool {
+    let Some(below) = path.strip_prefix("usr/share/doc") else { return false };
+    match below.split('/').collect::<Vec<_>>()[..] {
+        [""] | ["", _] => true,
+        ["", _, file] => file == "copyright",
+        _ => false,
+    }
+}
+
 fn link_target<R: Read>(entry: &tar::Entry<'_, R>) -> Result<String> {
     let target = entry.link_name()?.context("a link without a target")?;
     Ok(target.to_str().context("a link's target is not UTF-8")?.to_owned())
@@ -252,4 +262,17 @@ fn normalise(path: &Path) -> Result<String> {
         }
     }
     Ok(parts.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn licences_stay_and_other_documents_do_not() {
+        let stays = ["usr/share/doc", "usr/share/doc/dash", "usr/share/doc/dash/copyright"];
+        let goes =
+            ["usr/share/doc/dash/changelog.gz", "usr/share/doc/dash/copyright/x", "usr/share/docs", "usr/share/man"];
+        assert_eq!((stays.map(is_licence), goes.map(is_licence)), ([true; 3], [false; 4]));
+    }
 }

@@ -50,6 +50,7 @@ const DEBIAN: Image = Image {
         ("useradd -m -s /bin/bash ada && su ada -c 'id -un; pwd; cd; pwd'", "ada\n/\n/home/ada"),
         ("invoke-rc.d nothing start 2>/dev/null; /usr/sbin/policy-rc.d; echo $?", "101"),
         ("apt-get check -qq && apt-cache policy dash | sed -n 1p", "dash:"),
+        ("find /usr/share/doc -type f ! -name copyright; ls /usr/share/doc/dash", "copyright"),
         ("dpkg -V dash bash coreutils 2>&1 | grep -v /usr/share/ || echo intact", "intact"),
     ],
     ..NONE

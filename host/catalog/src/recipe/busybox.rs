@@ -7,7 +7,7 @@ pub const BUSYBOX: Recipe = Recipe {
     summary: "Debian's static busybox with all its applets",
     base: None,
     packages: &["busybox-static"],
-    leave_out: &["usr/share"],
+    leave_out: &["usr/share/doc", "usr/share/initramfs-tools", "usr/share/lintian", "usr/share/man"],
     directories: &[
         ("dev", 0o755),
         ("etc", 0o755),

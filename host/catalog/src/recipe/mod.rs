@@ -18,7 +18,7 @@ pub struct Recipe {
     pub base: Option<&'static str>,
     /// What `apt-get install` is asked for; dependencies follow. Apt's pattern `~E` is every essential package.
     pub packages: &'static [&'static str],
-    /// Paths that are left out, with everything below them, as Docker's slim images do.
+    /// Paths that are left out, with everything below them, as Docker's slim images do; licences stay.
     pub leave_out: &'static [&'static str],
     /// Directories that no package brings (path, mode).
     pub directories: &'static [(&'static str, u32)],
