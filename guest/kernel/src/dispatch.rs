@@ -3,6 +3,7 @@
 //! A task runs until it blocks, ends or its slice is over; then the next one of the run queue runs. With nothing to run the
 //! kernel waits for the host's events or the nearest alarm.
 
+use shallop_host_abi::SLICE;
 use shallop_host_abi::hypercall::{Exit, event, exit};
 use shallop_linux_abi::Errno;
 use shallop_linux_abi::signal::*;
@@ -12,7 +13,7 @@ use crate::signal::deliver::{self, Outcome};
 use crate::signal::{SignalInfo, Target};
 use crate::task::{Blocked, INIT, Life, State, SyscallProgress};
 use crate::time::{self, Alarm};
-use crate::tunables::{CALLS_PER_POLL, SLICE};
+use crate::tunables::CALLS_PER_POLL;
 use crate::wait::{OnSignal, Stop, SysResult, Tid, Wait};
 use crate::{profile, strace, table};
 

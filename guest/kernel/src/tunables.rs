@@ -33,8 +33,6 @@ pub const PID_MAX: u32 = 32768;
 pub const OPEN_FILES: u64 = 1 << 20;
 /// Look for events of the host after this many system calls without a yield.
 pub const CALLS_PER_POLL: u32 = 256;
-/// Alarms that are nearer than this, in nanoseconds from the start of a slice, end it; the host ends longer ones anyway.
-pub const SLICE: u64 = 10_000_000;
 /// Queued real-time signals of one process.
 pub const QUEUED_SIGNALS: usize = 4096;
 /// Depth of `#!` interpreters.

@@ -10,8 +10,8 @@ use wasmtime::Engine;
 use crate::events::{Events, lock};
 use crate::platform::Meter;
 
-/// How long a task runs before the kernel may choose another.
-const SLICE: Duration = Duration::from_millis(10);
+/// How long a task runs.
+const SLICE: Duration = Duration::from_nanos(shallop_host_abi::SLICE);
 
 /// How long it runs when samples are taken.
 const SAMPLED_SLICE: Duration = Duration::from_millis(1);
