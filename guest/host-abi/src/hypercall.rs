@@ -23,6 +23,7 @@
 //! | | `mem_read(space, addr: i64, dst: i32, len: i32)` | bytes copied before the first unreadable page |
 //! | | `mem_write(space, addr: i64, src: i32, len: i32)` | bytes copied before the first unwritable page |
 //! | | `mem_resident(space)` | resident private bytes |
+//! | | `mem_touched(space)` | bytes of mapped files and memory objects that are in its page table |
 //! | object | `object_create(len: i64)` | handle of a new memory object, zero-filled |
 //! | | `object_drop(handle)` | 0; mappings keep it alive |
 //! | file | `file_read(handle, offset: i64, dst, len: i32)` | bytes |

@@ -12,7 +12,7 @@ pub mod spec;
 pub use spec::{Bind, LaunchSpec, LayerGrant, Mount, Network};
 
 /// Raised with every incompatible change of anything in this crate; checked at launch.
-pub const ABI_VERSION: u32 = 4;
+pub const ABI_VERSION: u32 = 5;
 
 /// Nanoseconds after which the host ends a task's slice, so that the kernel may choose another one.
 pub const SLICE: u64 = 10_000_000;

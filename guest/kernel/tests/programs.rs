@@ -146,8 +146,9 @@ fn programs() -> Vec<PathBuf> {
             }
         }
     }
-    // Those that start other programs need a whole image; the fake host lets every readable page be executed.
-    let needs_more = |text: String| text.contains("/bin/") || text.contains("PROT_EXEC");
+    // Those that start other programs need a whole image; the fake host lets every readable page be executed, and has
+    // copies of all pages of files.
+    let needs_more = |text: String| ["/bin/", "PROT_EXEC", "RssFile"].iter().any(|word| text.contains(word));
     let alone = |path: &PathBuf| !std::fs::read_to_string(path).is_ok_and(needs_more);
     found.retain(|path| path.to_string_lossy().contains(&only) && alone(path));
     found.sort();

@@ -304,6 +304,10 @@ impl Platform for Fake {
         self.spaces.borrow().get(&space).map_or(0, |s| s.pages.len() as u64 * PAGE)
     }
 
+    fn touched(&self, _space: SpaceId) -> u64 {
+        0
+    }
+
     fn object_create(&self, len: u64) -> Result<Handle> {
         Ok(self.add_file(vec![0; len as usize]))
     }

@@ -84,7 +84,10 @@ pub trait Platform {
     fn move_pages(&self, space: SpaceId, from: u64, to: u64, len: u64) -> Result<()>;
     fn read(&self, space: SpaceId, addr: u64, buf: &mut [u8]) -> usize;
     fn write(&self, space: SpaceId, addr: u64, bytes: &[u8]) -> usize;
+    /// Private bytes that are there.
     fn resident(&self, space: SpaceId) -> u64;
+    /// Bytes of files and memory objects that it has come to.
+    fn touched(&self, space: SpaceId) -> u64;
 
     fn object_create(&self, len: u64) -> Result<Handle>;
     fn object_drop(&self, object: Handle);

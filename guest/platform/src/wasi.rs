@@ -32,6 +32,7 @@ mod import {
         pub fn mem_read(space: u32, addr: u64, dst: *mut u8, len: usize) -> i64;
         pub fn mem_write(space: u32, addr: u64, src: *const u8, len: usize) -> i64;
         pub fn mem_resident(space: u32) -> i64;
+        pub fn mem_touched(space: u32) -> i64;
         pub fn object_create(len: u64) -> i64;
         pub fn object_drop(handle: u32) -> i64;
         pub fn file_read(handle: u32, offset: u64, dst: *mut u8, len: usize) -> i64;
@@ -191,6 +192,10 @@ impl Platform for Hypercalls {
 
     fn resident(&self, space: SpaceId) -> u64 {
         answer(unsafe { import::mem_resident(space.0) }).unwrap_or(0)
+    }
+
+    fn touched(&self, space: SpaceId) -> u64 {
+        answer(unsafe { import::mem_touched(space.0) }).unwrap_or(0)
     }
 
     fn object_create(&self, len: u64) -> Result<Handle> {

@@ -125,6 +125,11 @@ impl Kind {
         !matches!(self, Kind::File { sharing: Sharing::Shared, .. })
     }
 
+    /// Whether it shows a file or a memory object.
+    pub fn is_file(&self) -> bool {
+        matches!(self, Kind::File { .. })
+    }
+
     /// Whether an access may raise SIGBUS because the file was cut.
     pub fn may_bus(&self) -> bool {
         matches!(self, Kind::File { stability: Stability::Own, .. })

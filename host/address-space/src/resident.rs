@@ -54,13 +54,35 @@ impl AddressSpace {
         runs.iter().map(|run| run.end - run.start).sum()
     }
 
+    /// Bytes of files and shared memory that this space has come to, but for pages that it has copies of.
+    pub fn touched(&self) -> u64 {
+        let files = self.map.iter().filter(|region| region.kind.is_file());
+        let pages = files.map(|region| {
+            let mut pages = 0;
+            let file_page = entry::PRESENT | entry::FILE;
+            self.for_entries(region.start..region.end(), |_, entry| pages += u64::from(entry & file_page == file_page));
+            pages
+        });
+        pages.sum::<u64>() * PAGE
+    }
+
     /// Runs of pages in `range` that hold private data, ascending. `None` if the host does not tell.
     pub(crate) fn private_runs(&self, range: Range<u64>) -> Option<Vec<Range<u64>>> {
+        let mut runs = Runs::default();
+        self.for_entries(range, |addr, entry| {
+            if entry & (entry::PRESENT | entry::SWAPPED) != 0 && entry & entry::FILE == 0 {
+                runs.add(addr);
+            }
+        })?;
+        Some(runs.0)
+    }
+
+    /// Calls `each` with the address and the entry of each page of `range`. `None` if the host does not tell.
+    fn for_entries(&self, range: Range<u64>, mut each: impl FnMut(u64, u64)) -> Option<()> {
         let file = pagemap()?;
         let first = (self.base().addr() as u64 + range.start) / PAGE;
         let count = (range.end - range.start) / PAGE;
         let mut buffer = vec![0; CHUNK.min(count as usize) * 8];
-        let mut runs = Runs::default();
         let mut done = 0;
         while done < count {
             let want = ((count - done) as usize).min(CHUNK) * 8;
@@ -70,13 +92,11 @@ impl AddressSpace {
             }
             for (index, bytes) in buffer.chunks_exact(8).take(got).enumerate() {
                 let entry = u64::from_ne_bytes(bytes.try_into().ok()?);
-                if entry & (entry::PRESENT | entry::SWAPPED) != 0 && entry & entry::FILE == 0 {
-                    runs.add(range.start + (done + index as u64) * PAGE);
-                }
+                each(range.start + (done + index as u64) * PAGE, entry);
             }
             done += got as u64;
         }
-        Some(runs.0)
+        Some(())
     }
 
     /// Bytes of `range` in memory by mincore(2): pages of files that others read count too.

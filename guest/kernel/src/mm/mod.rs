@@ -2,11 +2,12 @@
 //!
 //! The host has its own page map and checks against it; this one exists for what Linux promises about mappings: where they
 //! go, what they are called, which file is behind them. `map` places and removes, `change` protects, moves and discards,
-//! `file` follows files that change size.
+//! `file` follows files that change size. `resident` says how much of it is in memory.
 
 mod change;
 mod file;
 mod map;
+mod resident;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -18,6 +19,8 @@ use shallop_platform::{Platform, SpaceId};
 
 use crate::tunables::{HIGHEST, MAPPINGS_MAX, PAGE, PLACE_LOWEST};
 use crate::vfs::open_file::OpenFile;
+
+pub use resident::Resident;
 
 /// A memory object of the host; dropped with its last user.
 pub struct Object {

@@ -27,7 +27,7 @@ pub fn uname(k: &mut Kernel, call: &Call) -> SysResult {
     Ok(0)
 }
 
-/// Resident bytes of all processes.
+/// Private bytes of all processes.
 pub fn memory_used(k: &Kernel) -> u64 {
     k.processes.iter().filter(|p| !p.is_zombie()).map(|p| k.platform.resident(p.space())).sum()
 }

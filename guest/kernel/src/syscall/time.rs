@@ -5,6 +5,7 @@ use shallop_platform::Clock;
 
 use crate::dispatch::Call;
 use crate::kernel::Kernel;
+use crate::mm::Resident;
 use crate::task::Pid;
 use crate::wait::{OnSignal, Stop, SysResult, Tid, Wait};
 
@@ -117,7 +118,7 @@ pub fn read_timeval(k: &Kernel, tid: Tid, addr: u64) -> Result<u64, Errno> {
 pub fn write_rusage(k: &Kernel, tid: Tid, addr: u64, cpu_time: u64) -> Result<(), Errno> {
     let mut usage = [0; 18];
     usage[..2].copy_from_slice(&timeval(cpu_time));
-    usage[4] = k.platform.resident(k.task(tid).space) >> 10;
+    usage[4] = Resident::of(k, k.task(tid).space).total() >> 10;
     k.write_memory(tid, addr, &words(usage))
 }
 

@@ -23,6 +23,7 @@ pub fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     define!(linker, "mem_read", read, space: u32, addr: u64, dst: u32, len: u32);
     define!(linker, "mem_write", write, space: u32, addr: u64, src: u32, len: u32);
     define!(linker, "mem_resident", resident, space: u32);
+    define!(linker, "mem_touched", touched, space: u32);
     define!(linker, "object_create", object_create, len: u64);
     define!(linker, "object_drop", object_drop, handle: u32);
     Ok(())
@@ -126,6 +127,10 @@ fn write(memory: &mut [u8], host: &mut Host, space: u32, addr: u64, src: u32, le
 
 fn resident(_: &mut [u8], host: &mut Host, space: u32) -> Result<u64, Errno> {
     host.spaces.get(space).map(|process| process.space.resident()).ok_or(libc::EINVAL)
+}
+
+fn touched(_: &mut [u8], host: &mut Host, space: u32) -> Result<u64, Errno> {
+    host.spaces.get(space).map(|process| process.space.touched()).ok_or(libc::EINVAL)
 }
 
 fn object_create(_: &mut [u8], host: &mut Host, len: u64) -> Result<u64, Errno> {

@@ -8,7 +8,7 @@ use shallop_linux_abi::mman::{PROT_EXEC, PROT_READ, PROT_WRITE};
 use super::{process, shown_path};
 use crate::fs::pseudo::tree::Subject;
 use crate::kernel::Kernel;
-use crate::mm::{Content, Vma};
+use crate::mm::{Content, Resident, Vma};
 use crate::syscall::stat::device_parts;
 
 /// The words of one line.
@@ -81,17 +81,18 @@ pub(super) fn maps(k: &Kernel, subject: &Subject) -> Result<Vec<u8>, Errno> {
     Ok(mm.vmas().flat_map(|vma| line_of(k, subject, vma)).collect())
 }
 
-/// The counters of smaps, in KiB. The host counts pages per process, so a mapping is shown with its share by size.
-fn counters(rss: u64) -> String {
+/// The counters of smaps. What this process alone has come to of a file is not told from what others have.
+fn counters(resident: Resident) -> String {
+    let [rss, private, shared] = [resident.total(), resident.private, resident.shared].map(|bytes| bytes >> 10);
     let rows = [
         ("Rss", rss),
         ("Pss", rss),
-        ("Shared_Clean", 0),
+        ("Shared_Clean", shared),
         ("Shared_Dirty", 0),
         ("Private_Clean", 0),
-        ("Private_Dirty", rss),
+        ("Private_Dirty", private),
         ("Referenced", rss),
-        ("Anonymous", rss),
+        ("Anonymous", private),
         ("LazyFree", 0),
         ("AnonHugePages", 0),
         ("Swap", 0),
@@ -101,25 +102,25 @@ fn counters(rss: u64) -> String {
     rows.map(|(name, value)| format!("{:<15} {value:>8} kB\n", format!("{name}:"))).concat()
 }
 
-fn resident(k: &Kernel, subject: &Subject) -> Result<u64, Errno> {
+fn resident(k: &Kernel, subject: &Subject) -> Result<Resident, Errno> {
     let process = process(k, subject)?;
-    Ok(if process.is_zombie() { 0 } else { k.platform.resident(process.space()) })
+    Ok(if process.is_zombie() { Resident::default() } else { Resident::of(k, process.space()) })
 }
 
 pub(super) fn smaps(k: &Kernel, subject: &Subject) -> Result<Vec<u8>, Errno> {
     let mm = process(k, subject)?.mm.clone();
     let mm = mm.borrow();
-    let (resident, total) = (resident(k, subject)?, mm.size().max(1));
+    let (resident, whole) = (resident(k, subject)?, mm.size());
     let mut text = Vec::new();
     for vma in mm.vmas() {
         let size = vma.end - vma.start;
-        let rss = (u128::from(resident) * u128::from(size) / u128::from(total)) as u64;
+        let part = resident.part(size, whole);
         text.extend(line_of(k, subject, vma));
         let size = size >> 10;
         // Writing to a Vec cannot fail.
         let _ =
             write!(text, "Size:           {size:>8} kB\nKernelPageSize:        4 kB\nMMUPageSize:           4 kB\n");
-        text.extend(counters((rss >> 10).min(size)).into_bytes());
+        text.extend(counters(part).into_bytes());
         text.extend_from_slice(b"THPeligible:           0\n");
     }
     Ok(text)
@@ -132,5 +133,5 @@ pub(super) fn smaps_rollup(k: &Kernel, subject: &Subject) -> Result<Vec<u8>, Err
     let end = mm.vmas().last().map_or(0, |vma| vma.end);
     let name = b"[rollup]".to_vec();
     let head = Line { range: (start, end), prot: 0, shared: false, offset: 0, device: (0, 0), ino: 0, name };
-    Ok([line(&head), counters(resident(k, subject)? >> 10).into_bytes()].concat())
+    Ok([line(&head), counters(resident(k, subject)?).into_bytes()].concat())
 }

@@ -7,6 +7,7 @@ use super::{misc, process, task};
 use crate::fs::proc::root::TICK;
 use crate::fs::pseudo::tree::Subject;
 use crate::kernel::Kernel;
+use crate::mm::Resident;
 use crate::syscall::stat::device_number;
 use crate::syscall::time::{process_cpu_time, task_cpu_time};
 use crate::task::{Life, Process};
@@ -39,7 +40,7 @@ fn memory(k: &Kernel, process: &Process) -> Memory {
     };
     Memory {
         size: mm.size(),
-        resident: k.platform.resident(mm.space()) / PAGE,
+        resident: Resident::of(k, mm.space()).total() / PAGE,
         code: program(shallop_linux_abi::mman::PROT_EXEC),
         stack: mm.stack_start,
         data: program(shallop_linux_abi::mman::PROT_WRITE),
@@ -117,6 +118,7 @@ pub(super) fn statm(k: &Kernel, subject: &Subject) -> Result<Vec<u8>, Errno> {
     }
     let mm = process.mm.borrow();
     let (data, stack, code, _) = sizes(&mm);
-    let resident = k.platform.resident(mm.space()) / PAGE;
-    Ok(format!("{} {resident} 0 {} 0 {} 0\n", mm.size() / PAGE, code / PAGE, (data + stack) / PAGE).into_bytes())
+    let resident = Resident::of(k, mm.space());
+    let words = [mm.size(), resident.total(), resident.shared, code, 0, data + stack, 0].map(|bytes| bytes / PAGE);
+    Ok(format!("{}\n", words.map(|pages| pages.to_string()).join(" ")).into_bytes())
 }

@@ -9,7 +9,7 @@ use shallop_linux_abi::signal::{NSIG, SIG_DFL, SIG_IGN};
 use super::{misc, process, task};
 use crate::fs::pseudo::tree::Subject;
 use crate::kernel::Kernel;
-use crate::mm::{Content, Mm};
+use crate::mm::{Content, Mm, Resident};
 use crate::task::{Process, State, Task};
 
 /// The letter and word of a task's state. The task that asks is running, whatever it is marked as.
@@ -106,7 +106,8 @@ fn identity(
 
 fn memory(out: &mut String, k: &Kernel, process: &Process) -> std::fmt::Result {
     let mm = process.mm.borrow();
-    let (size, rss) = (mm.size() >> 10, k.platform.resident(mm.space()) >> 10);
+    let (size, resident) = (mm.size() >> 10, Resident::of(k, mm.space()));
+    let rss = resident.total() >> 10;
     let (data, stack, code, libraries) = sizes(&mm);
     let rows = [
         ("VmPeak", size),
@@ -115,8 +116,8 @@ fn memory(out: &mut String, k: &Kernel, process: &Process) -> std::fmt::Result {
         ("VmPin", 0),
         ("VmHWM", rss),
         ("VmRSS", rss),
-        ("RssAnon", rss),
-        ("RssFile", 0),
+        ("RssAnon", resident.private >> 10),
+        ("RssFile", resident.shared >> 10),
         ("RssShmem", 0),
         ("VmData", data >> 10),
         ("VmStk", stack >> 10),
