@@ -14,12 +14,15 @@ use crate::net::{Domain, Kind, Socket, State, options};
 
 pub(super) static DIRECTORY: Directory = Directory { rows: &ROWS, more: None };
 
-static ROWS: [Row; 11] = [
+static ROWS: [Row; 13] = [
     file("dev", dev),
     file("tcp", |k, _| Ok(inet(k, Domain::Inet, Kind::Stream))),
     file("tcp6", |k, _| Ok(inet(k, Domain::Inet6, Kind::Stream))),
     file("udp", |k, _| Ok(inet(k, Domain::Inet, Kind::Datagram))),
     file("udp6", |k, _| Ok(inet(k, Domain::Inet6, Kind::Datagram))),
+    // There are no raw sockets.
+    file("raw", |_, _| Ok(inet_head(Domain::Inet, Kind::Datagram).into_bytes())),
+    file("raw6", |_, _| Ok(inet_head(Domain::Inet6, Kind::Datagram).into_bytes())),
     file("unix", unix),
     file("route", route),
     file(
@@ -90,14 +93,19 @@ fn inet_sockets(k: &Kernel, domain: Domain, kind: Kind) -> Vec<(u64, Rc<Socket>,
         .collect()
 }
 
-/// /proc/net/tcp and those like it.
-fn inet(k: &Kernel, domain: Domain, kind: Kind) -> Vec<u8> {
+/// The first line of /proc/net/tcp and those like it.
+fn inet_head(domain: Domain, kind: Kind) -> String {
     let six = domain == Domain::Inet6;
     let (local, remote) = ("local_address", if six { "remote_address" } else { "rem_address" });
     let width = if six { 38 } else { 14 };
     let more = if kind == Kind::Datagram { " ref pointer drops" } else { "" };
     let rest = "st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode";
-    let mut text = format!("  sl  {local:<width$}{remote:<width$}{rest}{more}\n");
+    format!("  sl  {local:<width$}{remote:<width$}{rest}{more}\n")
+}
+
+/// /proc/net/tcp and those like it.
+fn inet(k: &Kernel, domain: Domain, kind: Kind) -> Vec<u8> {
+    let mut text = inet_head(domain, kind);
     for (number, (ino, socket, local, peer)) in inet_sockets(k, domain, kind).into_iter().enumerate() {
         let state = options::tcp_state(socket.protocol.state());
         let (sent, received) = (socket.protocol.unsent(), socket.protocol.available().unwrap_or(0));
