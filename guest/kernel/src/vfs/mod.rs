@@ -1,9 +1,11 @@
 //! The virtual file system's traits: `Inode` (a file on some file system) and `File` (an open file's operations).
 //!
-//! Neighbours: `fs/<name>` implement them, `vfs/path.rs` walks, `vfs/open_file.rs` is the open file description.
+//! Neighbours: `fs/<name>` implement them, `vfs/path.rs` walks, `vfs/open_file.rs` is the open file description,
+//! `vfs/attributes.rs` is what the file systems in memory keep of every file.
 
 pub mod anonymous;
 pub mod at;
+mod attributes;
 pub mod context;
 pub mod fd_table;
 pub mod lock;
@@ -20,6 +22,8 @@ use shallop_linux_abi::Errno;
 
 use crate::kernel::Kernel;
 use crate::wait::{Stop, Tid, WaitQueue};
+
+pub use self::attributes::Attributes;
 
 pub type InodeRef = Rc<dyn Inode>;
 

@@ -14,7 +14,7 @@ use shallop_platform::{Clock, Platform};
 use self::queue::{How, Queue, Size};
 use super::OpenDirectory;
 use crate::vfs::{
-    DirEntry, File, FileKind, FileSystem, Inode, InodeRef, NewAttr, NewNode, SetAttr, Stat, Timespec, poll,
+    Attributes, DirEntry, File, FileKind, FileSystem, Inode, InodeRef, NewAttr, NewNode, SetAttr, Stat, Timespec, poll,
 };
 use crate::wait::{Stop, WaitQueue};
 
@@ -33,46 +33,6 @@ const MAGIC: u64 = 0x1980_0202;
 const QUEUE_FILE_BYTES: u64 = 80;
 const NAME_BYTES: u64 = 20;
 const ROOT_INO: u64 = 1;
-
-/// Owner, mode and times.
-#[derive(Clone, Copy)]
-struct Attributes {
-    mode: u32,
-    uid: u32,
-    gid: u32,
-    changed: Timespec,
-    accessed: Timespec,
-    modified: Timespec,
-}
-
-impl Attributes {
-    fn new(attr: &NewAttr) -> Attributes {
-        let NewAttr { mode, uid, gid, now } = *attr;
-        Attributes { mode, uid, gid, changed: now, accessed: now, modified: now }
-    }
-
-    fn set(&mut self, attr: &SetAttr, now: Timespec) {
-        self.mode = attr.mode.map_or(self.mode, |mode| mode & 0o7777);
-        self.uid = attr.uid.unwrap_or(self.uid);
-        self.gid = attr.gid.unwrap_or(self.gid);
-        self.accessed = attr.atime.unwrap_or(self.accessed);
-        self.modified = attr.mtime.unwrap_or(self.modified);
-        self.changed = now;
-    }
-
-    fn stat(&self) -> Stat {
-        Stat {
-            mode: self.mode,
-            uid: self.uid,
-            gid: self.gid,
-            block_size: 4096,
-            atime: self.accessed,
-            mtime: self.modified,
-            ctime: self.changed,
-            ..Stat::default()
-        }
-    }
-}
 
 /// A sandbox's queues, by name; what the files share.
 struct Shared {
@@ -212,7 +172,7 @@ impl QueueFile {
     /// A message came or went.
     pub fn touch(&self) {
         let now = now(self.shared.platform);
-        let attributes = Attributes { changed: now, accessed: now, modified: now, ..self.attributes.get() };
+        let attributes = Attributes { atime: now, mtime: now, ctime: now, ..self.attributes.get() };
         self.attributes.set(attributes);
     }
 }

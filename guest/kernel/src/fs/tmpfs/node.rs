@@ -13,9 +13,10 @@ use super::directory::Directory;
 use super::file::OpenRegular;
 use super::{View, Volume};
 use crate::fs::OpenDirectory;
-use crate::tunables::PAGE;
 use crate::vfs::permission::check_xattr_name;
-use crate::vfs::{DirEntry, File, FileKind, FileSystem, Inode, InodeRef, NewAttr, NewNode, SetAttr, Stat, Timespec};
+use crate::vfs::{
+    Attributes, DirEntry, File, FileKind, FileSystem, Inode, InodeRef, NewAttr, NewNode, SetAttr, Stat, Timespec,
+};
 use crate::wait::Stop;
 
 /// Bytes of names and values of extended attributes that one file may have.
@@ -32,24 +33,13 @@ pub(super) enum Body {
     Special(FileKind, (u32, u32)),
 }
 
-/// Metadata that changes.
-#[derive(Clone, Copy)]
-pub(super) struct Meta {
-    pub mode: u32,
-    pub uid: u32,
-    pub gid: u32,
-    pub nlink: u32,
-    pub atime: Timespec,
-    pub mtime: Timespec,
-    pub ctime: Timespec,
-}
-
 /// A file of a tmpfs.
 pub(super) struct Node {
     pub volume: Rc<Volume>,
     pub ino: u64,
     pub body: Body,
-    pub meta: Cell<Meta>,
+    pub meta: Cell<Attributes>,
+    links: Cell<u32>,
     born: Timespec,
     xattrs: RefCell<BTreeMap<Vec<u8>, Vec<u8>>>,
     /// Of a directory: where it is.
@@ -79,22 +69,16 @@ impl Node {
             NewNode::CharDevice(major, minor) => Body::Special(FileKind::CharDevice, (*major, *minor)),
             NewNode::BlockDevice(major, minor) => Body::Special(FileKind::BlockDevice, (*major, *minor)),
         };
-        let link = matches!(body, Body::Symlink(_));
-        let meta = Meta {
-            mode: if link { 0o777 } else { attr.mode & 0o7777 },
-            uid: attr.uid,
-            gid: attr.gid,
-            nlink: if matches!(body, Body::Directory(_)) { 2 } else { 1 },
-            atime: attr.now,
-            mtime: attr.now,
-            ctime: attr.now,
-        };
+        let mode = if matches!(body, Body::Symlink(_)) { 0o777 } else { attr.mode };
+        let meta = Attributes::new(&NewAttr { mode, ..*attr });
+        let links = if matches!(body, Body::Directory(_)) { 2 } else { 1 };
         volume.files.set(volume.files.get() + 1);
         Rc::new_cyclic(|me| Node {
             volume: volume.clone(),
             ino: volume.next_ino(),
             body,
             meta: Cell::new(meta),
+            links: Cell::new(links),
             born: attr.now,
             xattrs: RefCell::default(),
             parent: RefCell::default(),
@@ -106,10 +90,10 @@ impl Node {
 
     /// Makes it a file without a name.
     pub fn forget(&self) {
-        self.change(|meta| meta.nlink = 0);
+        self.links.set(0);
     }
 
-    pub fn change(&self, edit: impl FnOnce(&mut Meta)) {
+    pub fn change(&self, edit: impl FnOnce(&mut Attributes)) {
         let mut meta = self.meta.get();
         edit(&mut meta);
         self.meta.set(meta);
@@ -132,10 +116,8 @@ impl Node {
     /// One link more or fewer.
     pub fn relink(&self, by: i32) {
         let now = self.volume.now();
-        self.change(|meta| {
-            meta.nlink = meta.nlink.saturating_add_signed(by);
-            meta.ctime = now;
-        });
+        self.links.set(self.links.get().saturating_add_signed(by));
+        self.change(|meta| meta.ctime = now);
     }
 
     /// EPERM when a seal forbids the file to have `size` bytes.
@@ -167,7 +149,7 @@ impl Node {
     /// The directory's names, for adding one: ENOENT when the directory itself was removed.
     pub fn living_directory(&self) -> Result<&RefCell<Directory>, Errno> {
         let directory = self.directory()?;
-        if self.meta.get().nlink == 0 { Err(Errno::ENOENT) } else { Ok(directory) }
+        if self.links.get() == 0 { Err(Errno::ENOENT) } else { Ok(directory) }
     }
 
     /// The node behind an inode of this same file system; EXDEV for others.
@@ -184,7 +166,8 @@ impl Node {
     /// The end of a directory that had its name taken away.
     pub fn bury(&self) {
         let now = self.volume.now();
-        self.change(|meta| (meta.nlink, meta.ctime) = (0, now));
+        self.links.set(0);
+        self.change(|meta| meta.ctime = now);
     }
 
     fn size(&self) -> u64 {
@@ -213,17 +196,12 @@ impl Inode for Node {
             dev: self.volume.device,
             ino: self.ino,
             mode: self.kind().mode_bits() | meta.mode,
-            nlink: meta.nlink,
-            uid: meta.uid,
-            gid: meta.gid,
+            nlink: self.links.get(),
             rdev: if let Body::Special(_, rdev) = self.body { rdev } else { (0, 0) },
             size: self.size(),
             blocks: if let Body::Regular(data) = &self.body { data.borrow().used() / 512 } else { 0 },
-            block_size: PAGE as u32,
-            atime: meta.atime,
-            mtime: meta.mtime,
-            ctime: meta.ctime,
             btime: Some(self.born),
+            ..meta.stat()
         })
     }
 
@@ -245,14 +223,7 @@ impl Inode for Node {
             }
             self.change(|meta| meta.mtime = now);
         }
-        self.change(|meta| {
-            meta.mode = attr.mode.map_or(meta.mode, |mode| mode & 0o7777);
-            meta.uid = attr.uid.unwrap_or(meta.uid);
-            meta.gid = attr.gid.unwrap_or(meta.gid);
-            meta.atime = attr.atime.unwrap_or(meta.atime);
-            meta.mtime = attr.mtime.unwrap_or(meta.mtime);
-            meta.ctime = now;
-        });
+        self.change(|meta| meta.set(attr, now));
         Ok(())
     }
 
@@ -299,7 +270,7 @@ impl Inode for Node {
         if directory.borrow().get(name).is_some() {
             return Err(Errno::EEXIST);
         }
-        match node.meta.get().nlink {
+        match node.links.get() {
             0 if !node.linkable.take() => return Err(Errno::ENOENT),
             u32::MAX => return Err(Errno::EMLINK),
             _ => {}
