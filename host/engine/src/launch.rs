@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use shallop_compiler::translated::{self, Found};
@@ -14,6 +13,7 @@ use shallop_supervisor::network::{self, Policy};
 use shallop_supervisor::{Access, Grant, Kind, Ready, Request, Translations, Workload};
 
 use crate::dns::Dns;
+use crate::limits::Limits;
 use crate::process::Process;
 use crate::session::Layer;
 use crate::volume::Volume;
@@ -39,10 +39,7 @@ pub struct LinuxSandbox {
     pub files: Vec<(String, String)>,
     pub tty: bool,
     pub interactive: bool,
-    pub memory_limit: u64,
-    /// Bytes that each file of the writable layer may have.
-    pub disk_limit: u64,
-    pub wall_limit: Option<Duration>,
+    pub limits: Limits,
     pub strace: bool,
     /// When hot code is to be translated.
     pub translations: Option<Translations>,
@@ -62,8 +59,8 @@ impl LinuxSandbox {
     pub fn request(self, kernel: File, cpu: File, streams: Streams) -> Result<Request> {
         let mut grants = Grants { translations: self.translations.clone(), ..Grants::default() };
         let layers = self.layers.into_iter().map(|layer| grants.layer(layer)).collect();
-        let upper_journal = grants.add(Access::Own { limit: self.disk_limit }, self.upper_journal.into());
-        let upper_data = grants.add(Access::Own { limit: self.disk_limit }, self.upper_data.into());
+        let upper_journal = grants.add(Access::Own { limit: self.limits.disk }, self.upper_journal.into());
+        let upper_data = grants.add(Access::Own { limit: self.limits.disk }, self.upper_data.into());
         let mounts = self.volumes.iter().map(|volume| grants.volume(volume)).collect::<Result<_>>()?;
         let title = self.process.argv.clone();
         let policy = self.network.clone().map(|policy| Policy { own_name: Some(self.hostname.clone()), ..policy });
@@ -83,8 +80,8 @@ impl LinuxSandbox {
             mounts,
             tty: self.tty,
             interactive: self.interactive,
-            memory_limit: self.memory_limit,
-            disk_limit: self.disk_limit,
+            memory_limit: self.limits.memory,
+            disk_limit: self.limits.disk,
             tasks_max: TASKS_MAX,
             strace: self.strace,
             profile: streams.profile.is_some(),
@@ -94,8 +91,8 @@ impl LinuxSandbox {
         Ok(Request {
             workload: Workload {
                 kind: Kind::Linux { spec },
-                memory_limit: self.memory_limit,
-                wall_limit: self.wall_limit,
+                memory_limit: self.limits.memory,
+                wall_limit: self.limits.wall,
             },
             code: vec![kernel.into(), cpu.into()],
             grants: grants.list,

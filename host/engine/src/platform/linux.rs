@@ -59,9 +59,7 @@ pub fn container_request(session: &Session, starting: Starting<'_>, timings: &mu
         files: lent.files,
         tty: options.overrides.tty,
         interactive: options.interactive,
-        memory_limit: options.limits.memory,
-        disk_limit: options.limits.disk,
-        wall_limit: options.limits.wall,
+        limits: options.limits,
         strace: options.strace,
         translations: session.translations()?,
     };
@@ -100,9 +98,7 @@ pub fn run_step(
         files: lent.files,
         tty: false,
         interactive: false,
-        memory_limit: effects.limits.memory,
-        disk_limit: effects.limits.disk,
-        wall_limit: effects.limits.wall,
+        limits: effects.limits,
         strace: false,
         translations: effects.session.translations()?,
     };
