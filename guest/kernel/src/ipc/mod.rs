@@ -133,11 +133,24 @@ impl<T> Ids<T> {
         if id(index, &entry.permissions) == wanted { Ok(entry) } else { Err(Errno::EIDRM) }
     }
 
-    /// What is at an index, with its id (the `*_STAT` commands, which go through all).
-    pub fn at(&mut self, index: u64) -> Result<(u32, &mut Entry<T>), Errno> {
-        let index = u32::try_from(index).map_err(|_| Errno::EINVAL)?;
-        let entry = self.entries.get_mut(&index).ok_or(Errno::EINVAL)?;
-        Ok((id(index, &entry.permissions), entry))
+    /// What a command that reads asks for, and what the call returns: `IPC_STAT` has an id, the others go through all by
+    /// index and return ids. `who` is to have the right.
+    pub fn read(
+        &mut self,
+        wanted: u64,
+        command: u32,
+        who: Option<&Credentials>,
+    ) -> Result<(u64, &mut Entry<T>), Errno> {
+        let (returned, entry) = match command {
+            IPC_STAT => (0, self.find(wanted)?),
+            _ => {
+                let index = u32::try_from(wanted).map_err(|_| Errno::EINVAL)?;
+                let entry = self.entries.get_mut(&index).ok_or(Errno::EINVAL)?;
+                (id(index, &entry.permissions).into(), entry)
+            }
+        };
+        who.map_or(Ok(()), |who| entry.permissions.check(who, 0o444))?;
+        Ok((returned, entry))
     }
 
     pub fn remove(&mut self, id: u64) -> Option<T> {

@@ -106,21 +106,11 @@ pub fn msgctl(k: &mut Kernel, call: &Call) -> SysResult {
             k.write_memory(tid, buf, &bytes.0)?;
             Ok(k.ipc.msg.last_index())
         }
-        MSG_STAT | MSG_STAT_ANY => {
-            let (found, entry) = k.ipc.msg.at(id)?;
-            if command == MSG_STAT {
-                entry.permissions.check(&who, 0o444)?;
-            }
+        IPC_STAT | MSG_STAT | MSG_STAT_ANY => {
+            let (returned, entry) = k.ipc.msg.read(id, command, (command != MSG_STAT_ANY).then_some(&who))?;
             let bytes = status(entry);
             k.write_memory(tid, buf, &bytes)?;
-            Ok(found.into())
-        }
-        IPC_STAT => {
-            let entry = k.ipc.msg.find(id)?;
-            entry.permissions.check(&who, 0o444)?;
-            let bytes = status(entry);
-            k.write_memory(tid, buf, &bytes)?;
-            Ok(0)
+            Ok(returned)
         }
         IPC_SET => {
             let limit = k.read_u64(tid, buf + 88)?;

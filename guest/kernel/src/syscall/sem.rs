@@ -101,20 +101,11 @@ pub fn semctl(k: &mut Kernel, call: &Call) -> SysResult {
             k.write_memory(tid, arg, &words.0)?;
             return Ok(k.ipc.sem.last_index());
         }
-        SEM_STAT | SEM_STAT_ANY => {
-            let (found, entry) = k.ipc.sem.at(id)?;
-            if command == SEM_STAT {
-                entry.permissions.check(&who, 0o444)?;
-            }
+        IPC_STAT | SEM_STAT | SEM_STAT_ANY => {
+            let (returned, entry) = k.ipc.sem.read(id, command, (command != SEM_STAT_ANY).then_some(&who))?;
             let bytes = status(entry);
             k.write_memory(tid, arg, &bytes)?;
-            return Ok(found.into());
-        }
-        IPC_STAT => {
-            let entry = k.ipc.sem.find(id)?;
-            entry.permissions.check(&who, 0o444)?;
-            let bytes = status(entry);
-            k.write_memory(tid, arg, &bytes)?;
+            return Ok(returned);
         }
         IPC_SET => {
             k.ipc.sem.find(id)?.permissions.check_owner(&who)?;

@@ -105,22 +105,15 @@ pub fn shmctl(k: &mut Kernel, call: &Call) -> SysResult {
             k.write_memory(tid, buf, &bytes.0)?;
             return Ok(k.ipc.shm.last_index());
         }
-        SHM_STAT | SHM_STAT_ANY => {
-            let (found, entry) = k.ipc.shm.at(id)?;
-            if command == SHM_STAT {
-                entry.permissions.check(&who, 0o444)?;
-            }
-            write_status(k, tid, u64::from(found), buf)?;
-            return Ok(found.into());
+        IPC_STAT | SHM_STAT | SHM_STAT_ANY => {
+            let (returned, _) = k.ipc.shm.read(id, command, (command != SHM_STAT_ANY).then_some(&who))?;
+            write_status(k, tid, if command == IPC_STAT { id } else { returned }, buf)?;
+            return Ok(returned);
         }
         _ => {}
     }
     let entry = k.ipc.shm.find(id)?;
     match command {
-        IPC_STAT => {
-            entry.permissions.check(&who, 0o444)?;
-            write_status(k, tid, id, buf)?;
-        }
         IPC_RMID => {
             entry.permissions.check_owner(&who)?;
             entry.permissions.key = IPC_PRIVATE;
