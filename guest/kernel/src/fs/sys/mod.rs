@@ -63,13 +63,15 @@ static ROOT: Directory = rows(&[
     directory("block", &EMPTY),
     directory("bus", &EMPTY),
     directory("class", &CLASS),
-    directory("dev", &EMPTY),
+    directory("dev", &DEV),
     directory("devices", &DEVICES),
     directory("firmware", &EMPTY),
     directory("fs", &FS),
     directory("kernel", &KERNEL),
     directory("module", &EMPTY),
 ]);
+
+static DEV: Directory = rows(&[directory("block", &EMPTY), directory("char", &EMPTY)]);
 
 static CLASS: Directory = rows(&[directory("net", &NET), directory("block", &EMPTY)]);
 
