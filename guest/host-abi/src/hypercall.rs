@@ -66,6 +66,7 @@
 //! | clock | `clock_now(clock: i32)` | nanoseconds; 0 real time, 1 monotonic, 2 CPU time of this sandbox |
 //! | | `random(dst, len)` | 0 |
 //! | life | `spec_read(dst, len)` | bytes of the launch spec (JSON); called with 0, 0 first |
+//! | | `crowded()` | 0; there was no room for another process or thread, which is told at the end |
 //! | | `mark(point: i32)` | 0; a point of the start-up for `--timings` |
 //! | | `exit(status: i32)` | does not return; status as wait(2) encodes it |
 

@@ -547,6 +547,7 @@ impl Platform for Fake {
         }
     }
 
+    fn crowded(&self) {}
     fn mark(&self, _point: u32) {}
     fn exit(&self, status: u32) -> ! {
         panic!("the sandbox ended with status {status:#x}")

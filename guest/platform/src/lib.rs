@@ -148,6 +148,8 @@ pub trait Platform {
     fn now(&self, clock: Clock) -> u64;
     fn random(&self, buf: &mut [u8]);
 
+    /// Has it told at the end that there was no room for another process or thread.
+    fn crowded(&self);
     fn mark(&self, point: u32);
     /// Ends the sandbox; `status` as wait(2) encodes it.
     fn exit(&self, status: u32) -> !;

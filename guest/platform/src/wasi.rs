@@ -76,6 +76,7 @@ mod import {
         pub fn clock_now(clock: u32) -> i64;
         pub fn random(dst: *mut u8, len: usize) -> i64;
         pub fn spec_read(dst: *mut u8, len: usize) -> i64;
+        pub fn crowded() -> i64;
         pub fn mark(point: u32) -> i64;
         pub fn exit(status: u32);
     }
@@ -404,6 +405,10 @@ impl Platform for Hypercalls {
 
     fn random(&self, buf: &mut [u8]) {
         unsafe { import::random(buf.as_mut_ptr(), buf.len()) };
+    }
+
+    fn crowded(&self) {
+        unsafe { import::crowded() };
     }
 
     fn mark(&self, point: u32) {

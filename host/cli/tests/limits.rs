@@ -276,6 +276,9 @@ fn build_steps_meet_their_limits() {
     let done = step(&shallop, &["--log-limit", "64k"], "yes a-flood-of-words | head -c 20000000; exit 3");
     let done = done.expect_code(1).expect_error("[output clipped, log limit 64 KiB reached; --log-limit raises it]");
     assert!(done.stderr.len() < 1 << 20, "{} bytes were shown", done.stderr.len());
+    let forks = "i=0; while [ $i -lt 5000 ]; do sleep 100 & i=$((i+1)); done";
+    let done = step(&shallop, &[], forks).expect_code(1).expect_error("Resource temporarily unavailable");
+    done.expect_error("the step had as many processes and threads as there can be (no flag raises that)");
     let left = fs::read_dir(shallop.home().join("state/steps")).map_or(0, Iterator::count);
     assert_eq!(left, 0, "files of steps are left");
     step(&shallop, &[], "true").expect_code(0);

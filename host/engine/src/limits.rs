@@ -41,10 +41,11 @@ impl Limits {
         })
     }
 
-    /// What to say when it met the disk's limit, which ends nothing.
-    pub fn disk_full(&self, what: &str, outcome: &Outcome) -> Option<String> {
-        let limit = shown(self.disk);
-        outcome.disk_full.then(|| format!("the {what} used all of its {limit} of disk (--disk raises the limit)"))
+    /// What to say of the limits that it met and that end nothing.
+    pub fn met(&self, what: &str, outcome: &Outcome) -> impl Iterator<Item = String> {
+        let disk = format!("the {what} used all of its {} of disk (--disk raises the limit)", shown(self.disk));
+        let tasks = format!("the {what} had as many processes and threads as there can be (no flag raises that)");
+        [outcome.disk_full.then_some(disk), outcome.crowded.then_some(tasks)].into_iter().flatten()
     }
 }
 

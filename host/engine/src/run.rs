@@ -112,8 +112,8 @@ fn finish(options: &Options, outcome: Outcome, timings: &mut Timings) -> Result<
     if let Some(report) = &outcome.report {
         say(report);
     }
-    let said = [options.limits.ended("container", &outcome), options.limits.disk_full("container", &outcome)];
-    said.iter().flatten().for_each(|text| say(text));
+    let ended = options.limits.ended("container", &outcome).into_iter();
+    ended.chain(options.limits.met("container", &outcome)).for_each(|text| say(&text));
     for refused in &outcome.refused {
         say(&format!("the network policy refused {refused}"));
     }

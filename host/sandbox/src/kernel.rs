@@ -13,7 +13,7 @@ use crate::cpu::Cpu;
 use crate::handles::Handles;
 use crate::hypercalls;
 use crate::hypercalls::net::Net;
-use crate::launch::{Artifacts, Launch, Outcome, Ready};
+use crate::launch::{Artifacts, Launch, Met, Outcome, Ready};
 use crate::limits::{self, Interrupt, Limits, Ticker};
 use crate::process::Process;
 use crate::slab::Slab;
@@ -66,8 +66,7 @@ pub struct Host {
     pub spec: Vec<u8>,
     pub console: Console,
     pub exit: Option<u32>,
-    /// A file of its own was to become larger than it may.
-    pub disk_full: bool,
+    pub met: Met,
     timeline: Timeline,
 }
 
@@ -208,7 +207,7 @@ fn host(
         spec: launch.spec,
         console: Console::default(),
         exit: None,
-        disk_full: false,
+        met: Met::default(),
         timeline,
     }
 }
@@ -227,16 +226,16 @@ fn start(store: &mut Store<Host>, kernel: &Module) -> wasmtime::Result<()> {
 
 fn outcome(host: &mut Host, result: &wasmtime::Result<()>) -> Outcome {
     let marks = std::mem::take(&mut host.timeline.marks);
-    let disk_full = host.disk_full;
+    let met = host.met;
     if let Some(status) = host.exit {
         // The kernel could not start the container when it says so on its own stderr, which no program reaches.
         let report = Some(host.console.text()).filter(|said| status == FAILED && !said.is_empty());
-        return Outcome { status, marks, report, disk_full, limit: None };
+        return Outcome { status, marks, report, met, limit: None };
     }
     if let Some(ending) = host.interrupt.ended() {
-        return Outcome { status: KILLED, marks, disk_full, limit: ending.limit(), ..Outcome::default() };
+        return Outcome { status: KILLED, marks, met, limit: ending.limit(), ..Outcome::default() };
     }
-    Outcome { status: FAILED, marks, report: Some(report(&host.console, result)), disk_full, limit: None }
+    Outcome { status: FAILED, marks, report: Some(report(&host.console, result)), met, limit: None }
 }
 
 /// Tells why a kernel that did not exit has stopped.

@@ -73,6 +73,8 @@ pub struct Outcome {
     pub limit: Option<String>,
     /// Its own files reached their limit at some time; that ends nothing.
     pub disk_full: bool,
+    /// There was no room for another process or thread at some time; that ends nothing.
+    pub crowded: bool,
     /// What the network's policy refused, a sentence each.
     #[serde(skip)]
     pub refused: Vec<String>,

@@ -20,7 +20,8 @@ fn outcome(from: shallop_sandbox::Outcome) -> Outcome {
         status: from.status,
         report: from.report,
         limit: from.limit.map(str::to_owned),
-        disk_full: from.disk_full,
+        disk_full: from.met.disk,
+        crowded: from.met.tasks,
         marks: from.marks,
         ..Outcome::default()
     }

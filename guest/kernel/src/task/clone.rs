@@ -68,9 +68,19 @@ fn free_id(k: &mut Kernel) -> Result<u32, Errno> {
     Err(Errno::EAGAIN)
 }
 
-/// Makes a task as the flags say and puts it in the run queue. `EAGAIN` at the limit of tasks.
+/// Makes a task as the flags say and puts it in the run queue. `EAGAIN` at the limit of tasks, and where the host has no room.
 pub fn clone(k: &mut Kernel, parent: Tid, args: &CloneArgs) -> Result<Cloned, Errno> {
     args.check()?;
+    make(k, parent, args).map_err(|errno| match errno {
+        Errno::EAGAIN | Errno::ENOMEM => {
+            k.platform.crowded();
+            Errno::EAGAIN
+        }
+        other => other,
+    })
+}
+
+fn make(k: &mut Kernel, parent: Tid, args: &CloneArgs) -> Result<Cloned, Errno> {
     if k.tasks.count() >= k.tasks_max as usize {
         return Err(Errno::EAGAIN);
     }

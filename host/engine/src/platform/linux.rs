@@ -125,7 +125,7 @@ pub fn run_step(
     if let Some(text) = effects.limits.ended("step", &outcome) {
         anyhow::bail!("{text}");
     }
-    if let Some(text) = effects.limits.disk_full("step", &outcome) {
+    for text in effects.limits.met("step", &outcome) {
         (log.output)(format!("shallop: {text}\n").as_bytes());
     }
     Ok(outcome.exit_code())

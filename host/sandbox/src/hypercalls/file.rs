@@ -39,7 +39,7 @@ fn write(memory: &mut [u8], host: &mut Host, handle: u32, at: u64, src: u32, len
     let end = at.checked_add(len.into()).ok_or(libc::EFBIG)?;
     // Past the limit, holes that lie before may make room.
     if end > limit && allocated(file)?.saturating_add(len.into()) > limit {
-        host.disk_full = true;
+        host.met.disk = true;
         return Err(libc::ENOSPC);
     }
     retry(|| file.write_at(bytes, offset(at).map_err(std::io::Error::from_raw_os_error)?))
@@ -69,7 +69,7 @@ fn size(_: &mut [u8], host: &mut Host, handle: u32) -> Result<u64, Errno> {
 fn resize(_: &mut [u8], host: &mut Host, handle: u32, len: u64) -> Result<u64, Errno> {
     let file = host.handles.file_mut(handle)?;
     if len > host.handles.limit(handle) {
-        host.disk_full = true;
+        host.met.disk = true;
         return Err(libc::ENOSPC);
     }
     file.set_len(offset(len)?).map(|()| 0).map_err(io_errno)

@@ -66,7 +66,7 @@ fn map_file(
     let file = file.clone();
     // What a program then writes into the pages asks nobody.
     if offset.checked_add(len).is_none_or(|end| end > host.handles.limit(handle)) {
-        host.disk_full = true;
+        host.met.disk = true;
         return Err(libc::ENOSPC);
     }
     let sharing = if shared == 0 { Sharing::Private } else { Sharing::Shared };

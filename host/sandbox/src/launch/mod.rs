@@ -54,6 +54,14 @@ pub struct Outcome {
     pub marks: Vec<(u32, Duration)>,
     /// The limit that ended it: "memory" or "wall clock".
     pub limit: Option<&'static str>,
-    /// One of its own files reached its limit at some time.
-    pub disk_full: bool,
+    pub met: Met,
+}
+
+/// The limits that end nothing, and that it met at some time.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Met {
+    /// That of one of its own files.
+    pub disk: bool,
+    /// There was no room for another process or thread.
+    pub tasks: bool,
 }
