@@ -9,6 +9,7 @@ use shallop_platform::{Clock, Platform, SpaceId};
 
 use crate::fs::mqueue::MessageQueues;
 use crate::futex::FutexTable;
+use crate::futex::condition::Conditions;
 use crate::futex::pi::PiLocks;
 use crate::ipc::Ipc;
 use crate::load::Load;
@@ -43,6 +44,7 @@ pub struct Kernel {
     pub futexes: FutexTable,
     /// Futexes whose owners the kernel knows.
     pub pi_locks: PiLocks,
+    pub conditions: Conditions,
     /// System V shared memory, semaphores and message queues.
     pub ipc: Ipc,
     /// POSIX message queues.

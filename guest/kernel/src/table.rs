@@ -263,7 +263,7 @@ calls! {
     perf_event_open 241 syscall::info::forbidden, "pdddx", Refused, "EPERM";
 
     // Futexes.
-    futex 98 syscall::futex::futex, "pddppx", Partial, "FUTEX_WAIT_REQUEUE_PI and FUTEX_CMP_REQUEUE_PI are ENOSYS; all tasks have one priority";
+    futex 98 syscall::futex::futex, "pddppx", Partial, "all tasks have one priority";
     futex_waitv 449 syscall::info::absent, "puxtd", Refused, "ENOSYS";
     set_robust_list 99 syscall::futex::set_robust_list, "pu", Full, "";
     get_robust_list 100 syscall::futex::get_robust_list, "dpp", Full, "";

@@ -1,5 +1,6 @@
 //! Futexes (futex(2)): who waits on which word. `FutexTable` is shared with the guards of waiting calls.
 
+pub mod condition;
 pub mod pi;
 
 use std::cell::{Cell, RefCell};

@@ -150,6 +150,7 @@ impl Kernel {
             timers: Default::default(),
             futexes: FutexTable::default(),
             pi_locks: Default::default(),
+            conditions: Default::default(),
             ipc: Default::default(),
             queues: Rc::new(MessageQueues::new(platform)),
             run_queue: Default::default(),

@@ -4,6 +4,7 @@ use shallop_linux_abi::Errno;
 
 use super::time::{clock_to_monotonic, read_timespec};
 use crate::dispatch::Call;
+use crate::futex::condition::Stage;
 use crate::futex::{self, Pending, pi};
 use crate::kernel::Kernel;
 use crate::wait::{OnSignal, Stop, SysResult, Tid, Wait};
@@ -18,6 +19,8 @@ const UNLOCK_PI: u64 = 7;
 const TRYLOCK_PI: u64 = 8;
 const WAIT_BITSET: u64 = 9;
 const WAKE_BITSET: u64 = 10;
+const WAIT_REQUEUE_PI: u64 = 11;
+const CMP_REQUEUE_PI: u64 = 12;
 const LOCK_PI2: u64 = 13;
 const PRIVATE_FLAG: u64 = 128;
 const CLOCK_REALTIME_FLAG: u64 = 256;
@@ -30,14 +33,17 @@ pub fn futex(k: &mut Kernel, call: &Call) -> SysResult {
         return Err(Errno::EINVAL.into());
     }
     let realtime = op & CLOCK_REALTIME_FLAG != 0;
+    let clock = if realtime { Clock::Realtime } else { Clock::Monotonic };
     let value = value as u32;
-    match op & 0xffff_ffff & !(PRIVATE_FLAG | CLOCK_REALTIME_FLAG) {
+    let op = op & 0xffff_ffff & !(PRIVATE_FLAG | CLOCK_REALTIME_FLAG);
+    if realtime && !matches!(op, WAIT_BITSET | WAIT_REQUEUE_PI | LOCK_PI2) {
+        return Err(Errno::ENOSYS.into());
+    }
+    match op {
         WAIT => wait(k, call, value, MATCH_ANY, Limit(timeout, Clock::Relative)),
         WAIT_BITSET if value3 as u32 == 0 => Err(Errno::EINVAL.into()),
-        WAIT_BITSET => {
-            let clock = if realtime { Clock::Realtime } else { Clock::Monotonic };
-            wait(k, call, value, value3 as u32, Limit(timeout, clock))
-        }
+        WAIT_BITSET => wait(k, call, value, value3 as u32, Limit(timeout, clock)),
+        WAIT_REQUEUE_PI => wait_requeue_pi(k, call, value, addr2, Limit(timeout, clock)),
         WAKE => wake(k, call, value, MATCH_ANY),
         WAKE_BITSET if value3 as u32 == 0 => Err(Errno::EINVAL.into()),
         WAKE_BITSET => wake(k, call, value, value3 as u32),
@@ -48,11 +54,10 @@ pub fn futex(k: &mut Kernel, call: &Call) -> SysResult {
             }
             requeue(k, call, value, timeout as u32, addr2)
         }
-        LOCK_PI | UNLOCK_PI | TRYLOCK_PI if realtime => Err(Errno::ENOSYS.into()),
         LOCK_PI => lock_pi(k, call, Limit(timeout, Clock::Realtime)),
-        LOCK_PI2 if realtime => lock_pi(k, call, Limit(timeout, Clock::Realtime)),
-        LOCK_PI2 => lock_pi(k, call, Limit(timeout, Clock::Monotonic)),
-        TRYLOCK_PI => match take_pi(k, call)? {
+        LOCK_PI2 => lock_pi(k, call, Limit(timeout, clock)),
+        CMP_REQUEUE_PI => requeue_pi(k, call, value, timeout as u32, addr2, value3 as u32),
+        TRYLOCK_PI => match take_pi(k, call, (call.tid, addr), false)? {
             None => Ok(0),
             Some(_) => Err(Errno::EAGAIN.into()),
         },
@@ -138,9 +143,10 @@ fn wake(k: &mut Kernel, call: &Call, count: u32, bits: u32) -> SysResult {
     Ok(k.futexes.wake(key, count as usize, bits) as u64)
 }
 
-/// EINVAL for a word that tasks wait for as a lock: it is given on, not waked at.
+/// EINVAL for a word that tasks wait for as a lock, or to be given one: none of them is waked.
 fn check_plain(k: &Kernel, key: futex::Key) -> Result<(), Errno> {
-    if k.pi_locks.owner(key).is_some() { Err(Errno::EINVAL) } else { Ok(()) }
+    let plain = k.pi_locks.owner(key).is_none() && k.conditions.first(key).is_none();
+    if plain { Ok(()) } else { Err(Errno::EINVAL) }
 }
 
 fn requeue(k: &mut Kernel, call: &Call, wake: u32, move_count: u32, to: u64) -> SysResult {
@@ -195,20 +201,72 @@ fn wake_op(k: &mut Kernel, call: &Call, count: u32, count2: u32, addr2: u64, enc
 fn lock_pi(k: &mut Kernel, call: &Call, limit: Limit) -> SysResult {
     let tid = call.tid;
     wait_for(k, tid, limit, OnSignal::Again, |k| {
-        let Some((key, owner)) = take_pi(k, call)? else { return Ok(None) };
-        if k.pi_locks.waits_for(owner, tid) {
-            return Err(Errno::EDEADLK);
-        }
-        Ok(Some(k.pi_locks.wait(key, owner, (tid, call.args[0]))))
+        let Some((key, owner)) = take_pi(k, call, (tid, call.args[0]), false)? else { return Ok(None) };
+        queue_for_lock(k, key, owner, (tid, call.args[0])).map(Some)
     })
 }
 
-/// Takes a lock that is free; else marks it as waited for, and gives its key and its owner.
-fn take_pi(k: &Kernel, call: &Call) -> Result<Option<(futex::Key, Tid)>, Errno> {
+fn queue_for_lock(k: &Kernel, key: futex::Key, owner: Tid, of: (Tid, u64)) -> Result<pi::Waiting, Errno> {
+    if k.pi_locks.waits_for(owner, of.0) {
+        return Err(Errno::EDEADLK);
+    }
+    Ok(k.pi_locks.wait(key, owner, of))
+}
+
+/// FUTEX_WAIT_REQUEUE_PI: waits for a word until `requeue_pi`, and then for the lock at `then`. A signal has it begin again, which
+/// is an error where the word has another value by now.
+fn wait_requeue_pi(k: &mut Kernel, call: &Call, value: u32, then: u64, limit: Limit) -> SysResult {
     let (tid, addr) = (call.tid, call.args[0]);
+    wait_for(k, tid, limit, OnSignal::Again, |k| {
+        let (word, lock) = (key(k, tid, addr), key(k, tid, then));
+        if !then.is_multiple_of(4) || word == lock {
+            return Err(Errno::EINVAL);
+        }
+        if k.read_u32(tid, addr)? != value {
+            return Err(Errno::EAGAIN);
+        }
+        Ok(Some(k.conditions.wait(word, lock, (tid, then))))
+    })
+}
+
+/// FUTEX_CMP_REQUEUE_PI: gives the lock at `to` to who has waited longest, and has `most` others wait for it, or one more where the
+/// lock is another's.
+fn requeue_pi(k: &mut Kernel, call: &Call, wake: u32, most: u32, to: u64, expected: u32) -> SysResult {
+    let (tid, addr) = (call.tid, call.args[0]);
+    let (word, lock) = (key(k, tid, addr), key(k, tid, to));
+    if !to.is_multiple_of(4) || wake != 1 || most as i32 <= -1 || word == lock {
+        return Err(Errno::EINVAL.into());
+    }
+    if k.read_u32(tid, addr)? != expected {
+        return Err(Errno::EAGAIN.into());
+    }
+    if k.futexes.is_waited_on(word) {
+        return Err(Errno::EINVAL.into());
+    }
+    let mut moved = 0;
+    while moved <= u64::from(most)
+        && let Some(waiter) = k.conditions.first(word)
+    {
+        if waiter.lock != lock {
+            return Err(Errno::EINVAL.into());
+        }
+        let stage = match take_pi(k, call, (waiter.tid, to), most > 0)? {
+            None => Stage::Done,
+            Some((lock, owner)) => Stage::Lock(queue_for_lock(k, lock, owner, (waiter.tid, waiter.addr))?),
+        };
+        k.conditions.advance(&waiter, stage);
+        moved += 1;
+    }
+    Ok(moved)
+}
+
+/// Takes a lock that is free for `taker`, with a mark where others `wait`; else marks it as waited for, and gives its key and its
+/// owner. Its address is one of the caller's memory.
+fn take_pi(k: &Kernel, call: &Call, (taker, addr): (Tid, u64), wait: bool) -> Result<Option<(futex::Key, Tid)>, Errno> {
+    let tid = call.tid;
     let word = k.read_u32(tid, addr)?;
     let owner = Tid(word & pi::TID_MASK);
-    if owner == tid {
+    if owner == taker {
         return Err(Errno::EDEADLK);
     }
     let key = key(k, tid, addr);
@@ -220,7 +278,8 @@ fn take_pi(k: &Kernel, call: &Call) -> Result<Option<(futex::Key, Tid)>, Errno> 
         None => {}
     }
     if owner.0 == 0 {
-        k.write_u32(tid, addr, word & pi::OWNER_DIED | tid.0)?;
+        let mark = if wait { pi::WAITERS } else { 0 };
+        k.write_u32(tid, addr, word & pi::OWNER_DIED | mark | taker.0)?;
         return Ok(None);
     }
     k.write_u32(tid, addr, word | pi::WAITERS)?;
