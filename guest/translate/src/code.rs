@@ -9,6 +9,7 @@ use wasm_encoder::{BlockType, MemArg};
 
 use crate::doors::{door, engine};
 use crate::effects::{FCSR, RA, SP, Slots, bit, is_float};
+use crate::near::{DRIFT, Near};
 use crate::value::{Value, Values, Word, has_narrow_form, is_narrow_always};
 use crate::{Entries, Variant};
 
@@ -42,41 +43,6 @@ const PREEMPT: u64 = shallop_machine::isa::STATE_BYTES as u64;
 /// bits without the sign, moved up by one, are below it has a flag to set only if it is too small (see `float`).
 pub const BOUND: i64 = 0x7fd << 53;
 
-/// How far an address may have moved from one that was found to be below 2^32. Both ends of the guest's memory are
-/// without access for farther than this, so such an address faults when it is not below 2^32.
-const DRIFT: u64 = 256 << 10;
-
-/// What is known of the values of registers.
-#[derive(Debug, Clone, Copy)]
-pub struct Near {
-    /// How far they may be from a value that is below 2^32, for each slot; `None`: that is not known.
-    distance: [Option<u64>; 64],
-    /// Those that are extended from their low half by its sign.
-    narrow: Slots,
-}
-
-impl Default for Near {
-    fn default() -> Near {
-        Near { distance: [None; 64], narrow: 0 }
-    }
-}
-
-impl Near {
-    /// What holds of both.
-    pub fn farther(self, other: Near) -> Near {
-        Near {
-            distance: std::array::from_fn(|slot| Some(self.distance[slot]?.max(other.distance[slot]?))),
-            narrow: self.narrow & other.narrow,
-        }
-    }
-
-    /// Forgets what is known of these.
-    pub fn forget(&mut self, slots: Slots) {
-        (0..64).filter(|&slot| slots & bit(slot) != 0).for_each(|slot| self.distance[usize::from(slot)] = None);
-        self.narrow &= !slots;
-    }
-}
-
 /// What is known at a point of the code.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Known {
@@ -107,6 +73,10 @@ pub struct Code {
     loads_double: bool,
     /// The local with what the current instruction loaded, if that is narrow (see [`Code::is_narrow`]).
     loaded: Option<u32>,
+    /// Registers whose locals were set to their low halves, extended.
+    extended: Slots,
+    /// The register by which the current instruction accesses memory, and the local with its low half, extended.
+    low: Option<(u8, u32)>,
     /// Whether there are jumps by labels.
     pub by_labels: bool,
     /// Registers that are better loaded again behind rare calls than live across them.
@@ -137,6 +107,8 @@ impl Code {
             rounds: false,
             loads_double: false,
             loaded: None,
+            extended: 0,
+            low: None,
             by_labels: false,
             reloads: !0,
             memories,
@@ -163,6 +135,7 @@ impl Code {
     pub fn enter(&mut self, known: Known) {
         self.known = known;
         self.rounds = false;
+        self.extended = 0;
     }
 
     /// What is known here.
@@ -186,6 +159,7 @@ impl Code {
         self.pc = pc;
         self.loads_double = op.kind == Kind::Fld;
         self.loaded = None;
+        self.low = None;
         self.values.begin();
         self.pending = None;
     }
@@ -203,23 +177,20 @@ impl Code {
         self.values.sink().local_set(local);
         self.known.valid |= bit(slot);
         self.known.dirty |= bit(slot);
-        self.known.near.forget(bit(slot));
-        self.known.near.distance[usize::from(slot)] = distance;
-        if narrow {
-            self.known.near.narrow |= bit(slot);
-        }
+        self.known.near.set(slot, distance, narrow);
+        self.extended &= !bit(slot);
     }
 
     /// Loads registers into their locals.
     pub fn load_slots(&mut self, slots: Slots) {
         self.load_into(slots & !self.known.valid);
-        self.known.near.forget(slots & !self.known.valid);
         self.known.valid |= slots;
     }
 
     fn load_into(&mut self, slots: Slots) {
         for slot in (0..64).filter(|&slot| slots & bit(slot) != 0) {
             let (local, at) = (self.values.locals.slot(slot), self.state(place(slot)));
+            self.extended &= !bit(slot);
             if slot == FCSR {
                 self.push_bound();
                 self.values.sink().local_set(local);
@@ -398,7 +369,7 @@ impl Code {
         match self.values.value(word) {
             Value::Constant(value) => (value >> 32 == 0).then_some(0),
             Value::Pc(_) => Some(0),
-            Value::Local(local) => self.known.near.distance[usize::from(self.values.locals.slot_of(local)?)],
+            Value::Local(local) => self.known.near.distance(self.values.locals.slot_of(local)?),
             Value::Binary(Binary::Add, base, moved) => {
                 let Value::Constant(moved) = self.values.value(moved) else { return None };
                 let distance = self.distance(base)?.saturating_add((moved as i64).unsigned_abs());
@@ -414,7 +385,7 @@ impl Code {
             Value::Constant(value) => value as i32 as u64 == value,
             Value::Local(local) if self.loaded == Some(local) => true,
             Value::Local(local) => {
-                self.values.locals.slot_of(local).is_some_and(|slot| self.known.near.narrow & bit(slot) != 0)
+                self.values.locals.slot_of(local).is_some_and(|slot| self.known.near.is_narrow(slot))
             }
             Value::Narrow(..) => true,
             Value::Binary(operation, a, b) => match operation {
@@ -469,24 +440,34 @@ impl Code {
             Value::Pc(_) => base,
             _ => self.values.settle(base),
         };
-        if self.distance(base).is_none() {
-            self.check_range(base);
+        match self.distance(base) {
+            None => self.check_range(base),
+            Some(_) => self.take_low(base),
         }
         (base, moved)
+    }
+
+    /// Has the access that follows use the low half of a register that is near to an address.
+    fn take_low(&mut self, base: Word) {
+        if let Some(slot) = self.register(base)
+            && self.extended & bit(slot) == 0
+        {
+            let low = self.values.locals.take();
+            self.values.push_low(base);
+            self.values.sink().i64_extend_i32_u().local_set(low);
+            self.low = Some((slot, low));
+        }
+    }
+
+    /// The register whose local a value is.
+    fn register(&self, word: Word) -> Option<u8> {
+        if let Value::Local(local) = self.values.value(word) { self.values.locals.slot_of(local) } else { None }
     }
 
     /// Checks that a base address is below 2^32. One that is not faults, as offsets are small and both ends of
     /// memory are without access; so the lazy variant has nothing to store.
     fn check_range(&mut self, base: Word) {
-        let local = match self.values.value(base) {
-            Value::Local(local) => Some(local),
-            _ => None,
-        };
-        let low = self.values.locals.take();
-        self.values.push_low(base);
-        self.values.sink().i64_extend_i32_u().local_tee(low);
-        self.values.push(base);
-        self.values.sink().i64_ne();
+        let low = self.push_exceeds(base);
         match self.variant {
             Variant::Lazy => {
                 let fault = self.values.fault();
@@ -494,12 +475,49 @@ impl Code {
             }
             Variant::Precise => self.leave_if(),
         }
-        let Some(local) = local else { return };
-        // The same value, but one that Cranelift knows to be extended from its low half: it is no other as an address.
-        self.values.sink().local_get(low).local_set(local);
-        if let Some(slot) = self.values.locals.slot_of(local) {
-            self.known.near.distance[usize::from(slot)] = Some(0);
+        if let Some(slot) = self.register(base) {
+            self.extend(slot, low);
+            self.known.near.is_address(slot);
         }
+    }
+
+    /// Leaves for the code at `pc` unless a register's value is below 2^32.
+    pub fn look_at(&mut self, slot: u8, pc: u32) {
+        let word = self.slot(slot);
+        let low = self.push_exceeds(word);
+        self.values.open_unlikely_if();
+        self.leave(pc, 0);
+        self.values.close();
+        self.extend(slot, low);
+        self.known.near.is_address(slot);
+    }
+
+    /// Leaves on the stack whether a value is not below 2^32; gives the local with its low half, extended.
+    fn push_exceeds(&mut self, base: Word) -> u32 {
+        let low = self.values.locals.take();
+        self.values.push_low(base);
+        self.values.sink().i64_extend_i32_u().local_tee(low);
+        self.values.push(base);
+        self.values.sink().i64_ne();
+        low
+    }
+
+    /// Notes that an access by a checked address succeeded.
+    pub fn reached(&mut self, (base, _): (Word, i32)) {
+        if let Some((slot, low)) = self.low.take() {
+            self.extend(slot, low);
+        }
+        if let Some(slot) = self.register(base) {
+            self.known.near.is_address(slot);
+        }
+    }
+
+    /// Takes for a register its low half, extended, where that is the same value: one that Cranelift knows to be no other
+    /// as an address.
+    fn extend(&mut self, slot: u8, low: u32) {
+        let local = self.values.locals.slot(slot);
+        self.values.sink().local_get(low).local_set(local);
+        self.extended |= bit(slot);
     }
 
     /// Leaves an address on the stack; gives the offset that the access adds.

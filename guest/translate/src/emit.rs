@@ -77,12 +77,15 @@ impl Backend for Code {
 
     fn load(&mut self, address: Word, width: Width, signed: bool) -> Result<Word, Ends> {
         let address = self.address(address);
-        Ok(self.load_at(address, width, signed))
+        let value = self.load_at(address, width, signed);
+        self.reached(address);
+        Ok(value)
     }
 
     fn store(&mut self, address: Word, value: Word, width: Width) -> Result<(), Ends> {
         let address = self.address(address);
         self.store_at(address, value, width);
+        self.reached(address);
         Ok(())
     }
 

@@ -6,13 +6,14 @@ use shallop_machine::exit::MAX_DEPTH;
 use shallop_riscv64::execute::execute;
 use wasm_encoder::{BlockType, Function};
 
-use crate::code::{Code, Known, Memories, Near};
-use crate::effects::Slots;
+use crate::code::{Code, Known, Memories};
+use crate::effects::{Slots, bit};
 use crate::flow::{Block, Blocks, End};
 use crate::forest::{Forest, Item, LoopId};
 use crate::graph::{Graph, Kind, Next, Node};
 use crate::layout::{Label, Layout};
 use crate::locals::parameter;
+use crate::near::{Around, Near, accessed_by};
 use crate::places::Places;
 use crate::value::Value;
 use crate::{Entries, Options, Refusal, Region, detour, flow, stack};
@@ -127,8 +128,13 @@ pub struct Body<'a> {
     scopes: Vec<Scope>,
     /// What is known at the end of each node.
     ends: Vec<Known>,
-    /// What is known of addresses on all ways to a node that were emitted.
+    /// What is known of values on all ways to a node that were emitted before it.
     nears: Vec<Option<Near>>,
+    /// What is known of them at each node that was emitted.
+    entered: Vec<Option<Near>>,
+    /// What is taken to come round loops, and where less came.
+    around: &'a Around,
+    less: BTreeMap<Node, Near>,
     limit: usize,
 }
 
@@ -145,6 +151,23 @@ pub struct Emitted {
 /// # Errors
 /// When its body is above a bound.
 pub fn emit(shape: &Shape, functions: &BTreeMap<u32, u32>, options: &Options) -> Result<Emitted, Refusal> {
+    let mut around = Around::default();
+    loop {
+        let (emitted, less) = emit_with(&around, shape, functions, options)?;
+        if less.is_empty() {
+            return Ok(emitted);
+        }
+        around.learn(&less);
+    }
+}
+
+/// The function, right if what is taken to come round loops does; and where less came.
+fn emit_with(
+    around: &Around,
+    shape: &Shape,
+    functions: &BTreeMap<u32, u32>,
+    options: &Options,
+) -> Result<(Emitted, BTreeMap<Node, Near>), Refusal> {
     let nodes = shape.layout.graph.kinds.len();
     let mut body = Body {
         code: Code::new(shape.places.used, shape.entered(), options.variant, shape.memories()),
@@ -155,6 +178,9 @@ pub fn emit(shape: &Shape, functions: &BTreeMap<u32, u32>, options: &Options) ->
         scopes: Vec::new(),
         ends: vec![Known::default(); nodes],
         nears: vec![None; nodes],
+        entered: vec![None; nodes],
+        around,
+        less: BTreeMap::new(),
         limit: options.max_body,
     };
     // The root's own table is one.
@@ -175,7 +201,7 @@ pub fn emit(shape: &Shape, functions: &BTreeMap<u32, u32>, options: &Options) ->
         true => Err(Refusal::Body),
         false => {
             let hints = values.hints.iter().map(|&(at, taken)| (begin + at, taken)).collect();
-            Ok(Emitted { function, hints })
+            Ok((Emitted { function, hints }, body.less))
         }
     }
 }
@@ -335,10 +361,8 @@ impl Body<'_> {
     fn enter(&mut self, node: Node) {
         let place = self.shape.places.of[node];
         let known = if place.fixed {
-            let mut near = self.nears[node].unwrap_or_default();
-            // Where a label leads into the loop, nothing is known of what comes round.
-            let entered = self.shape.layout.graph.kinds[node] == Kind::Dispatch;
-            near.forget(if entered { !0 } else { place.changes.unwrap_or(0) });
+            let near = self.known_at(node);
+            self.entered[node] = Some(near);
             Known { valid: place.valid, dirty: place.dirty, near }
         } else {
             let before = self.shape.layout.hops.iter().position(|hops| hops.contains(&node));
@@ -346,6 +370,45 @@ impl Body<'_> {
         };
         self.code.enter(known);
         self.code.need(self.shape.places.needed[node]);
+    }
+
+    /// What is known of values at a node where ways meet.
+    fn known_at(&self, node: Node) -> Near {
+        let layout = &self.shape.layout;
+        // Nothing is known of what a label brings.
+        if layout.graph.kinds[node] == Kind::Dispatch || layout.labels.contains_key(&node) {
+            return Near::default();
+        }
+        let before = self.nears[node].unwrap_or_default();
+        self.shape.places.of[node].changes.map_or(before, |changes| self.around.at_head(node, before, changes))
+    }
+
+    /// Before a loop, looks at the registers that its first block takes for addresses: inside they are near to one then.
+    fn look_ahead(&mut self, node: Node) {
+        let Kind::Code(block) = self.shape.layout.graph.kinds[node] else { return };
+        if self.shape.places.of[node].changes.is_none() || self.entered[node].is_some() {
+            return;
+        }
+        let block = &self.shape.blocks.blocks[block];
+        let accessed = accessed_by(block);
+        let unknown = |slot: &u8| self.code.known().near.distance(*slot).is_none();
+        let wanted = (0..32).filter(|&slot| accessed & bit(slot) != 0 && self.around.stays_near(node, slot));
+        for slot in wanted.filter(unknown).collect::<Vec<u8>>() {
+            self.code.look_at(slot, block.start);
+        }
+    }
+
+    /// Notes what is known on a way to a node where ways meet.
+    fn come_to(&mut self, node: Node) {
+        let near = self.code.known().near;
+        match self.entered[node] {
+            None => self.nears[node] = Some(self.nears[node].map_or(near, |other| other.farther(near))),
+            Some(entered) if entered.farther(near) != entered => {
+                let less = self.less.get(&node).map_or(near, |other| other.farther(near));
+                self.less.insert(node, less);
+            }
+            Some(_) => {}
+        }
     }
 
     /// Goes on where the label says.
@@ -426,8 +489,8 @@ impl Body<'_> {
             let before = self.code.known();
             self.code.store_slots(self.shape.places.needed[first] & !place.dirty);
             self.code.load_slots(place.valid);
-            let near = self.code.known().near;
-            self.nears[first] = Some(self.nears[first].map_or(near, |other| other.farther(near)));
+            self.look_ahead(first);
+            self.come_to(first);
             self.code.restore(before);
         }
         let depth = self.depth(first);
@@ -501,5 +564,46 @@ impl Body<'_> {
                 self.code.leave(pc, 0);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::Image;
+
+    /// A loop without parameters; a comparison, which a branch takes.
+    const LOOP: [u8; 2] = [0x03, 0x40];
+    const DIFFERS: [u8; 2] = [0x52, 0x0d];
+    const LEAVES: [u8; 2] = [0x52, 0x04];
+
+    fn body(words: &[u32]) -> Vec<u8> {
+        let code: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let region = Region { code: &code, start: 0x100, image: &Image::default() };
+        let options = Options::default();
+        let shape = Shape::new(&region, 0x100, &BTreeSet::from([0x100]), &options).unwrap();
+        emit(&shape, &BTreeMap::new(), &options).unwrap().function.into_raw_body()
+    }
+
+    fn find(body: &[u8], pair: [u8; 2]) -> Vec<usize> {
+        body.windows(2).enumerate().filter(|&(_, bytes)| bytes == pair).map(|(at, _)| at).collect()
+    }
+
+    #[test]
+    fn a_pointer_is_looked_at_before_its_loop() {
+        // lw a2, 0(a0); addi a0, a0, 4; addi a1, a1, -1; bgez a1, .-12; ret
+        let body = body(&[0x0005_2603, 0x0045_0513, 0xfff5_8593, 0xfe05_dae3, 0x0000_8067]);
+        let (before, inside, head) = (find(&body, LEAVES), find(&body, DIFFERS), find(&body, LOOP));
+        assert_eq!((before.len(), inside.len(), head.len()), (1, 0, 1));
+        assert!(before[0] < head[0]);
+    }
+
+    #[test]
+    fn a_pointer_that_is_loaded_is_looked_at_each_time() {
+        // ld a0, 0(a0); addi a1, a1, -1; bgez a1, .-8; ret
+        let body = body(&[0x0005_3503, 0xfff5_8593, 0xfe05_dce3, 0x0000_8067]);
+        let (before, inside, head) = (find(&body, LEAVES), find(&body, DIFFERS), find(&body, LOOP));
+        assert_eq!((before.len(), inside.len(), head.len()), (0, 1, 1));
+        assert!(inside[0] > head[0]);
     }
 }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use shallop_machine::Exit;
 use shallop_machine::backend::{Backend, Float, Precision, Width};
-use shallop_machine::exit::{PREEMPT, UNWIND};
+use shallop_machine::exit::{Access, PREEMPT, UNWIND};
 use shallop_riscv64::interpreter::{Guest, Interpreter, Leave};
 use shallop_riscv64::registers::{offset, word};
 use shallop_riscv64::single_step::Memory as Steps;
@@ -15,7 +15,7 @@ use shallop_riscv64::{State, interpret_one};
 use shallop_translate::Translated;
 use wasmtime::{
     Caller, Config, Engine, Extern, Func, Global, GlobalType, Instance, Memory, MemoryType, Module, Mutability, Ref,
-    RefType, Store, Table, TableType, Val, ValType,
+    RefType, Store, Table, TableType, Trap, Val, ValType,
 };
 
 /// Where the preempt word is in the state's memory, behind the state at 0.
@@ -230,10 +230,10 @@ impl Machine {
         if fresh && let Some((function, entry)) = self.entries.get(&state.pc).cloned() {
             self.dispatched += 1;
             let pc = match function {
-                Function::Entered(function) => function.call(&mut self.store, (0, entry)).unwrap() as u64,
+                Function::Entered(function) => function.call(&mut self.store, (0, entry)).map_err(fault)? as u64,
                 Function::Start(function) => {
                     let [ra, sp, a0] = [1, 2, 10].map(|register| state.x[register] as i64);
-                    let pc = function.call(&mut self.store, (0, sp, a0, ra)).unwrap() as u64;
+                    let pc = function.call(&mut self.store, (0, sp, a0, ra)).map_err(fault)? as u64;
                     if pc & 1 == 0 {
                         state = self.state();
                         (state.x[1], state.x[2]) = (pc, sp as u64);
@@ -270,6 +270,13 @@ impl Machine {
         }
         panic!("still running at {:#x}", self.state().pc);
     }
+}
+
+/// The exit of translated code that came to an address above 4 GiB.
+#[allow(clippy::needless_pass_by_value)]
+fn fault(error: wasmtime::Error) -> Exit {
+    assert_eq!(error.downcast_ref::<Trap>(), Some(&Trap::IntegerDivisionByZero), "{error:?}");
+    Exit::Fault(Access::Load, 0)
 }
 
 /// `fcsr` alone.
