@@ -196,7 +196,8 @@ fn link_task(engine: &Engine, module: &Module) -> wasmtime::Result<InstancePre<T
 async fn suspend(mut caller: Caller<'_, TaskData>) -> wasmtime::Result<()> {
     task::Suspend::default().await;
     if caller.data().is_behind() {
-        install::install(&mut caller).await?;
+        // In a box of its own: it is seldom wanted, and the future of each system call is allocated.
+        Box::pin(install::install(&mut caller)).await?;
     }
     Ok(())
 }
