@@ -17,6 +17,7 @@ use crate::effects::{A0, RA, SP, bit};
 use crate::function::Body;
 use crate::graph::{Next, Node};
 use crate::locals::parameter;
+use crate::near::Near;
 use crate::places::{CARRIED, RETURNED};
 use crate::value::{Value, Word, global};
 
@@ -51,10 +52,16 @@ impl Body<'_> {
         let ra = self.code.values.locals.slot(RA);
         self.code.values.push(back);
         self.code.values.sink().local_set(ra);
-        let mut near = self.code.known().near;
-        near.forget(!bit(SP));
+        let near = self.near_behind();
         self.code.enter(Known { valid: RETURNED, dirty: RETURNED, near });
         self.go(node, site);
+    }
+
+    /// What is known of values behind code elsewhere, which came back with the stack pointer as it was.
+    fn near_behind(&self) -> Near {
+        let mut near = self.code.known().near;
+        near.forget(!bit(SP));
+        near
     }
 
     /// Goes to another function, and returns what it returns. `level`: the stack pointer is as at the start.
@@ -234,7 +241,8 @@ impl Body<'_> {
         self.code.push_target(pc, 0);
         self.code.values.sink().call(door(engine::STEP));
         self.code.expect(pc, i64::from(op.len));
-        self.code.enter(Known::default());
+        let near = self.near_behind();
+        self.code.enter(Known { near, ..Known::default() });
         self.go(node, site);
     }
 }

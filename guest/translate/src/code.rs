@@ -73,7 +73,7 @@ pub struct Code {
     loads_double: bool,
     /// The local with what the current instruction loaded, if that is narrow (see [`Code::is_narrow`]).
     loaded: Option<u32>,
-    /// Registers whose locals were set to their low halves, extended.
+    /// Registers whose locals were set to their low halves, extended: Cranelift need not be told again.
     extended: Slots,
     /// The register by which the current instruction accesses memory, and the local with its low half, extended.
     low: Option<(u8, u32)>,
@@ -357,10 +357,10 @@ impl Code {
         self.load_into(self.known.valid & (self.reloads | bit(FCSR)));
     }
 
-    /// Leaves the current instruction to the interpreter when the i32 on the stack is not 0.
-    pub fn leave_if(&mut self) {
+    /// Leaves the code at `pc` to the interpreter when the i32 on the stack is not 0.
+    pub fn leave_if(&mut self, pc: u32) {
         self.values.open_unlikely_if();
-        self.leave(self.pc, 0);
+        self.leave(pc, 0);
         self.values.close();
     }
 
@@ -473,23 +473,25 @@ impl Code {
                 let fault = self.values.fault();
                 self.values.br_unlikely_if(fault);
             }
-            Variant::Precise => self.leave_if(),
+            Variant::Precise => self.leave_if(self.pc),
         }
-        if let Some(slot) = self.register(base) {
-            self.extend(slot, low);
-            self.known.near.is_address(slot);
-        }
+        self.found(base, low);
     }
 
     /// Leaves for the code at `pc` unless a register's value is below 2^32.
     pub fn look_at(&mut self, slot: u8, pc: u32) {
         let word = self.slot(slot);
         let low = self.push_exceeds(word);
-        self.values.open_unlikely_if();
-        self.leave(pc, 0);
-        self.values.close();
-        self.extend(slot, low);
-        self.known.near.is_address(slot);
+        self.leave_if(pc);
+        self.found(word, low);
+    }
+
+    /// Notes that a value was found to be below 2^32; `low`: the local with its low half, extended.
+    fn found(&mut self, word: Word, low: u32) {
+        if let Some(slot) = self.register(word) {
+            self.extend(slot, low);
+            self.known.near.is_address(slot);
+        }
     }
 
     /// Leaves on the stack whether a value is not below 2^32; gives the local with its low half, extended.
@@ -600,6 +602,6 @@ impl Code {
     pub fn check_aligned(&mut self, address: Word, width: Width) {
         self.values.push_low(address);
         self.values.sink().i32_const(width.bytes() as i32 - 1).i32_and();
-        self.leave_if();
+        self.leave_if(self.pc);
     }
 }

@@ -81,7 +81,7 @@ impl Code {
         if dynamic && !self.rounds {
             self.push_control();
             self.values.sink().i32_const(0xa0).i32_ge_u();
-            self.leave_if();
+            self.leave_if(self.pc);
             self.values.hint_seldom();
         }
         self.call_float(operation, precision, operands, rounding, result);

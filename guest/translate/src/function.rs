@@ -390,11 +390,11 @@ impl Body<'_> {
             return;
         }
         let block = &self.shape.blocks.blocks[block];
-        let accessed = accessed_by(block);
-        let unknown = |slot: &u8| self.code.known().near.distance(*slot).is_none();
-        let wanted = (0..32).filter(|&slot| accessed & bit(slot) != 0 && self.around.stays_near(node, slot));
-        for slot in wanted.filter(unknown).collect::<Vec<u8>>() {
-            self.code.look_at(slot, block.start);
+        let (accessed, near) = (accessed_by(block), self.code.known().near);
+        for slot in (0..32).filter(|&slot| accessed & bit(slot) != 0) {
+            if near.distance(slot).is_none() && self.around.stays_near(node, slot) {
+                self.code.look_at(slot, block.start);
+            }
         }
     }
 

@@ -14,13 +14,16 @@ use crate::flow::Block;
 use crate::graph::Node;
 
 /// How far a value may have moved from one that was found to be below 2^32. Both ends of the guest's memory are
-/// without access for farther than this, so an access by such an address faults when it is not below 2^32.
-pub const DRIFT: u64 = 256 << 10;
+/// without access for farther than this (64 KiB and 1 MiB), so an access by such an address faults when it is not below
+/// 2^32.
+pub const DRIFT: u64 = 60 << 10;
 
 /// How often what comes round a loop is taken to be a little less; then nothing is known of what became less.
 const LESSENED: u32 = 2;
-/// How often a function is emitted until nothing is taken to be known of what loops change.
+/// How often a function is emitted until nothing is taken to be known of what loops change …
 const ROUNDS: u32 = 8;
+/// … and until nothing is taken to be known at their heads, so that it comes to an end.
+const MOST_ROUNDS: u32 = 12;
 
 /// What is known of the values of registers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,9 +72,8 @@ impl Near {
 
     /// Notes what is known of a register's new value.
     pub fn set(&mut self, slot: u8, distance: Option<u64>, narrow: bool) {
-        self.forget(bit(slot));
         self.distance[usize::from(slot)] = distance;
-        self.narrow |= if narrow { bit(slot) } else { 0 };
+        self.narrow = self.narrow & !bit(slot) | if narrow { bit(slot) } else { 0 };
     }
 
     /// Those whose distance is another.
@@ -104,9 +106,11 @@ pub struct Around {
 impl Around {
     /// What is known at a loop's head, when `before` is known before the loop; `changes`: what the loop may change.
     pub fn at_head(&self, head: Node, mut before: Near, changes: Slots) -> Near {
+        if self.rounds >= MOST_ROUNDS {
+            return Near::default();
+        }
         if self.rounds >= ROUNDS {
             before.forget(changes);
-            return before;
         }
         self.known.get(&head).map_or(before, |&(around, _)| before.farther(around))
     }
@@ -168,5 +172,8 @@ mod tests {
         (0..ROUNDS).for_each(|_| around.learn(&BTreeMap::new()));
         assert_eq!(around.at_head(HEAD, near(0), 0), near(0));
         assert_eq!(around.at_head(HEAD, near(0), bit(8)), Near::default());
+        // Less than nothing cannot come round, so this is the last.
+        (ROUNDS..MOST_ROUNDS).for_each(|_| around.learn(&BTreeMap::new()));
+        assert_eq!(around.at_head(HEAD, near(0), 0), Near::default());
     }
 }
