@@ -147,7 +147,6 @@ static void signals(void) {
     CHECK(plain(lock, FUTEX_LOCK_PI, 0) == 0);
     child = waiter(1, 0);
     SHOW(requeue(1, 0, lock, 0));
-    *condition = 1;
     CHECK(kill(child, SIGUSR1) == 0);
     show_end("waiter", child);
     SHOW(plain(lock, FUTEX_UNLOCK_PI, 0));

@@ -3,6 +3,8 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use shallop_linux_abi::Errno;
+
 use super::{Key, Pending, pi};
 use crate::wait::{Tid, WaitQueue};
 
@@ -52,6 +54,11 @@ impl Pending for Waiting {
             Stage::Lock(waiting) => waiting.queue(),
             _ => self.waiter.queue.clone(),
         }
+    }
+
+    /// Whose turn at the word is used up cannot wait for it again.
+    fn interrupted(&self) -> Option<Errno> {
+        matches!(&*self.waiter.stage.borrow(), Stage::Lock(_)).then_some(Errno::EAGAIN)
     }
 }
 

@@ -7,6 +7,8 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
+use shallop_linux_abi::Errno;
+
 use crate::kernel::Kernel;
 use crate::mm::Content;
 use crate::task::Pid;
@@ -37,6 +39,10 @@ pub trait Pending {
     fn is_over(&self) -> bool;
     /// What is waked when that may be so.
     fn queue(&self) -> WaitQueue;
+    /// How a signal ends the wait; `None`: as the call says.
+    fn interrupted(&self) -> Option<Errno> {
+        None
+    }
 }
 
 /// Waiters by word, longest waiting first.

@@ -110,7 +110,10 @@ fn wait_for<W: Pending + 'static>(
     let queue = match progress.saved.as_ref().and_then(|saved| saved.downcast_ref::<W>()) {
         Some(pending) if pending.is_over() => return Ok(0),
         Some(_) if progress.timed_out => return Err(Errno::ETIMEDOUT.into()),
-        Some(pending) => pending.queue(),
+        Some(pending) => match pending.interrupted() {
+            Some(errno) if progress.interrupted => return Err(errno.into()),
+            _ => pending.queue(),
+        },
         None => {
             let deadline = limit.deadline(k, tid)?;
             let Some(pending) = begin(k)? else { return Ok(0) };
@@ -149,8 +152,13 @@ fn check_plain(k: &Kernel, key: futex::Key) -> Result<(), Errno> {
     if plain { Ok(()) } else { Err(Errno::EINVAL) }
 }
 
+/// Whether a word has waiters that do not wait for it as a lock.
+fn is_waited_on(k: &Kernel, key: futex::Key) -> bool {
+    k.futexes.is_waited_on(key) || k.conditions.first(key).is_some()
+}
+
 fn requeue(k: &mut Kernel, call: &Call, wake: u32, move_count: u32, to: u64) -> SysResult {
-    if !to.is_multiple_of(4) || (wake | move_count) as i32 <= -1 {
+    if !to.is_multiple_of(4) || ((wake | move_count) as i32).is_negative() {
         return Err(Errno::EINVAL.into());
     }
     let (from, to) = (key(k, call.tid, call.args[0]), key(k, call.tid, to));
@@ -213,8 +221,8 @@ fn queue_for_lock(k: &Kernel, key: futex::Key, owner: Tid, of: (Tid, u64)) -> Re
     Ok(k.pi_locks.wait(key, owner, of))
 }
 
-/// FUTEX_WAIT_REQUEUE_PI: waits for a word until `requeue_pi`, and then for the lock at `then`. A signal has it begin again, which
-/// is an error where the word has another value by now.
+/// FUTEX_WAIT_REQUEUE_PI: waits for a word until `requeue_pi`, and then for the lock at `then`. A signal has it begin again, or
+/// ends it once it waits for the lock.
 fn wait_requeue_pi(k: &mut Kernel, call: &Call, value: u32, then: u64, limit: Limit) -> SysResult {
     let (tid, addr) = (call.tid, call.args[0]);
     wait_for(k, tid, limit, OnSignal::Again, |k| {
@@ -225,6 +233,7 @@ fn wait_requeue_pi(k: &mut Kernel, call: &Call, value: u32, then: u64, limit: Li
         if k.read_u32(tid, addr)? != value {
             return Err(Errno::EAGAIN);
         }
+        k.read_u32(tid, then)?;
         Ok(Some(k.conditions.wait(word, lock, (tid, then))))
     })
 }
@@ -234,7 +243,7 @@ fn wait_requeue_pi(k: &mut Kernel, call: &Call, value: u32, then: u64, limit: Li
 fn requeue_pi(k: &mut Kernel, call: &Call, wake: u32, most: u32, to: u64, expected: u32) -> SysResult {
     let (tid, addr) = (call.tid, call.args[0]);
     let (word, lock) = (key(k, tid, addr), key(k, tid, to));
-    if !to.is_multiple_of(4) || wake != 1 || most as i32 <= -1 || word == lock {
+    if !to.is_multiple_of(4) || wake != 1 || (most as i32).is_negative() || word == lock {
         return Err(Errno::EINVAL.into());
     }
     if k.read_u32(tid, addr)? != expected {
@@ -274,7 +283,7 @@ fn take_pi(k: &Kernel, call: &Call, (taker, addr): (Tid, u64), wait: bool) -> Re
         // What the word says and what is known here must agree.
         Some(known) if known != owner => return Err(Errno::EINVAL),
         Some(_) => return Ok(Some((key, owner))),
-        None if k.futexes.is_waited_on(key) => return Err(Errno::EINVAL),
+        None if is_waited_on(k, key) => return Err(Errno::EINVAL),
         None => {}
     }
     if owner.0 == 0 {
@@ -298,7 +307,7 @@ fn unlock_pi(k: &mut Kernel, call: &Call) -> SysResult {
     let key = key(k, tid, addr);
     match k.pi_locks.owner(key) {
         Some(known) if known != tid => return Err(Errno::EINVAL.into()),
-        None if k.futexes.is_waited_on(key) => return Err(Errno::EINVAL.into()),
+        None if is_waited_on(k, key) => return Err(Errno::EINVAL.into()),
         _ => {}
     }
     let next = k.pi_locks.grant(key).map_or(0, |granted| pi::WAITERS | granted.tid.0);
