@@ -312,8 +312,27 @@ fn failed(method: &'static str, url: &Url, error: Error) -> RegistryError {
         Error::Io(e) if e.kind() == ErrorKind::ConnectionRefused => "connection refused".to_owned(),
         Error::Io(e) if e.to_string().contains("lookup") => format!("no such host: {}", url.host()),
         Error::HostNotFound => format!("no such host: {}", url.host()),
+        // The TLS library's error, of which only the text comes through.
+        Error::Io(e) if e.to_string().contains("UnknownIssuer") => format!(
+            "the server's certificate is of an authority that is not known here; have its certificate in \
+             certs.d/{}/ca.crt beside registries.json, or name it by SSL_CERT_FILE",
+            url.authority()
+        ),
         Error::Io(e) => e.to_string(),
         other => other.to_string(),
     };
     RegistryError::Transport { method, url: url.shown(), why, transient }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_authority_is_told_where_to_put() {
+        let url = Url::parse("https://registry.example:5443/v2/").unwrap();
+        let error = io::Error::other("invalid peer certificate: UnknownIssuer");
+        let text = failed("GET", &url, Error::from(error)).to_string();
+        assert!(text.contains("certs.d/registry.example:5443/ca.crt"), "{text}");
+    }
 }
