@@ -369,7 +369,7 @@ impl Code {
         match self.values.value(word) {
             Value::Constant(value) => (value >> 32 == 0).then_some(0),
             Value::Pc(_) => Some(0),
-            Value::Local(local) => self.known.near.distance(self.values.locals.slot_of(local)?),
+            Value::Local(_) => self.known.near.distance(self.register(word)?),
             Value::Binary(Binary::Add, base, moved) => {
                 let Value::Constant(moved) = self.values.value(moved) else { return None };
                 let distance = self.distance(base)?.saturating_add((moved as i64).unsigned_abs());
@@ -384,9 +384,7 @@ impl Code {
         match self.values.value(word) {
             Value::Constant(value) => value as i32 as u64 == value,
             Value::Local(local) if self.loaded == Some(local) => true,
-            Value::Local(local) => {
-                self.values.locals.slot_of(local).is_some_and(|slot| self.known.near.is_narrow(slot))
-            }
+            Value::Local(_) => self.register(word).is_some_and(|slot| self.known.near.is_narrow(slot)),
             Value::Narrow(..) => true,
             Value::Binary(operation, a, b) => match operation {
                 Binary::And if self.is_small(a) || self.is_small(b) => true,
