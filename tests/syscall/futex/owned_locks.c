@@ -29,15 +29,6 @@ static void show_word(const char *what) {
            now & FUTEX_WAITERS ? ", waited for" : "", now & FUTEX_OWNER_DIED ? ", owner died" : "");
 }
 
-static struct timespec in_ms(clockid_t clock, long ms) {
-    struct timespec t;
-    clock_gettime(clock, &t);
-    t.tv_nsec += ms * 1000000;
-    t.tv_sec += t.tv_nsec / 1000000000;
-    t.tv_nsec %= 1000000000;
-    return t;
-}
-
 static void alone(void) {
     puts("alone");
     SHOW(futex(FUTEX_LOCK_PI, NULL));

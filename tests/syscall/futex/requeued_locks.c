@@ -25,15 +25,6 @@ static void show_word(const char *what) {
            now & FUTEX_WAITERS ? ", waited for" : "");
 }
 
-static struct timespec in_ms(long ms) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    t.tv_nsec += ms * 1000000;
-    t.tv_sec += t.tv_nsec / 1000000000;
-    t.tv_nsec %= 1000000000;
-    return t;
-}
-
 // Until a process sleeps.
 static void await_sleep(pid_t pid) {
     char path[64], state = 0;
@@ -50,7 +41,7 @@ static void await_sleep(pid_t pid) {
 static pid_t waiter(int number, long ms) {
     pid_t child = quiet_fork();
     if (child == 0) {
-        struct timespec soon = in_ms(ms);
+        struct timespec soon = in_ms(CLOCK_MONOTONIC, ms);
         long got = wait_at(0, lock, ms ? &soon : NULL);
         printf("waiter %d: %s\n", number, got == 0 ? "has it" : strerrorname_np(errno));
         if (got == 0) {
@@ -67,7 +58,7 @@ static pid_t waiter(int number, long ms) {
 
 static void refusals(void) {
     puts("refusals");
-    struct timespec soon = in_ms(20), odd = {0, 1000000000};
+    struct timespec soon = in_ms(CLOCK_MONOTONIC, 20), odd = {0, 1000000000};
     SHOW(requeue(1, 1, lock, 0));
     SHOW(requeue(0, 1, lock, 0));
     SHOW(requeue(2, 1, lock, 0));

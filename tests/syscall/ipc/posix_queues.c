@@ -34,15 +34,6 @@ static void receive(mqd_t queue) {
         printf("received \"%.*s\" at %u\n", (int)n, buffer, priority);
 }
 
-static struct timespec in_ms(long ms) {
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    t.tv_nsec += ms * 1000000;
-    t.tv_sec += t.tv_nsec / 1000000000;
-    t.tv_nsec %= 1000000000;
-    return t;
-}
-
 static void opening(void) {
     puts("opening");
     SHOW(mq_open(name, O_RDWR));
@@ -131,13 +122,13 @@ static void waiting(void) {
     puts("waiting");
     mqd_t queue = make(O_RDWR | O_CREAT, 0600, 1, 16);
     CHECK(queue >= 0);
-    struct timespec past = in_ms(0), soon = in_ms(30), odd = {0, 1000000000};
+    struct timespec past = in_ms(CLOCK_REALTIME, 0), soon = in_ms(CLOCK_REALTIME, 30), odd = {0, 1000000000};
     past.tv_sec--;
     SHOW(mq_timedreceive(queue, buffer, sizeof buffer, NULL, &past));
     SHOW(mq_timedreceive(queue, buffer, sizeof buffer, NULL, &soon));
     SHOW(mq_timedreceive(queue, buffer, sizeof buffer, NULL, &odd));
     SHOW(mq_send(queue, "first", 5, 0));
-    soon = in_ms(30);
+    soon = in_ms(CLOCK_REALTIME, 30);
     SHOW(mq_timedsend(queue, "second", 6, 0, &soon));
     // A time that is not needed is looked at all the same.
     SHOW(mq_timedsend(queue, "second", 6, 0, &odd));
