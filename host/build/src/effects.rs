@@ -22,9 +22,8 @@ pub trait Images {
     /// Waits until no other build does the step with this key; `waits` is called once if that takes long. The step is
     /// this build's own until the value is dropped.
     fn turn(&self, key: &str, waits: &mut dyn FnMut()) -> Result<Box<dyn Any>>;
-    /// Keeps an image; its ID.
-    fn put_image(&self, config: &ImageConfig) -> Result<Digest>;
-    fn tag(&self, image: &Digest, name: &str) -> Result<()>;
+    /// Keeps an image under these names; its ID.
+    fn put_image(&self, config: &ImageConfig, names: &[String]) -> Result<Digest>;
     /// The time now, RFC 3339.
     fn now(&self) -> String;
 }

@@ -73,8 +73,7 @@ pub fn build(request: &Request, images: &dyn Images, steps: &dyn Steps, progress
         config.config.labels.insert(name.clone(), value.clone());
     }
     builder.warn_of_unused();
-    let image = images.put_image(&config)?;
-    request.tags.iter().try_for_each(|tag| images.tag(&image, tag))?;
+    let image = images.put_image(&config, &request.tags)?;
     Ok(Built { image, config })
 }
 

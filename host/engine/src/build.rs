@@ -90,14 +90,11 @@ impl Images for Effects<'_> {
         Ok(Box::new(self.session.store.lock_step(key)?))
     }
 
-    fn put_image(&self, config: &ImageConfig) -> Result<Digest> {
+    fn put_image(&self, config: &ImageConfig, names: &[String]) -> Result<Digest> {
         let layers = config.rootfs.diff_ids.iter().map(|layer| self.session.store.layer_info(layer));
         let layers = layers.collect::<Result<Vec<_>, _>>()?;
-        Ok(self.session.store.put_image(config, &layers)?)
-    }
-
-    fn tag(&self, image: &Digest, name: &str) -> Result<()> {
-        Ok(self.session.store.tag(&Reference::parse_cli(name)?.tagged(), image)?)
+        let names = names.iter().map(|name| Ok(Reference::parse_cli(name)?.tagged()));
+        Ok(self.session.store.put_image(config, &layers, &names.collect::<Result<Vec<_>>>()?)?)
     }
 
     fn now(&self) -> String {

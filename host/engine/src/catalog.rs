@@ -80,9 +80,8 @@ pub fn build(session: &Session, recipe: &Recipe, options: &Options, progress: &m
         let layer = configure(&effects, &config, &script, progress)?;
         add(&mut config, layer, "RUN dpkg --configure -a", &effects.now());
     }
-    let image = effects.put_image(&config)?;
     let name = name(recipe, platform)?;
-    session.store.tag(&name, &image)?;
+    let image = effects.put_image(&config, &[name.to_string()])?;
     Ok(Built { image, name, configured })
 }
 
@@ -112,8 +111,8 @@ pub fn as_alpine(session: &Session, image: &Image, name: &str) -> Result<Image> 
     let created = config.created.clone().unwrap_or_default();
     add(&mut config, layer.diff_id, "an apk that tells of Debian", &created);
     let layers = config.rootfs.diff_ids.iter().map(|layer| session.store.layer_info(layer));
-    let id = session.store.put_image(&config, &layers.collect::<Result<Vec<_>, _>>()?)?;
-    session.store.tag(&Reference::parse(&format!("{name}:as-alpine"))?, &id)?;
+    let name = Reference::parse(&format!("{name}:as-alpine"))?;
+    let id = session.store.put_image(&config, &layers.collect::<Result<Vec<_>, _>>()?, &[name])?;
     Ok(session.store.image(&id)?)
 }
 

@@ -130,8 +130,7 @@ fn hello_world(session: &Session) -> Result<Image> {
     let mut config = ImageConfig::new(&Platform::wasi_wasm());
     config.config = Config { entrypoint: Some(vec![format!("/{PATH}")]), ..Config::default() };
     config.created = Some(shallop_oci::time::format(0, 0));
-    let id = session.store.put_image(&config, &[layer])?;
-    let name = format!("catalog.internal/{}:latest", HELLO_WORLD.name);
-    session.store.tag(&Reference::parse(&name)?, &id)?;
+    let name = Reference::parse(&format!("catalog.internal/{}:latest", HELLO_WORLD.name))?;
+    let id = session.store.put_image(&config, &[layer], &[name])?;
     Ok(session.store.image(&id)?)
 }

@@ -259,6 +259,6 @@ impl Pull<'_> {
     /// The tag, and where it came from.
     fn names(&self, digest: &Digest) -> Names {
         let tag = self.name.digest().is_none().then(|| self.name.tagged());
-        Names { tag, origin: Some((self.name.repository(), *digest)) }
+        Names { tags: tag.into_iter().collect(), origin: Some((self.name.repository(), *digest)) }
     }
 }

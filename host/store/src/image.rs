@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 use shallop_oci::{Descriptor, Digest, ImageConfig, Manifest, Platform, Reference, media_type, time};
 
 use crate::error::{Result, StoreError};
-use crate::{LayerInfo, Store, lease};
+use crate::{LayerInfo, Names, Store, lease, refs};
 
 /// The digest of an image's configuration.
 pub type ImageId = Digest;
@@ -53,12 +53,12 @@ pub(crate) struct LayerRecord {
 }
 
 impl Store {
-    /// Stores an image made here. `config.rootfs` is filled in from `layers`, which must be in the store. The manifest
+    /// Stores an image made here under these names. `config.rootfs` is filled in from `layers`, which must be in the store. The manifest
     /// names the layers as uncompressed tars, so their digests are the diffIDs.
     ///
     /// # Errors
     /// [`StoreError::NoSuchLayer`], and those of [`Store::put_blob`].
-    pub fn put_image(&self, config: &ImageConfig, layers: &[LayerInfo]) -> Result<ImageId> {
+    pub fn put_image(&self, config: &ImageConfig, layers: &[LayerInfo], tags: &[Reference]) -> Result<ImageId> {
         let mut config = config.clone();
         config.rootfs.diff_ids = layers.iter().map(|layer| layer.diff_id).collect();
         let json = config.to_json().map_err(|e| StoreError::invalid("image configuration", e))?;
@@ -69,18 +69,20 @@ impl Store {
         let json = manifest.to_json().map_err(|e| StoreError::invalid("image manifest", e))?;
         let manifest = self.put_bytes(&json)?.digest;
         let records: Vec<_> = layers.iter().map(|info| LayerRecord { info: *info, blob: info.diff_id }).collect();
-        self.record_image(stored.digest, manifest, &config, &records, &mut |_| Ok(()))?;
+        let names = Names { tags: tags.to_vec(), origin: None };
+        self.record_image(stored.digest, manifest, &config, &records, &names)?;
         Ok(stored.digest)
     }
 
-    /// Writes an image's rows, and what `more` writes with them. Its blobs were put in this session; its layers are looked for.
+    /// Writes an image's rows and names together, so that nobody removes it in between. Its blobs were put in this session; its
+    /// layers are looked for.
     pub(crate) fn record_image(
         &self,
         id: ImageId,
         manifest: Digest,
         config: &ImageConfig,
         layers: &[LayerRecord],
-        more: &mut dyn FnMut(&Transaction) -> Result<()>,
+        names: &Names,
     ) -> Result<()> {
         self.lease()?;
         let _sweep = lease::share_sweep(&self.dirs)?;
@@ -112,7 +114,7 @@ impl Store {
                 let (diff_id, blob) = (layer.info.diff_id.to_string(), layer.blob.to_string());
                 insert.execute(params![id.to_string(), i as i64, diff_id, blob])?;
             }
-            more(t)
+            refs::set_names(t, names, &id)
         })
     }
 

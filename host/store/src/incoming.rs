@@ -2,14 +2,13 @@
 
 use std::io::Read;
 
-use rusqlite::params;
 use shallop_oci::media_type::{self, Compression};
 use shallop_oci::{Descriptor, Digest, ImageConfig, Manifest, Platform, Reference};
 
+use crate::Store;
 use crate::error::{Result, StoreError};
 use crate::image::{ImageId, LayerRecord};
 use crate::layer::LayerInfo;
-use crate::{Store, refs};
 
 /// An image's two documents, which fit each other.
 #[derive(Debug, Clone)]
@@ -23,8 +22,8 @@ pub struct Incoming {
 /// What an image is to be called.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Names {
-    /// Another image that has this name loses it.
-    pub tag: Option<Reference>,
+    /// Another image that has one of them loses it.
+    pub tags: Vec<Reference>,
     /// The repository that it came from, and the digest that it was asked for by or that its tag stood for there.
     pub origin: Option<(String, Digest)>,
 }
@@ -119,18 +118,7 @@ impl Store {
         let records = records.collect::<Result<Vec<_>>>()?;
         let id = self.put_bytes(&image.config_bytes)?.digest;
         let manifest = self.put_bytes(&image.bytes)?.digest;
-        self.record_image(id, manifest, &image.config, &records, &mut |t| {
-            if let Some(tag) = &names.tag {
-                refs::set_tag(t, tag, &id)?;
-            }
-            if let Some((repository, digest)) = &names.origin {
-                t.execute(
-                    "INSERT OR IGNORE INTO origin (repository, digest, image) VALUES (?, ?, ?)",
-                    params![repository, digest.to_string(), id.to_string()],
-                )?;
-            }
-            Ok(())
-        })?;
+        self.record_image(id, manifest, &image.config, &records, names)?;
         Ok(id)
     }
 }

@@ -5,10 +5,10 @@ use std::str::FromStr;
 use rusqlite::{OptionalExtension, Transaction, params};
 use shallop_oci::{Digest, Platform, Reference, ReferenceError};
 
-use crate::Store;
 use crate::error::{Result, StoreError};
 use crate::gc::GcOptions;
 use crate::image::{self, Image, ImageId, ImageSummary};
+use crate::{Names, Store};
 
 /// What a removal did; the caller words it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -90,11 +90,23 @@ impl Store {
     }
 }
 
-pub(crate) fn set_tag(t: &Transaction, name: &Reference, id: &ImageId) -> Result<()> {
+fn set_tag(t: &Transaction, name: &Reference, id: &ImageId) -> Result<()> {
     t.execute(
         "INSERT INTO tag (name, image) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET image = excluded.image",
         params![tag_name(name), id.to_string()],
     )?;
+    Ok(())
+}
+
+/// Gives an image its names; they are new to it or its own already.
+pub(crate) fn set_names(t: &Transaction, names: &Names, id: &ImageId) -> Result<()> {
+    names.tags.iter().try_for_each(|tag| set_tag(t, tag, id))?;
+    if let Some((repository, digest)) = &names.origin {
+        t.execute(
+            "INSERT OR IGNORE INTO origin (repository, digest, image) VALUES (?, ?, ?)",
+            params![repository, digest.to_string(), id.to_string()],
+        )?;
+    }
     Ok(())
 }
 

@@ -191,7 +191,7 @@ fn one_image_for_another_platform() {
     let (home, other) = (Home::new(), Home::new());
     let store = home.store();
     let layer = put_layer(&store, &[("a", b"1")]);
-    let id = store.put_image(&ImageConfig::new(&Platform::new("linux", "amd64")), &[layer]).unwrap();
+    let id = store.put_image(&ImageConfig::new(&Platform::new("linux", "amd64")), &[layer], &[]).unwrap();
     let mut bytes = Vec::new();
     store.save(&[(id, Vec::new())], &mut bytes).unwrap();
     let loaded = load(&other.store(), &bytes).unwrap();

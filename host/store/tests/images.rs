@@ -97,7 +97,7 @@ fn the_platform_is_checked() {
     let layer = put_layer(&store, &[("module.wasm", b"\0asm")]);
     let mut config = ImageConfig::new(&"wasip1/wasm".parse().unwrap());
     config.config.entrypoint = Some(vec!["/module.wasm".to_owned()]);
-    let id = store.put_image(&config, &[layer]).unwrap();
+    let id = store.put_image(&config, &[layer], &[]).unwrap();
     store.tag(&reference("app"), &id).unwrap();
     assert!(store.resolve("app", Some(&Platform::wasi_wasm())).unwrap().platform.is_wasi());
     let error = store.resolve("app", Some(&Platform::default())).unwrap_err().to_string();
@@ -110,7 +110,7 @@ fn an_image_needs_its_layers() {
     let store = home.store();
     let mut layer = put_layer(&store, &[("a", b"1")]);
     layer.diff_id = shallop_oci::Digest::of(b"elsewhere");
-    let error = store.put_image(&ImageConfig::new(&Platform::default()), &[layer]).unwrap_err();
+    let error = store.put_image(&ImageConfig::new(&Platform::default()), &[layer], &[]).unwrap_err();
     assert!(matches!(error, StoreError::NoSuchLayer(_)));
     assert!(store.images().unwrap().is_empty());
     assert!(store.tag(&reference("x"), &layer.diff_id).unwrap_err().is_no_such_image());

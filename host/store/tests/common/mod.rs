@@ -45,17 +45,20 @@ pub fn put_layer(store: &Store, files: &[(&str, &[u8])]) -> LayerInfo {
 
 /// An image whose configuration has `label`, so that its id is its own.
 pub fn put_image(store: &Store, label: &str, layers: &[LayerInfo]) -> ImageId {
+    put_named(store, label, layers, &[])
+}
+
+fn put_named(store: &Store, label: &str, layers: &[LayerInfo], names: &[Reference]) -> ImageId {
     let mut config = ImageConfig::new(&Platform::default());
     config.config.labels.insert("label".to_owned(), label.to_owned());
     config.created = Some("2024-01-02T03:04:05Z".to_owned());
-    store.put_image(&config, layers).unwrap()
+    store.put_image(&config, layers, names).unwrap()
 }
 
 /// An image with one layer and a name.
 pub fn tagged(store: &Store, name: &str) -> (ImageId, LayerInfo) {
     let layer = put_layer(store, &[("file", name.as_bytes())]);
-    let id = put_image(store, name, &[layer]);
-    store.tag(&Reference::parse(name).unwrap(), &id).unwrap();
+    let id = put_named(store, name, &[layer], &[Reference::parse(name).unwrap()]);
     (id, layer)
 }
 
