@@ -14,6 +14,7 @@ use crate::Entries;
 use crate::code::{ENGINE, Known};
 use crate::doors::{door, engine};
 use crate::effects::{A0, RA, SP, bit};
+use crate::flow::links;
 use crate::function::Body;
 use crate::graph::{Next, Node};
 use crate::locals::parameter;
@@ -40,15 +41,15 @@ impl Body<'_> {
         }
     }
 
-    /// Calls, and goes on at `site` when the callee returned there.
-    pub fn call(&mut self, node: Node, known: Option<u32>, (pc, op): (u32, Op), site: Next) {
+    /// Calls, and goes on at `site` when the callee returned there, which is at `offset`.
+    pub fn call(&mut self, node: Node, known: Option<u32>, (pc, op): (u32, Op), (offset, site): (u32, Next)) {
         self.arrive((pc, op));
-        if op.rd != RA {
+        if links(op.rd) && op.rd != RA {
             return self.give_up();
         }
-        let back = self.code.values.make(Value::Pc(pc + u32::from(op.len)));
+        let back = self.code.values.make(Value::Pc(offset));
         self.call_target(known, pc, back);
-        self.code.expect(pc, i64::from(op.len));
+        self.code.expect(offset, 0);
         let ra = self.code.values.locals.slot(RA);
         self.code.values.push(back);
         self.code.values.sink().local_set(ra);

@@ -74,6 +74,16 @@ pub struct Blocks {
     pub back: Vec<usize>,
 }
 
+impl Blocks {
+    /// Where the code of a target is.
+    pub fn offset(&self, target: Target) -> u32 {
+        match target {
+            Target::Block(block) => self.blocks[block].start,
+            Target::Outside { from, imm } => (i64::from(from) + imm) as u32,
+        }
+    }
+}
+
 /// The instruction at `offset`, if the region has all of it.
 pub fn fetch(region: &Region, offset: u32) -> Option<Op> {
     let at = offset.checked_sub(region.start)? as usize;
@@ -91,7 +101,7 @@ fn inside(region: &Region, from: u32, imm: i64) -> Option<u32> {
 }
 
 /// Whether a jump that leaves its address in this register is a call (unprivileged ISA, "Unconditional Jumps").
-fn links(register: u8) -> bool {
+pub fn links(register: u8) -> bool {
     matches!(register, 1 | 5)
 }
 

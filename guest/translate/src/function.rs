@@ -16,7 +16,7 @@ use crate::locals::parameter;
 use crate::near::{Around, Near, accessed_by};
 use crate::places::Places;
 use crate::value::Value;
-use crate::{Entries, Options, Refusal, Region, detour, flow, stack};
+use crate::{Entries, Options, Refusal, Region, detour, flow, inline, stack};
 
 /// Blocks of a function that weigh as much as a call: one of CPython's evaluation loop, with 4,000, has 800 bytes on the stack.
 const BLOCKS_WEIGHT: usize = 512;
@@ -41,6 +41,7 @@ impl Shape {
     /// When it is above a bound.
     pub fn new(region: &Region, start: u32, starts: &BTreeSet<u32>, options: &Options) -> Result<Shape, Refusal> {
         let mut blocks = flow::blocks(region, start, starts, options)?;
+        inline::inline(&mut blocks, region, starts, options);
         let mut graph = Graph::new(&blocks, options)?;
         if options.entries == Entries::All {
             for block in jumped_back_to(&blocks, &graph)? {
@@ -508,6 +509,8 @@ impl Body<'_> {
             self.code.begin(*pc, op);
             let _ = execute(&mut self.code, op);
             self.code.finish();
+            // A call that leads to a block is none.
+            self.code.target = None;
         }
         if let Some((pc, op)) = block.ops.get(at_end) {
             self.code.need(needed[at_end]);
@@ -536,9 +539,10 @@ impl Body<'_> {
             }
             End::Call { target, site } => {
                 let known = target.filter(|target| self.functions.contains_key(target));
+                let back = self.shape.blocks.offset(site);
                 let site = graph.site[index].map(Next::Node).unwrap_or(graph.resolve(site));
                 if let Some((pc, op)) = last {
-                    self.call(node, known, (pc, op), site);
+                    self.call(node, known, (pc, op), (back, site));
                 }
             }
             End::Tail { target } => {

@@ -1,7 +1,7 @@
 //! Guest riscv64 functions to WebAssembly modules, which run beside the interpreter.
 //!
 //! The meaning of each instruction comes from `shallop_riscv64::execute` over a backend that emits wasm; this crate
-//! adds what a whole function needs: its blocks (`flow`), where its computed jumps lead (`image`, `tables`, `switch`), how
+//! adds what a whole function needs: its blocks (`flow`, `inline`), where its computed jumps lead (`image`, `tables`, `switch`), how
 //! its loops nest (`forest`, `detour`), where registers are in locals (`places`,
 //! `locals`) and what is known of them (`near`), what calls find and leave (`calls`, `stack`, `doors`), and the code around all that (`function`, `module`).
 #![forbid(unsafe_code)]
@@ -18,6 +18,7 @@ pub mod forest;
 pub mod function;
 pub mod graph;
 pub mod image;
+pub mod inline;
 pub mod layout;
 pub mod locals;
 pub mod module;
