@@ -6,7 +6,7 @@ use crate::flow::{Block, Blocks, End, Target};
 use crate::{Entries, Options, Refusal};
 
 /// Blocks of a large function.
-const LARGE_BLOCKS: usize = 512;
+pub const LARGE_BLOCKS: usize = 512;
 
 /// Index of a node.
 pub type Node = usize;

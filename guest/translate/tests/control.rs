@@ -92,28 +92,64 @@ fn pick(numbers: &mut Numbers) -> u32 {
     REGISTERS[numbers.below(8) as usize]
 }
 
-/// Some functions, each of blocks that lead anywhere within it.
+/// A jump to another function.
+struct Jump {
+    at: usize,
+    to: usize,
+    /// The register that gets the address behind it.
+    link: u32,
+    /// By two instructions.
+    far: bool,
+}
+
+/// Some functions, each of blocks that lead anywhere within it, and some that are small and call nothing.
 fn program(numbers: &mut Numbers) -> Program {
-    let functions = 1 + numbers.below(4) as usize;
-    let mut words = Vec::new();
-    let mut starts = vec![0; functions];
-    let mut calls = Vec::new();
-    for start in &mut starts {
-        *start = words.len();
-        function(&mut words, &mut calls, functions, numbers);
+    let (functions, small) = (1 + numbers.below(4) as usize, numbers.below(4) as usize);
+    let (mut words, mut starts, mut jumps) = (Vec::new(), Vec::new(), Vec::new());
+    for number in 0..functions + small {
+        starts.push(words.len());
+        match number < functions {
+            true => function(&mut words, &mut jumps, functions + small, numbers),
+            false => small_function(&mut words, &mut jumps, functions, numbers),
+        }
     }
-    for (at, callee, far) in calls {
-        let offset = (starts[callee] as i32 - at as i32) * 4;
+    for Jump { at, to, link, far } in jumps {
+        let offset = (starts[to] as i32 - at as i32) * 4;
         match far {
-            // auipc t1, 0; jalr ra, offset(t1)
-            true => (words[at], words[at + 1]) = (0x17 | 6 << 7, encode::jalr(1, 6, offset)),
-            false => words[at] = encode::jal(1, offset),
+            // auipc t1, 0; jalr link, offset(t1)
+            true => (words[at], words[at + 1]) = (0x17 | 6 << 7, encode::jalr(link, 6, offset)),
+            false => words[at] = encode::jal(link, offset),
         }
     }
     Program { words, functions: starts.into_iter().map(|at| START + at as u32 * 4).collect() }
 }
 
-fn function(words: &mut Vec<u32>, calls: &mut Vec<(usize, usize, bool)>, functions: usize, numbers: &mut Numbers) {
+/// One that returns, or goes on to one of the others, which returns for it; on one of two ways or on both.
+fn small_function(words: &mut Vec<u32>, jumps: &mut Vec<Jump>, others: usize, numbers: &mut Numbers) {
+    let mut part = |words: &mut Vec<u32>| {
+        (0..numbers.below(4)).for_each(|_| words.push(operation(numbers)));
+        let (at, to, link) = (words.len(), numbers.below(others as u64) as usize, 0);
+        match numbers.below(4) {
+            0 => {
+                words.push(0);
+                jumps.push(Jump { at, to, link, far: false });
+            }
+            1 => {
+                words.extend([0, 0]);
+                jumps.push(Jump { at, to, link: [0, 7][numbers.below(2) as usize], far: true });
+            }
+            _ => words.push(encode::jalr(0, 1, 0)),
+        }
+    };
+    let branch = words.len();
+    words.push(encode::addi(0, 0, 0));
+    part(words);
+    let other = words.len();
+    part(words);
+    words[branch] = encode::branch(1, 10, 12, (other as i32 - branch as i32) * 4);
+}
+
+fn function(words: &mut Vec<u32>, calls: &mut Vec<Jump>, functions: usize, numbers: &mut Numbers) {
     let count = 2 + numbers.below(12) as usize;
     words.extend([encode::addi(2, 2, -16), encode::sd(1, 2, 0)]);
     let (mut begins, mut jumps, mut leaves) = (Vec::new(), Vec::new(), Vec::new());
@@ -146,11 +182,11 @@ fn function(words: &mut Vec<u32>, calls: &mut Vec<(usize, usize, bool)>, functio
                 words.push(0);
             }
             End::Call(callee) => {
-                calls.push((at, callee, false));
+                calls.push(Jump { at, to: callee, link: 1, far: false });
                 words.push(0);
             }
             End::FarCall(callee) => {
-                calls.push((at, callee, true));
+                calls.push(Jump { at, to: callee, link: 1, far: true });
                 words.extend([0, 0]);
             }
             End::Computed(_) => {
