@@ -278,7 +278,16 @@ fn build_steps_meet_their_limits() {
     assert!(done.stderr.len() < 1 << 20, "{} bytes were shown", done.stderr.len());
     let forks = "i=0; while [ $i -lt 5000 ]; do sleep 100 & i=$((i+1)); done";
     let done = step(&shallop, &[], forks).expect_code(1).expect_error("Resource temporarily unavailable");
-    done.expect_error("the step had as many processes and threads as there can be (no flag raises that)");
+    done.expect_error("the step had as many processes and threads as it may have (4096)");
+    let forks = "sleep 9 & sleep 9 & sleep 9 & sleep 9 & sleep 9";
+    let done =
+        step(&shallop, &["--pids-limit", "3"], forks).expect_code(1).expect_error("Resource temporarily unavailable");
+    done.expect_error(
+        "as it may have (3), or as this machine's vm.max_map_count has room for (--pids-limit raises the first)",
+    );
+    step(&shallop, &["--pids-limit", "-1"], "cat /sys/fs/cgroup/pids.max; sleep 0 & wait")
+        .expect_code(0)
+        .expect_error("65536");
     let left = fs::read_dir(shallop.home().join("state/steps")).map_or(0, Iterator::count);
     assert_eq!(left, 0, "files of steps are left");
     step(&shallop, &[], "true").expect_code(0);

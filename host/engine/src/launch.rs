@@ -18,9 +18,6 @@ use crate::process::Process;
 use crate::session::Layer;
 use crate::volume::Volume;
 
-/// Linux tasks that one sandbox may have.
-const TASKS_MAX: u32 = 4096;
-
 /// Everything about a Linux sandbox but its stdio.
 #[derive(Debug)]
 pub struct LinuxSandbox {
@@ -82,7 +79,7 @@ impl LinuxSandbox {
             interactive: self.interactive,
             memory_limit: self.limits.memory,
             disk_limit: self.limits.disk,
-            tasks_max: TASKS_MAX,
+            tasks_max: self.limits.tasks,
             strace: self.strace,
             profile: streams.profile.is_some(),
             seed: seed()?,

@@ -10,6 +10,10 @@ pub const STEP_MEMORY: u64 = 4 << 30;
 pub const DISK: u64 = 32 << 30;
 pub const STEP_LOG: u64 = 2 << 20;
 
+/// Linux threads of a container or a step, and as many as a worker counts.
+pub const TASKS: u32 = 4096;
+pub const MOST_TASKS: u32 = 65_536;
+
 /// The limits of one sandbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -18,12 +22,14 @@ pub struct Limits {
     /// Bytes that its writable layer may have.
     pub disk: u64,
     pub wall: Option<Duration>,
+    /// Linux threads, those of all its processes.
+    pub tasks: u32,
 }
 
 impl Limits {
     /// Those of a build step that nobody changed.
     pub fn of_step() -> Limits {
-        Limits { memory: STEP_MEMORY, disk: DISK, wall: None }
+        Limits { memory: STEP_MEMORY, disk: DISK, wall: None, tasks: TASKS }
     }
 
     /// Why it was ended, when a limit did it; `what` is "container" or "step".
@@ -44,7 +50,11 @@ impl Limits {
     /// What to say of the limits that it met and that end nothing.
     pub fn met(&self, what: &str, outcome: &Outcome) -> impl Iterator<Item = String> {
         let disk = format!("the {what} used all of its {} of disk (--disk raises the limit)", shown(self.disk));
-        let tasks = format!("the {what} had as many processes and threads as there can be (no flag raises that)");
+        let tasks = format!(
+            "the {what} had as many processes and threads as it may have ({}), or as this machine's vm.max_map_count has room \
+             for (--pids-limit raises the first)",
+            self.tasks
+        );
         [outcome.disk_full.then_some(disk), outcome.crowded.then_some(tasks)].into_iter().flatten()
     }
 }

@@ -13,6 +13,7 @@ use shallop_engine::pull::{Finding, Policy};
 use shallop_engine::substitutes::Substitutes;
 use shallop_oci::{Platform, Reference};
 
+use super::limits::LimitArgs;
 use super::network::NetworkArgs;
 use super::precompile::precompile;
 use crate::output::progress::{BuildProgress, Mode};
@@ -66,12 +67,8 @@ pub struct Args {
     /// Memory limit of each step: bytes, or with k, m, g
     #[arg(short, long, value_name = "SIZE", default_value = "4g")]
     memory: String,
-    /// Limit of what a step's own files take on disk
-    #[arg(long, value_name = "SIZE", default_value = "32g")]
-    disk: String,
-    /// End a step after so many seconds
-    #[arg(long, value_name = "SECONDS")]
-    timeout: Option<u64>,
+    #[command(flatten)]
+    limits: LimitArgs,
     /// How much of a step's output is shown
     #[arg(long, value_name = "SIZE", default_value = "2m")]
     log_limit: String,
@@ -100,7 +97,7 @@ impl Args {
         for tag in &self.tag {
             Reference::parse_cli(tag).with_context(|| format!("invalid tag \"{tag}\""))?;
         }
-        let limits = super::limits::limits(&self.memory, &self.disk, self.timeout)?;
+        let limits = self.limits.limits(&self.memory)?;
         let log_limit = super::limits::at_least("--log-limit", &self.log_limit, 1 << 10, "1k")?;
         let (dockerfile_path, dockerfile) = dockerfile(&self.path, self.file.as_deref())?;
         let build_platform = Platform::linux_riscv64();

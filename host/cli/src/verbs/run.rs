@@ -5,6 +5,7 @@ use shallop_engine::network::Settings;
 use shallop_engine::run::{self, Options};
 use shallop_engine::{Session, Volume, process::Overrides};
 
+use super::limits::LimitArgs;
 use super::network::{DnsArgs, NetworkArgs};
 use super::pull::Policy;
 use crate::output::pull::{PullProgress, To};
@@ -51,12 +52,8 @@ pub struct Args {
     /// Memory limit: bytes, or with k, m, g
     #[arg(short, long, value_name = "SIZE", default_value = "2g")]
     memory: String,
-    /// Limit of what the container's own files take on disk: bytes, or with k, m, g
-    #[arg(long, value_name = "SIZE", default_value = "32g")]
-    disk: String,
-    /// End the container after so many seconds
-    #[arg(long, value_name = "SECONDS")]
-    timeout: Option<u64>,
+    #[command(flatten)]
+    limits: LimitArgs,
     /// Run for this platform: linux/riscv64 or wasi/wasm
     #[arg(long)]
     platform: Option<String>,
@@ -120,7 +117,7 @@ impl Args {
             hostname: self.hostname,
             platform: self.platform,
             volumes: self.volume.iter().map(|v| Volume::parse(v)).collect::<Result<_>>()?,
-            limits: super::limits::limits(&self.memory, &self.disk, self.timeout)?,
+            limits: self.limits.limits(&self.memory)?,
             network,
             substitute: self.substitute,
             pull: self.pull.into(),
