@@ -69,18 +69,15 @@ fn placed(block: &Block, first: usize, site: Target) -> Block {
         Target::Block(block) => Target::Block(first + block),
         outside @ Target::Outside { .. } => outside,
     };
-    let mut ops = block.ops.clone();
     let end = match block.end {
         End::Goto(target) => End::Goto(moved(target)),
         End::Branch { taken, next } => End::Branch { taken: moved(taken), next: moved(next) },
         End::Tail { target } => End::Call { target, site },
-        End::Return => {
-            ops.pop();
-            End::Goto(site)
-        }
+        // It stays among the ops, for `ra` is still read there: by the interpreter, if it has to go on in the middle.
+        End::Return => End::Goto(site),
         other => other,
     };
-    Block { start: block.start, ops, end }
+    Block { start: block.start, ops: block.ops.clone(), end }
 }
 
 #[cfg(test)]

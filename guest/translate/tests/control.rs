@@ -128,6 +128,10 @@ fn program(numbers: &mut Numbers) -> Program {
 fn small_function(words: &mut Vec<u32>, jumps: &mut Vec<Jump>, others: usize, numbers: &mut Numbers) {
     let mut part = |words: &mut Vec<u32>| {
         (0..numbers.below(4)).for_each(|_| words.push(operation(numbers)));
+        // A loop in which it is interrupted.
+        if numbers.below(2) == 0 {
+            words.extend([encode::addi(FUEL, FUEL, -1), operation(numbers), encode::branch(5, FUEL, 0, -8)]);
+        }
         let (at, to, link) = (words.len(), numbers.below(others as u64) as usize, 0);
         match numbers.below(4) {
             0 => {
