@@ -226,7 +226,7 @@ fn family(name: &str) {
     compare(name, &compared, |rest| run_native(&native, rest), |rest| run_inside(&shallop, &riscv64, rest));
 }
 
-/// Compare all programs in a mode of the engine. They are in a layer, since only code of layers is translated.
+/// Compare all programs in a mode of the engine. They are in a layer, since code of volumes is not translated.
 fn mode(engine: &str, hot: u32) {
     let suite = format!("syscall in mode {engine}");
     let Some(shallop) = ready(&suite) else { return };

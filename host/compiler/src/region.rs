@@ -65,8 +65,10 @@ impl Known {
             None => Vec::new(),
         };
         let folder = Folder::new(cache, &[&code, &data], job.variant)?;
-        // Without it the region is only not found at the next start.
-        let _ = folder.note(cache, file, (job.offset, job.len), job.variant);
+        if job.lasts {
+            // Without it the region is only not found at the next start.
+            let _ = folder.note(cache, file, (job.offset, job.len), job.variant);
+        }
         let size = code.len() + data.len();
         let image = Image::new(&code, 0, data);
         let starts: Vec<u32> = image.starts().collect();

@@ -17,11 +17,13 @@ const MAX_HANDLES: usize = 1 << 20;
 pub enum Handle {
     /// Never changes. Read and mapped private.
     Immutable(Arc<File>),
-    /// This sandbox's alone: upper data or a memory object. It never has more than `limit` bytes.
+    /// This sandbox's alone: upper data. It never has more than `limit` bytes.
     Own {
         file: Arc<File>,
         limit: u64,
     },
+    /// Memory that several may map.
+    Object(Arc<File>),
     /// Outside files; never mapped.
     Volume {
         file: File,
@@ -62,7 +64,7 @@ impl Handles {
     /// A file to read from.
     pub fn file(&self, number: u32) -> Result<&File, Errno> {
         match self.0.get(number) {
-            Some(Handle::Immutable(file) | Handle::Own { file, .. }) => Ok(file),
+            Some(Handle::Immutable(file) | Handle::Own { file, .. } | Handle::Object(file)) => Ok(file),
             Some(Handle::Volume { file, .. }) => Ok(file),
             Some(Handle::Directory { .. }) => Err(libc::EISDIR),
             None => Err(libc::EBADF),
@@ -89,9 +91,17 @@ impl Handles {
     pub fn mappable(&self, number: u32) -> Result<(&Arc<File>, Stability), Errno> {
         match self.0.get(number) {
             Some(Handle::Immutable(file)) => Ok((file, Stability::Immutable)),
-            Some(Handle::Own { file, .. }) => Ok((file, Stability::Own)),
+            Some(Handle::Own { file, .. } | Handle::Object(file)) => Ok((file, Stability::Own)),
             Some(_) => Err(libc::ENODEV),
             None => Err(libc::EBADF),
+        }
+    }
+
+    /// The file that a handle stands for, when that is the sandbox's own, on disk.
+    pub fn own(&self, number: u32) -> Option<&Arc<File>> {
+        match self.0.get(number) {
+            Some(Handle::Own { file, .. }) => Some(file),
+            _ => None,
         }
     }
 

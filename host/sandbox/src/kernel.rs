@@ -1,5 +1,6 @@
 //! Runs `kernel.wasm` over the hypercalls: [`run`], and [`Host`], what all of them act on.
 
+use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,7 +16,8 @@ use crate::hypercalls;
 use crate::hypercalls::net::Net;
 use crate::launch::{Artifacts, Launch, Met, Outcome, Ready};
 use crate::limits::{self, Interrupt, Limits, Ticker};
-use crate::process::Process;
+use crate::own_code::{OwnCode, Part};
+use crate::process::{Errno, Process};
 use crate::slab::Slab;
 use crate::task::Task;
 use crate::translation::Translation;
@@ -55,6 +57,7 @@ pub struct Host {
     pub translation: Option<Arc<Translation>>,
     pub memory: Option<Memory>,
     pub handles: Handles,
+    pub own_code: OwnCode,
     /// `None`: there is no network outside.
     pub net: Option<Net>,
     pub events: Arc<Events>,
@@ -79,6 +82,26 @@ impl Host {
                 translation.prepare(file, ready);
             }
         }
+    }
+
+    /// A handle's file, which is to change at a place.
+    pub fn changing(&mut self, handle: u32, start: u64, len: u64) -> Result<&File, Errno> {
+        if let Some(file) = self.handles.own(handle) {
+            self.changes(Part::new(file, start, len))?;
+        }
+        self.handles.file_mut(handle)
+    }
+
+    /// Forgets what was translated of a part of a file, which is to change.
+    pub fn changes(&mut self, part: Part) -> Result<(), Errno> {
+        if !self.own_code.take(&part) {
+            return Ok(());
+        }
+        if let Some(translation) = &self.translation {
+            translation.forget(&part);
+        }
+        let (spaces, cpu) = (&mut self.spaces, &self.cpu);
+        spaces.iter_mut().try_for_each(|process| process.cut_part(cpu, &part))
     }
 
     pub fn mark_kernel(&mut self, point: u32) {
@@ -198,6 +221,7 @@ fn host(
         translation,
         memory: None,
         handles: Handles::new(launch.grants),
+        own_code: OwnCode::default(),
         net,
         events: launch.events,
         interrupt,

@@ -2,7 +2,7 @@
 //!
 //! `kernel` runs `kernel.wasm` and answers its `hypercalls`; `process` and `task` are what those act on; `cpu` links the
 //! processor module; `memory` and `config` decide how wasm memories lie; `limits` ends what runs too
-//! long; `translation`, `code` and `regions` have the translated code of the sandbox, of one region and of each process, `module_file` the form it comes in.
+//! long; `translation`, `code` and `regions` have the translated code of the sandbox, of one region and of each process, `own_code` which code may change, `module_file` the form it comes in.
 //!
 //! Linux runs on Linux alone; WASI modules run on every system, and `platform` is what differs for them.
 
@@ -36,8 +36,9 @@ mod memory;
 #[cfg(target_os = "linux")]
 mod module_file;
 #[cfg(target_os = "linux")]
-mod process;
+mod own_code;
 #[cfg(target_os = "linux")]
+mod process;
 mod regions;
 #[cfg(target_os = "linux")]
 mod slab;

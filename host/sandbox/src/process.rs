@@ -1,6 +1,5 @@
 //! One Linux process of the sandbox: its address space, the engine's memory for it, and slots for its tasks.
 
-use std::fs::File;
 use std::sync::{Arc, Mutex};
 
 use shallop_address_space::AddressSpace;
@@ -12,9 +11,10 @@ use crate::events::lock;
 use crate::exchange::{HOT_WORDS, Words};
 use crate::install::{Source, TaskData};
 use crate::memory::{EngineMemory, GuestMemory, ProcessMemories};
+use crate::own_code::Part;
 use crate::regions::Regions;
 use crate::task::Task;
-use crate::translation::Translation;
+use crate::translation::{CodeFile, Translation};
 
 /// A Linux errno number.
 pub type Errno = i32;
@@ -138,11 +138,11 @@ impl Process {
         TaskData { code: translation.map(source), installed: 0, instances: Vec::new(), entries, state: slot.state }
     }
 
-    /// Notes a mapping of code that never changes.
-    pub fn add_code(&mut self, translation: &Translation, (addr, len): (u64, u64), file: &Arc<File>, offset: u64) {
+    /// Notes a mapping of code.
+    pub fn add_code(&mut self, translation: &Translation, (addr, len): (u64, u64), source: CodeFile, offset: u64) {
         let mut regions = lock(&self.regions);
-        let translated = translation.prepared(file, offset, len, regions.is_precise());
-        regions.add(addr, len, file, offset, translated);
+        let translated = translation.prepared(&source.file, offset, len, regions.is_precise());
+        regions.add(addr, len, source, offset, translated);
     }
 
     fn slot(&mut self, cpu: &mut Cpu, number: u32) -> wasmtime::Result<Slot> {
@@ -201,6 +201,12 @@ impl Process {
             self.forget(cpu, addr, len)?;
         }
         Ok(())
+    }
+
+    /// Forgets what was translated of a part of a file, which is to change.
+    pub fn cut_part(&mut self, cpu: &Cpu, part: &Part) -> Result<(), Errno> {
+        let mapped = lock(&self.regions).mapped(part);
+        mapped.into_iter().try_for_each(|(addr, len)| self.cut(cpu, addr, len))
     }
 
     /// Has a range interpreted and looked at for hot code again.

@@ -1,6 +1,5 @@
-//! A process's executable mappings of files that never change, and the translated modules for them.
+//! A process's executable mappings of files, and the translated modules for them.
 
-use std::fs::File;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -8,7 +7,8 @@ use wasmtime::Module;
 
 use crate::events::lock;
 use crate::exchange::Words;
-use crate::translation::Translation;
+use crate::own_code::Part;
+use crate::translation::{CodeFile, Translation};
 
 /// Table elements of one process at most, dropped modules included.
 const MAX_FUNCTIONS: u32 = 1 << 20;
@@ -90,7 +90,7 @@ struct Entered {
 struct Region {
     start: u64,
     len: u64,
-    file: Arc<File>,
+    source: CodeFile,
     offset: u64,
     /// Its number in [`Translation`], once some of its code was hot in this process.
     number: Option<u32>,
@@ -110,12 +110,12 @@ impl Region {
     /// The piece between two addresses inside it, as a region of its own.
     fn piece(&self, start: u64, end: u64) -> Option<Region> {
         let offset = self.offset.checked_add(start - self.start)?;
-        let file = self.file.clone();
+        let source = self.source.clone();
         let whole = (start, end) == (self.start, self.end());
         let number = self.number.filter(|_| whole);
         let announced = if whole { self.announced } else { 0 };
         let (len, sought, entered) = (end - start, whole && self.sought, vec![]);
-        (start < end).then(|| Region { start, len, file, offset, number, announced, sought, entered })
+        (start < end).then(|| Region { start, len, source, offset, number, announced, sought, entered })
     }
 
     /// Takes what was entered; the places among the installs.
@@ -149,13 +149,23 @@ impl Regions {
 
     /// Notes a mapping, which nothing is decoded of; when some of it is translated, with its number in [`Translation`] and
     /// how many modules it has. What was there before must be cut out first.
-    pub fn add(&mut self, start: u64, len: u64, file: &Arc<File>, offset: u64, translated: Option<(u32, usize)>) {
+    pub fn add(&mut self, start: u64, len: u64, source: CodeFile, offset: u64, translated: Option<(u32, usize)>) {
         let in_reach = start.checked_add(len).is_some_and(|end| end <= 1 << 32) && len != 0;
         if in_reach {
             let (number, announced) = translated.map_or((None, 0), |(number, count)| (Some(number), count));
-            let (file, entered) = (file.clone(), vec![]);
-            self.list.push(Region { start, len, file, offset, number, announced, sought: false, entered });
+            let entered = vec![];
+            self.list.push(Region { start, len, source, offset, number, announced, sought: false, entered });
         }
+    }
+
+    /// The guest addresses at which a part of a file is mapped.
+    pub fn mapped(&self, part: &Part) -> Vec<(u64, u64)> {
+        let mapped = |region: &Region| {
+            let own = Part::new(&region.source.file, region.offset, region.len);
+            let (start, end) = (own.start.max(part.start), own.end.min(part.end));
+            own.overlaps(part).then(|| (region.start + (start - own.start), end - start))
+        };
+        self.list.iter().filter_map(mapped).collect()
     }
 
     /// Takes a range out, since its mapping or its bytes change; the rest of a region is a region of its own, with
@@ -209,7 +219,7 @@ impl Regions {
             if region.number.is_none() {
                 let len = u32::try_from(region.len).ok();
                 let precise = self.precise || translation.how.precise;
-                region.number = len.and_then(|len| translation.number(&region.file, region.offset, len, precise));
+                region.number = len.and_then(|len| translation.number(&region.source, region.offset, len, precise));
                 fresh = true;
             }
             if let Some(number) = region.number {
@@ -238,7 +248,7 @@ impl Regions {
         let region = self.list.iter_mut().find(|region| (region.start..region.end()).contains(&u64::from(pc)))?;
         if !std::mem::replace(&mut region.sought, true) && region.number.is_none() {
             // What is left of a mapping when the loader has put data over its end, of which nothing was decoded yet.
-            let known = translation.prepared(&region.file, region.offset, region.len, self.precise);
+            let known = translation.prepared(&region.source.file, region.offset, region.len, self.precise);
             (region.number, region.announced) = known.map_or((None, 0), |(number, count)| (Some(number), count));
         }
         let (number, offset) = (region.number?, pc.wrapping_sub(region.start as u32));
@@ -268,9 +278,9 @@ mod tests {
     use super::*;
 
     fn regions(ranges: &[(u64, u64)]) -> Regions {
-        let file = Arc::new(tempfile::tempfile().unwrap());
+        let file = CodeFile { file: Arc::new(tempfile::tempfile().unwrap()), lasts: true };
         let mut regions = Regions::new(1);
-        ranges.iter().for_each(|&(start, len)| regions.add(start, len, &file, 0x8000, None));
+        ranges.iter().for_each(|&(start, len)| regions.add(start, len, file.clone(), 0x8000, None));
         regions
     }
 

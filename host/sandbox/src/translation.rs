@@ -15,6 +15,7 @@ use wasmtime::{Engine, Module};
 use crate::code::{Code, Codes, Hit};
 use crate::events::lock;
 use crate::launch::{Ask, Ready, Translated, Translating, Translator};
+use crate::own_code::Part;
 
 /// Jobs that wait for the translator; with more, hot code is asked for again when it has got hotter elsewhere.
 const MAX_WAITING: usize = 256;
@@ -32,9 +33,17 @@ const MAX_WAIT: Duration = Duration::from_secs(20);
 /// whether it is precise.
 type Identity = (usize, u64, u32, bool);
 
+/// A file that code is mapped from.
+#[derive(Debug, Clone)]
+pub struct CodeFile {
+    pub file: Arc<File>,
+    /// It never changes; else what changes is told ([`Translation::forget`]).
+    pub lasts: bool,
+}
+
 /// A region of code that was hot in some process.
 struct Known {
-    file: Arc<File>,
+    source: CodeFile,
     offset: u64,
     len: u32,
     precise: bool,
@@ -51,8 +60,9 @@ struct Known {
 impl Known {
     /// A question for these functions, whose region has this number.
     fn ask(&self, region: u32, starts: Vec<u32>, jumps: Vec<(u32, u32)>, tell: bool) -> Ask {
-        let Known { ref file, offset, len, precise, given, .. } = *self;
-        Ask { region, file: file.clone(), offset, len, starts, jumps, precise, tell, given }
+        let Known { ref source, offset, len, precise, given, .. } = *self;
+        let CodeFile { file, lasts } = source.clone();
+        Ask { region, file, lasts, offset, len, starts, jumps, precise, tell, given }
     }
 }
 
@@ -99,8 +109,8 @@ impl Book {
     }
 
     /// The number of a region; `None` when too many are known.
-    fn number(&mut self, file: &Arc<File>, offset: u64, len: u32, precise: bool) -> Option<u32> {
-        let identity = (Arc::as_ptr(file).addr(), offset, len, precise);
+    fn number(&mut self, source: &CodeFile, offset: u64, len: u32, precise: bool) -> Option<u32> {
+        let identity = (Arc::as_ptr(&source.file).addr(), offset, len, precise);
         if let Some(number) = self.numbers.get(&identity) {
             return Some(*number);
         }
@@ -109,9 +119,9 @@ impl Book {
         }
         let number = self.known.len() as u32;
         // Held for ever, so that no other file gets its address.
-        let file = file.clone();
+        let source = source.clone();
         let (asked, jumps, codes) = Default::default();
-        self.known.push(Known { file, offset, len, precise, asked, jumps, codes, given: 0, unfinished: false });
+        self.known.push(Known { source, offset, len, precise, asked, jumps, codes, given: 0, unfinished: false });
         self.numbers.insert(identity, number);
         Some(number)
     }
@@ -135,14 +145,15 @@ impl Translation {
     }
 
     /// The number of a region of code; `None` when too many are known.
-    pub fn number(&self, file: &Arc<File>, offset: u64, len: u32, precise: bool) -> Option<u32> {
-        lock(&self.book).number(file, offset, len, precise)
+    pub fn number(&self, source: &CodeFile, offset: u64, len: u32, precise: bool) -> Option<u32> {
+        lock(&self.book).number(source, offset, len, precise)
     }
 
     /// Notes modules for a region that may come to be mapped.
     pub fn prepare(&self, file: &Arc<File>, ready: Ready) {
         let mut book = lock(&self.book);
-        if let Some(number) = book.number(file, ready.offset, ready.len, self.how.precise)
+        let source = CodeFile { file: file.clone(), lasts: true };
+        if let Some(number) = book.number(&source, ready.offset, ready.len, self.how.precise)
             && let Some(known) = book.get(number)
         {
             known.given = ready.modules.len();
@@ -162,6 +173,19 @@ impl Translation {
             let _ = self.jobs.try_send(known.ask(number, Vec::new(), Vec::new(), false));
         }
         Some((number, known.codes.count()))
+    }
+
+    /// Forgets all regions that have some of a part of a file, which is to change. No process has one of them from now on.
+    pub fn forget(&self, part: &Part) {
+        let mut book = lock(&self.book);
+        let Book { known, numbers, .. } = &mut *book;
+        numbers.retain(|&(file, start, len, _), number| {
+            let forgets = part.overlaps(&Part { file, start, end: start.saturating_add(len.into()) });
+            if forgets && let Some(known) = known.get_mut(*number as usize) {
+                known.codes = Codes::default();
+            }
+            !forgets
+        });
     }
 
     /// Asks for those functions of a region that nobody asked for yet, and tells of its computed jumps that went into it. All

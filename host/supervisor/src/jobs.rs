@@ -49,6 +49,8 @@ pub struct Job {
     /// Where the region is in the file.
     pub offset: u64,
     pub len: u32,
+    /// The file never changes: the region may be found by it again.
+    pub lasts: bool,
     /// Offsets in the region of functions to translate.
     pub starts: Vec<u32>,
     /// Offsets of computed jumps, and of where they went when they were interpreted.
@@ -146,6 +148,7 @@ mod tests {
             variant: Variant::Lazy,
             offset: 4096,
             len: 100,
+            lasts: true,
             starts: vec![0, 40],
             jumps: vec![(2, 8)],
             whole: false,

@@ -1,11 +1,9 @@
-// Code of a file that changes after it was run often: patched through mprotect, mapped over, by a child alone. RISC-V or
-// x86-64.
+// Code of a file that changes after it was run often: patched through mprotect, mapped over, by a child alone.
 #include "check.h"
+#include "emit.h"
 #include <sys/mman.h>
 
 enum { PAGE = 4096, OFTEN = 5000 };
-
-typedef int function(int);
 
 __attribute__((noinline, noclone, aligned(4096))) static int value(int number) {
     __asm__ volatile("" : "+r"(number));
@@ -18,26 +16,6 @@ __attribute__((noinline, noclone, aligned(4096))) static long often(function *ca
     for (int i = 0; i < OFTEN; i++)
         sum += call(i);
     return sum;
-}
-
-// A function that adds a small number to its argument.
-static void emit(unsigned char *at, int number) {
-#if defined(__riscv)
-    uint32_t code[2] = {0x0005051bu | (uint32_t)number << 20, 0x00008067u}; // addiw a0, a0, number; ret
-#elif defined(__x86_64__)
-    unsigned char code[4] = {0x8d, 0x47, (unsigned char)number, 0xc3}; // lea eax, [rdi + number]; ret
-#else
-#error "no code for this machine"
-#endif
-    memcpy(at, code, sizeof code);
-#if defined(__riscv)
-    // Without a system call, as programs with one thread may.
-    if (number % 2 != 0) {
-        __asm__ volatile("fence.i" ::: "memory");
-        return;
-    }
-#endif
-    __builtin___clear_cache((char *)at, (char *)at + sizeof code);
 }
 
 static void patch(unsigned char *at, int number) {

@@ -197,6 +197,7 @@ fn translate(region: &Region, translations: &Translations, variant: Variant) -> 
         variant,
         offset,
         len,
+        lasts: true,
         starts: Vec::new(),
         jumps: Vec::new(),
         whole: true,

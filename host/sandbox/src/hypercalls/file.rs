@@ -42,6 +42,7 @@ fn write(memory: &mut [u8], host: &mut Host, handle: u32, at: u64, src: u32, len
         host.met.disk = true;
         return Err(libc::ENOSPC);
     }
+    let file = host.changing(handle, at, len.into())?;
     retry(|| file.write_at(bytes, offset(at).map_err(std::io::Error::from_raw_os_error)?))
 }
 
@@ -67,12 +68,11 @@ fn size(_: &mut [u8], host: &mut Host, handle: u32) -> Result<u64, Errno> {
 }
 
 fn resize(_: &mut [u8], host: &mut Host, handle: u32, len: u64) -> Result<u64, Errno> {
-    let file = host.handles.file_mut(handle)?;
     if len > host.handles.limit(handle) {
         host.met.disk = true;
         return Err(libc::ENOSPC);
     }
-    file.set_len(offset(len)?).map(|()| 0).map_err(io_errno)
+    host.changing(handle, len, u64::MAX)?.set_len(offset(len)?).map(|()| 0).map_err(io_errno)
 }
 
 fn sync(_: &mut [u8], host: &mut Host, handle: u32) -> Result<u64, Errno> {
@@ -85,11 +85,11 @@ fn sync(_: &mut [u8], host: &mut Host, handle: u32) -> Result<u64, Errno> {
 }
 
 fn punch(_: &mut [u8], host: &mut Host, handle: u32, at: u64, len: u64) -> Result<u64, Errno> {
-    let file = host.handles.file_mut(handle)?;
     offset(at.checked_add(len).ok_or(libc::EINVAL)?)?;
     if len == 0 {
         return Ok(0);
     }
+    let file = host.changing(handle, at, len)?;
     fallocate(file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, at, len).map(|()| 0).map_err(os_errno)
 }
 

@@ -7,7 +7,9 @@ use wasmtime::Linker;
 use super::{bytes, bytes_mut, define};
 use crate::handles::Handle;
 use crate::kernel::Host;
+use crate::own_code::Part;
 use crate::process::Errno;
+use crate::translation::CodeFile;
 
 pub fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     define!(linker, "mem_map_anon", map_anon, space: u32, addr: u64, len: u64, prot: u32);
@@ -73,11 +75,21 @@ fn map_file(
     if sharing == Sharing::Shared && matches!(stability, Stability::Immutable) {
         return Err(libc::EACCES);
     }
-    let is_code = prot.contains(Protection::EXEC) && !prot.writable() && stability == Stability::Immutable;
+    let own = host.handles.own(handle).is_some();
+    let part = Part::new(&file, offset, len);
+    if own && sharing == Sharing::Shared {
+        host.changes(part)?;
+        host.own_code.share(part);
+    }
+    let is_code = prot.contains(Protection::EXEC) && !prot.writable();
+    let lasts = stability == Stability::Immutable;
     change(host, space, (addr, len), |space| space.map_file(addr, len, prot, &file, offset, sharing, stability))?;
-    if is_code && let Some(translation) = &host.translation {
+    if is_code
+        && let Some(translation) = &host.translation
+        && (lasts || own && host.own_code.add(part))
+    {
         let process = host.spaces.get_mut(space).ok_or(libc::EINVAL)?;
-        process.add_code(translation, (addr, len), &file, offset);
+        process.add_code(translation, (addr, len), CodeFile { file, lasts }, offset);
     }
     Ok(0)
 }
@@ -135,7 +147,7 @@ fn touched(_: &mut [u8], host: &mut Host, space: u32) -> Result<u64, Errno> {
 
 fn object_create(_: &mut [u8], host: &mut Host, len: u64) -> Result<u64, Errno> {
     let object = MemoryObject::create(len).map_err(|e| e.errno())?;
-    host.handles.insert(Handle::Own { file: object.file(), limit: u64::MAX }).map(u64::from)
+    host.handles.insert(Handle::Object(object.file())).map(u64::from)
 }
 
 fn object_drop(_: &mut [u8], host: &mut Host, handle: u32) -> Result<u64, Errno> {

@@ -100,6 +100,8 @@ pub struct Ask {
     pub region: u32,
     /// Where its code is.
     pub file: Arc<File>,
+    /// The file never changes.
+    pub lasts: bool,
     pub offset: u64,
     pub len: u32,
     /// Offsets in the region.

@@ -31,6 +31,7 @@ impl Translator for Translators {
                 variant: if ask.precise { Variant::Precise } else { Variant::Lazy },
                 offset: ask.offset,
                 len: ask.len,
+                lasts: ask.lasts,
                 starts: starts.to_vec(),
                 // As many as there are places for them in the engine's memory: no more than a job may tell of.
                 jumps: if number == 0 { ask.jumps.clone() } else { Vec::new() },
