@@ -92,16 +92,17 @@ impl Host {
         self.handles.file_mut(handle)
     }
 
-    /// Forgets what was translated of a part of a file, which is to change.
+    /// Forgets what was translated of mappings that have some of a part of a file, which is to change: all of them, so that
+    /// what is left of one need not be watched.
     pub fn changes(&mut self, part: Part) -> Result<(), Errno> {
-        if !self.own_code.take(&part) {
-            return Ok(());
+        for code in self.own_code.take(&part) {
+            if let Some(translation) = &self.translation {
+                translation.forget(&code);
+            }
+            let (spaces, cpu) = (&mut self.spaces, &self.cpu);
+            spaces.iter_mut().try_for_each(|process| process.cut_part(cpu, &code))?;
         }
-        if let Some(translation) = &self.translation {
-            translation.forget(&part);
-        }
-        let (spaces, cpu) = (&mut self.spaces, &self.cpu);
-        spaces.iter_mut().try_for_each(|process| process.cut_part(cpu, &part))
+        Ok(())
     }
 
     pub fn mark_kernel(&mut self, point: u32) {

@@ -59,13 +59,9 @@ impl OwnCode {
         }
     }
 
-    /// Whether some of a part, which is to change, is code. It is not known as such any more.
-    pub fn take(&mut self, part: &Part) -> bool {
-        let takes = self.code.iter().any(|code| code.overlaps(part));
-        if takes {
-            self.code.retain(|code| !code.overlaps(part));
-        }
-        takes
+    /// The code that a part, which is to change, has some of. It is not known as such any more, none of it.
+    pub fn take(&mut self, part: &Part) -> Vec<Part> {
+        self.code.extract_if(.., |code| code.overlaps(part)).collect()
     }
 }
 
@@ -81,8 +77,9 @@ mod tests {
     fn code_is_taken_by_what_overlaps() {
         let mut own = OwnCode::default();
         assert!(own.add(part(10, 20)) && own.add(part(10, 20)) && own.add(part(30, 40)));
-        assert!(!own.take(&part(20, 30)) && !own.take(&Part { file: 2, ..part(0, 99) }));
-        assert!(own.take(&part(19, 20)) && !own.take(&part(0, 30)) && own.take(&part(0, u64::MAX)));
+        assert_eq!([own.take(&part(20, 30)), own.take(&Part { file: 2, ..part(0, 99) })], [[], []]);
+        assert_eq!(own.take(&part(19, 20)), [part(10, 20)]);
+        assert_eq!([own.take(&part(0, 30)), own.take(&part(0, u64::MAX))], [vec![], vec![part(30, 40)]]);
     }
 
     #[test]

@@ -12,19 +12,41 @@ __attribute__((noinline)) static long often(function *call) {
     return sum;
 }
 
-static function *map(int fd) {
-    void *at = mmap(NULL, PAGE, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0);
+static function *map_pages(int fd, int first, int count) {
+    void *at = mmap(NULL, (size_t)count * PAGE, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, (off_t)first * PAGE);
     CHECK(at != MAP_FAILED);
     return (function *)at;
 }
 
-// Writes a function to the file, in the place of the one that is mapped at `mapped`.
-static void store(int fd, int number, function *mapped) {
+static function *map(int fd) {
+    return map_pages(fd, 0, 1);
+}
+
+// Writes a function to a page of the file, in the place of the one that is mapped at `mapped`.
+static void store_in(int fd, int at, int number, function *mapped) {
     unsigned char page[PAGE] = {0};
     emit(page, number);
-    CHECK(pwrite(fd, page, PAGE, 0) == PAGE);
+    CHECK(pwrite(fd, page, PAGE, (off_t)at * PAGE) == PAGE);
     if (mapped)
         __builtin___clear_cache((char *)mapped, (char *)mapped + PAGE);
+}
+
+static void store(int fd, int number, function *mapped) {
+    store_in(fd, 0, number, mapped);
+}
+
+// Two pages in one mapping, which change one after the other.
+static void by_pages(int fd) {
+    store_in(fd, 1, 50, NULL);
+    function *first = map_pages(fd, 0, 2);
+    function *second = (function *)((char *)first + PAGE);
+    printf("two: %ld, %ld\n", often(first), often(second));
+    store_in(fd, 0, 51, first);
+    printf("the first changed: %ld, %ld\n", often(first), often(second));
+    printf("the second alone: %ld\n", often(map_pages(fd, 1, 1)));
+    store_in(fd, 1, 52, second);
+    printf("the second changed: %ld, %ld\n", often(first), often(second));
+    printf("the second alone: %ld\n", often(map_pages(fd, 1, 1)));
 }
 
 static void in_a_child(const char *what, function *call) {
@@ -60,6 +82,7 @@ int main(void) {
     CHECK(ftruncate(fd, 0) == 0);
     store(fd, 30, call);
     printf("filled again: %ld\n", often(map(fd)));
+    by_pages(fd);
     // Through a mapping, without a call.
     unsigned char *shared = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, other, 0);
     CHECK(shared != MAP_FAILED);
