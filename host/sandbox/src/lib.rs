@@ -39,6 +39,7 @@ mod module_file;
 mod own_code;
 #[cfg(target_os = "linux")]
 mod process;
+#[cfg(target_os = "linux")]
 mod regions;
 #[cfg(target_os = "linux")]
 mod slab;
