@@ -26,7 +26,7 @@ pub fn inline(blocks: &mut Blocks, region: &Region, starts: &BTreeSet<u32>, opti
         return;
     }
     let mut small = BTreeMap::new();
-    let mut room = ROOM.max(blocks.blocks.iter().map(|block| block.ops.len()).sum());
+    let mut room = ROOM.max(size(&blocks.blocks));
     for at in 0..blocks.blocks.len() {
         let End::Call { target: Some(target), site } = blocks.blocks[at].end else { continue };
         if blocks.blocks[at].ops.last().is_none_or(|(_, op)| op.rd != RA) {

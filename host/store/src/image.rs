@@ -53,8 +53,8 @@ pub(crate) struct LayerRecord {
 }
 
 impl Store {
-    /// Stores an image made here under these names. `config.rootfs` is filled in from `layers`, which must be in the store. The manifest
-    /// names the layers as uncompressed tars, so their digests are the diffIDs.
+    /// Stores an image made here under these names. `config.rootfs` is filled in from `layers`, which must be in the store.
+    /// The manifest names the layers as uncompressed tars, so their digests are the diffIDs.
     ///
     /// # Errors
     /// [`StoreError::NoSuchLayer`], and those of [`Store::put_blob`].
