@@ -192,9 +192,10 @@ static void on_message(int number, siginfo_t *info, void *context) {
 }
 
 static sem_t called;
+static volatile int called_value;
 
 static void on_thread(union sigval value) {
-    printf("a thread is told: %d\n", value.sival_int);
+    called_value = value.sival_int;
     sem_post(&called);
 }
 
@@ -268,6 +269,7 @@ static void notification(void) {
     SHOW(mq_notify(queue, &thread));
     SHOW(mq_send(queue, "six", 3, 0));
     CHECK(sem_wait(&called) == 0);
+    printf("a thread is told: %d\n", called_value);
     SHOW(mq_notify(queue, &thread));
     SHOW(mq_notify(queue, NULL));
     CHECK(mq_close(queue) == 0 && mq_unlink(name) == 0);
