@@ -84,8 +84,8 @@ pub extern "C" fn float(state: i32, operation: i32, precision: i32, rounding: i3
 
 /// See [`nested::dispatch`].
 #[unsafe(no_mangle)]
-pub extern "C" fn dispatch(state: i32, depth: i32, target: i64, back: i64) -> i64 {
-    nested::dispatch(state as *mut u64, depth as u32, target as u64, back as u64) as i64
+pub extern "C" fn dispatch(state: i32, room: i32, target: i64, back: i64) -> i64 {
+    nested::dispatch(state as *mut u64, room, target as u64, back as u64) as i64
 }
 
 /// See [`nested::step`].

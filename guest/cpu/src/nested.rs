@@ -4,7 +4,7 @@
 //! must be given up: the registers are in the task's state then, with the pc.
 
 use shallop_machine::Exit;
-use shallop_machine::exit::{ASTRAY, MAX_DEPTH, TRANSLATED, UNWIND, kind};
+use shallop_machine::exit::{ASTRAY, TRANSLATED, UNWIND, kind};
 use shallop_riscv64::execute::execute;
 use shallop_riscv64::interpreter::{Guest, Interpreter, Leave, prepared};
 use shallop_riscv64::registers::{NO_RESERVATION, word};
@@ -15,23 +15,23 @@ use crate::translate::op_at;
 use crate::translated::{self, CALL, RA, SP};
 use crate::{host, slots};
 
-/// What this adds to the depth of calls: its share of the shadow stack.
-const WEIGHT: u32 = 100;
+/// What this takes of the room for calls: its share of the shadow stack.
+const WEIGHT: i32 = 100;
 
 /// Goes on at `target`, which was called, until the task comes to `back`. The result is odd unless this was a return with
 /// the stack pointer as it was.
-pub fn dispatch(words: *mut u64, depth: u32, target: u64, back: u64) -> u64 {
+pub fn dispatch(words: *mut u64, room: i32, target: u64, back: u64) -> u64 {
     let mut task = Running::above(words);
-    let depth = depth.saturating_add(WEIGHT);
-    if depth > MAX_DEPTH {
+    let room = room.saturating_sub(WEIGHT);
+    if room < 0 {
         task.set_word(word::PC, target);
         return UNWIND;
     }
-    let outer = [word::BACK, word::DEPTH].map(|index| (index, task.word(index)));
+    let outer = [word::BACK, word::ROOM].map(|index| (index, task.word(index)));
     let (mut pc, mut weight) = (target, CALL);
     let sp = task.word(SP);
     let result = loop {
-        match run(slots::number(words), pc, weight, (back, depth)) {
+        match run(slots::number(words), pc, weight, (back, room)) {
             Left::Back if (task.word(SP), task.word(RA)) == (sp, back) => break back,
             Left::Back => break back | ASTRAY,
             Left::Unwind => break UNWIND,
@@ -81,13 +81,15 @@ pub fn step(words: *mut u64, pc: u64) -> u64 {
     }
 }
 
-/// Yields when the task is to stop; else calls are too deep. The result is odd unless the task goes on there.
+/// Yields when the task is to stop; else calls are too deep. The result is odd unless the task goes on there
+/// with the stack pointer as it was.
 pub fn pause(words: *mut u64, pc: u64) -> u64 {
     let mut task = Running::above(words);
     task.set_word(word::PC, pc);
     if !task.preempted() {
         return UNWIND;
     }
+    let sp = task.word(SP);
     task.exit(Exit::Yield);
     // SAFETY: the task's control block.
     unsafe { (*task.control()).detail = TRANSLATED };
@@ -96,7 +98,7 @@ pub fn pause(words: *mut u64, pc: u64) -> u64 {
     }
     task.goes_back();
     let next = task.word(word::PC);
-    if next == pc { next } else { next | ASTRAY }
+    if (next, task.word(SP)) == (pc, sp) { next } else { next | ASTRAY }
 }
 
 /// Suspends the task. True when it must not go on in the translated code that called.

@@ -3,7 +3,7 @@
 use core::ptr::{null, read_volatile, write_volatile};
 
 use shallop_machine::backend::Width;
-use shallop_machine::exit::{UNWIND, kind};
+use shallop_machine::exit::{MAX_DEPTH, UNWIND, kind};
 use shallop_machine::{Access, Control, Exit};
 use shallop_riscv64::execute::execute;
 use shallop_riscv64::interpreter::{Guest, Interpreter, Leave};
@@ -239,9 +239,9 @@ impl Running {
         // SAFETY: the word is in the slot's registers.
         unsafe { *self.current() = IN_TRANSLATED };
         // SAFETY: the host installs what it tells of in each task before that runs; the registers are the task's.
-        let mut pc = unsafe { translated::call(entry, self.words, self.word(word::DEPTH) as u32) };
+        let mut pc = unsafe { translated::call(entry, self.words, self.word(word::ROOM) as i32) };
         if pc == UNWIND {
-            if self.word(word::DEPTH) != 0 {
+            if self.word(word::ROOM) as i32 != MAX_DEPTH {
                 return self.leave(Left::Unwind);
             }
             pc = self.word(word::PC);
@@ -389,20 +389,20 @@ impl Guest for Complete<'_> {
 /// Runs the task of `slot` until it leaves the engine; its registers and control block then tell how.
 pub fn run_to_exit(slot: usize) {
     let pc = Running::new(slot).word(word::PC);
-    run(slot, pc, 0, (NOWHERE, 0));
+    run(slot, pc, 0, (NOWHERE, MAX_DEPTH));
 }
 
 /// No pc.
 const NOWHERE: u64 = u64::MAX;
 
 /// Runs the task of `slot` from `pc` on, which was called if `weight` is not 0, until it leaves or comes back to an address.
-/// Translated code that is entered is at a depth of calls.
-pub fn run(slot: usize, pc: u64, weight: u8, (back, depth): (u64, u32)) -> Left {
+/// Translated code that is entered has this room for calls.
+pub fn run(slot: usize, pc: u64, weight: u8, (back, room): (u64, i32)) -> Left {
     let mut running = Running::new(slot);
     running.set_word(0, 0);
     running.set_word(word::RESERVATION_ADDRESS, NO_RESERVATION);
     running.set_word(word::BACK, back);
-    running.set_word(word::DEPTH, depth.into());
+    running.set_word(word::ROOM, room as u64);
     let mut stays = running.enter(pc, weight);
     while stays {
         let leave = interpret(&mut running);

@@ -296,19 +296,24 @@ pub fn note_jump(site: u32, target: u32) {
 /// # Safety
 /// `index` is a translated function's in the calling task's table, and `words` are that task's registers.
 #[cfg(target_arch = "wasm32")]
-pub unsafe fn call(entry: Entry, words: *mut u64, depth: u32) -> u64 {
+pub unsafe fn call(entry: Entry, words: *mut u64, room: i32) -> u64 {
     type Start = extern "C" fn(i32, i64, i64, i64) -> i64;
     type Entered = extern "C" fn(i32, i32) -> i64;
+    // SAFETY: the words are registers.
+    if u32::try_from(unsafe { *words.add(SP) }).is_err() {
+        // The code would take the stack pointer for an address.
+        return u64::from(entry.pc);
+    }
     // SAFETY: in wasm a function pointer is an index of the table, and by the contract there is one: of the first type
     // if it is entered at its start alone, else of the second. The words are registers.
     let pc = unsafe {
         if entry.entry != 0 {
             let function = core::mem::transmute::<usize, Entered>(entry.index as usize);
-            function(depth as i32, entry.entry as i32) as u64
+            function(room, entry.entry as i32) as u64
         } else {
             let function = core::mem::transmute::<usize, Start>(entry.index as usize);
             let [ra, sp, a0] = [RA, SP, A0].map(|register| *words.add(register) as i64);
-            let pc = function(depth as i32, sp, a0, ra) as u64;
+            let pc = function(room, sp, a0, ra) as u64;
             if pc & ASTRAY == 0 {
                 *words.add(SP) = sp as u64;
                 *words.add(RA) = pc;
@@ -336,7 +341,7 @@ pub mod native {
 
     /// # Safety
     /// `state` is a task's registers, which nobody else uses meanwhile.
-    pub unsafe fn call(entry: Entry, state: *mut u64, _: u32) -> u64 {
+    pub unsafe fn call(entry: Entry, state: *mut u64, _: i32) -> u64 {
         // SAFETY: tests hold a lock while they use the statics.
         match unsafe { *FUNCTION.pointer() } {
             Some(function) => function(state, entry.entry),

@@ -54,7 +54,7 @@ impl Exit {
 }
 
 /// How deep translated code may be in calls, by the weight of the functions; what is deeper begins a new stack.
-pub const MAX_DEPTH: u32 = 4000;
+pub const MAX_DEPTH: i32 = 4000;
 
 /// What translated code returns instead of an address for the registers to be taken from the state, the pc too, on a new
 /// stack. No pc is odd.
@@ -63,8 +63,8 @@ pub const UNWIND: u64 = u64::MAX;
 /// in the state. Addresses of code are even.
 pub const ASTRAY: u64 = 1;
 
-/// [`Control::preempt`] when set: more than any depth, and depths can be added to it.
-pub const PREEMPT: u32 = 1 << 31;
+/// [`Control::preempt`] when set: a signed number above the room that any call has.
+pub const PREEMPT: u32 = i32::MAX as u32;
 
 /// What the engine tells the host at each exit, one for each slot.
 #[derive(Debug, Clone, Copy, Default)]

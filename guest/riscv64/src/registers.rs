@@ -29,8 +29,8 @@ pub mod offset {
     pub const CONTROL: usize = 568;
     /// The engine's own word: the pc at which it goes back to translated code that called it.
     pub const BACK: usize = 576;
-    /// The engine's own word: how deep in calls translated code is that it enters.
-    pub const DEPTH: usize = 584;
+    /// The engine's own word: how deep calls of translated code may go that it enters.
+    pub const ROOM: usize = 584;
 }
 
 /// Indexes of the 64-bit words of `Registers`.
@@ -47,7 +47,7 @@ pub mod word {
     pub const SINK: usize = offset::SINK / 8;
     pub const CONTROL: usize = offset::CONTROL / 8;
     pub const BACK: usize = offset::BACK / 8;
-    pub const DEPTH: usize = offset::DEPTH / 8;
+    pub const ROOM: usize = offset::ROOM / 8;
     /// Words in the block.
     pub const COUNT: usize = shallop_machine::isa::STATE_BYTES / 8;
 }
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn the_block_is_large_enough() {
-        const { assert!(offset::DEPTH + 8 <= shallop_machine::isa::STATE_BYTES) };
+        const { assert!(offset::ROOM + 8 <= shallop_machine::isa::STATE_BYTES) };
         assert_eq!(offset::F, offset::PC + 8);
         assert_eq!(offset::FCSR, offset::F + 256);
     }

@@ -1,6 +1,7 @@
 //! Calls and jumps to other guest functions: wasm calls where the target is translated, else calls of the engine.
 //!
 //! A function that is entered at its start has `sp`, `a0` and `ra` as parameters, and all other registers in the state.
+//! `sp` is below 2^32 then, and wherever ways through a function meet, so that it need not be looked at before each access by it.
 //! It returns the guest address that it came to. Where that is even, `ra` holds it, `sp` is what it was at the start, and
 //! all registers but these two are in the state. When the address is not the one expected, or is odd ([`ASTRAY`]: all
 //! registers are in the state), every function returns in turn, to the engine, which goes on there.
@@ -170,16 +171,16 @@ impl Body<'_> {
     }
 
     fn push_arguments(&mut self) {
-        self.push_depth();
+        self.push_room();
         for slot in [SP, A0, RA] {
             let local = self.code.values.locals.slot(slot);
             self.code.values.sink().local_get(local);
         }
     }
 
-    /// The depth of what this function calls.
-    fn push_depth(&mut self) {
-        self.code.values.sink().local_get(parameter::DEPTH).i32_const(self.weight).i32_add();
+    /// The room of what this function calls.
+    fn push_room(&mut self) {
+        self.code.values.sink().local_get(parameter::ROOM).i32_const(self.weight).i32_sub();
     }
 
     /// Calls the target of the jump at `pc`: at once if it is known, and if it is the one that is likely.
@@ -222,7 +223,7 @@ impl Body<'_> {
         sink.local_get(entry).i64_const(32).i64_shr_u().i32_wrap_i64();
         sink.call_indirect(TABLE, FUNCTION_TYPE).else_();
         self.code.store_slots(CARRIED);
-        self.push_depth();
+        self.push_room();
         self.code.values.push(target);
         self.code.values.push(back);
         self.code.values.sink().call(door(engine::DISPATCH)).end();

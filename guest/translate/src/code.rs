@@ -7,11 +7,11 @@ use shallop_riscv64::decode::Kind;
 use shallop_riscv64::registers::{offset, word};
 use wasm_encoder::{BlockType, MemArg};
 
+use crate::Variant;
 use crate::doors::{door, engine};
 use crate::effects::{FCSR, RA, SP, Slots, bit, is_float};
 use crate::near::{DRIFT, Near};
 use crate::value::{Value, Values, Word, has_narrow_form, is_narrow_always};
-use crate::{Entries, Variant};
 
 /// Memory of the engine.
 pub const ENGINE: u32 = 2;
@@ -95,9 +95,9 @@ fn place(slot: u8) -> u64 {
 
 impl Code {
     /// No code yet.
-    pub fn new(used: Slots, entered: Entries, variant: Variant, memories: Memories) -> Code {
+    pub fn new(values: Values, variant: Variant, memories: Memories) -> Code {
         Code {
-            values: Values::new(used, entered),
+            values,
             variant,
             pc: 0,
             known: Known::default(),
@@ -482,6 +482,13 @@ impl Code {
         let low = self.push_exceeds(word);
         self.leave_if(pc);
         self.found(word, low);
+    }
+
+    /// Makes sure that the stack pointer is below 2^32, as it nearly always is where the code at `pc` begins; else leaves for that.
+    pub fn settle_stack(&mut self, pc: u32) {
+        if self.known.near.distance(SP) != Some(0) {
+            self.look_at(SP, pc);
+        }
     }
 
     /// Notes that a value was found to be below 2^32; `low`: the local with its low half, extended.

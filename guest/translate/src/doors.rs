@@ -13,7 +13,7 @@ pub mod engine {
     pub const COUNT: u32 = 4;
     /// `(state, operation, precision, rounding, a, b, c) -> value`: any operation on floating-point numbers.
     pub const FLOAT: u32 = 0;
-    /// `(state, depth, target, back) -> pc`: goes on at `target` until the guest comes to `back`.
+    /// `(state, room, target, back) -> pc`: goes on at `target` until the guest comes to `back`.
     pub const DISPATCH: u32 = 1;
     /// `(state, pc) -> pc`: executes the one instruction there, system calls included.
     pub const STEP: u32 = 2;

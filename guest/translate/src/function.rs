@@ -2,12 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use shallop_machine::exit::MAX_DEPTH;
 use shallop_riscv64::execute::execute;
 use wasm_encoder::{BlockType, Function};
 
 use crate::code::{Code, Known, Memories};
-use crate::effects::{Slots, bit};
+use crate::effects::{SP, Slots, bit};
 use crate::flow::{Block, Blocks, End};
 use crate::forest::{Forest, Item, LoopId};
 use crate::graph::{Graph, Kind, Next, Node};
@@ -15,7 +14,7 @@ use crate::layout::{Label, Layout};
 use crate::locals::parameter;
 use crate::near::{Around, Near, accessed_by};
 use crate::places::Places;
-use crate::value::Value;
+use crate::value::{Value, Values};
 use crate::{Entries, Options, Refusal, Region, detour, flow, inline, stack};
 
 /// Blocks of a function that weigh as much as a call: one of CPython's evaluation loop, with 4,000, has 800 bytes on the stack.
@@ -32,6 +31,8 @@ pub struct Shape {
     pub places: Places,
     /// Whether the stack pointer is at each block's end what it was at the function's start.
     pub level: Vec<bool>,
+    /// Offset behind all that is loaded of its file.
+    image_end: u32,
 }
 
 impl Shape {
@@ -61,7 +62,7 @@ impl Shape {
         let layout = Layout::new(graph, forest);
         let places = Places::new(&blocks, &layout, options.variant);
         let level = stack::level(&blocks);
-        Ok(Shape { blocks, layout, places, level })
+        Ok(Shape { blocks, layout, places, level, image_end: region.image.end })
     }
 
     /// Where it can be entered.
@@ -124,7 +125,7 @@ pub struct Body<'a> {
     pub functions: &'a BTreeMap<u32, u32>,
     /// Where computed jumps probably go.
     pub likely: &'a BTreeMap<u32, u32>,
-    /// What a call of this function adds to the depth: its native frame may be as large as it has blocks.
+    /// What a call of this function takes of the room: its native frame may be as large as it has blocks.
     pub weight: i32,
     scopes: Vec<Scope>,
     /// What is known at the end of each node.
@@ -171,7 +172,11 @@ fn emit_with(
 ) -> Result<(Emitted, BTreeMap<Node, Near>), Refusal> {
     let nodes = shape.layout.graph.kinds.len();
     let mut body = Body {
-        code: Code::new(shape.places.used, shape.entered(), options.variant, shape.memories()),
+        code: Code::new(
+            Values::new(shape.places.used, shape.entered(), shape.image_end),
+            options.variant,
+            shape.memories(),
+        ),
         shape,
         functions,
         likely: &options.likely,
@@ -373,15 +378,18 @@ impl Body<'_> {
         self.code.need(self.shape.places.needed[node]);
     }
 
-    /// What is known of values at a node where ways meet.
+    /// What is known of values at a node where ways meet; always that the stack pointer is an address.
     fn known_at(&self, node: Node) -> Near {
         let layout = &self.shape.layout;
-        // Nothing is known of what a label brings.
-        if layout.graph.kinds[node] == Kind::Dispatch || layout.labels.contains_key(&node) {
-            return Near::default();
-        }
-        let before = self.nears[node].unwrap_or_default();
-        self.shape.places.of[node].changes.map_or(before, |changes| self.around.at_head(node, before, changes))
+        // Nothing else is known of what a label brings.
+        let by_label = layout.graph.kinds[node] == Kind::Dispatch || layout.labels.contains_key(&node);
+        let before = if by_label { Near::default() } else { self.nears[node].unwrap_or_default() };
+        let mut near = match self.shape.places.of[node].changes {
+            Some(changes) if !by_label => self.around.at_head(node, before, changes),
+            _ => before,
+        };
+        near.is_address(SP);
+        near
     }
 
     /// Before a loop, looks at the registers that its first block takes for addresses: inside they are near to one then.
@@ -449,10 +457,13 @@ impl Body<'_> {
             Kind::Code(block) => self.shape.blocks.blocks[block].start,
             _ => self.shape.blocks.blocks[0].start,
         };
+        if start {
+            self.code.values.sink().local_get(parameter::ROOM);
+        }
         self.code.push_preempt();
         if start {
-            // The word is 0, or more than any depth.
-            self.code.values.sink().local_get(parameter::DEPTH).i32_add().i32_const(MAX_DEPTH as i32).i32_gt_u();
+            // The word is 0, or as much as any room.
+            self.code.values.sink().i32_le_s();
         }
         let pc = self.code.values.make(Value::Pc(offset));
         self.code.pause_if(pc);
@@ -481,21 +492,26 @@ impl Body<'_> {
             }
         };
         let place = self.shape.places.of[first];
+        let known = self.code.known();
+        if let Kind::Code(block) | Kind::Aim(block) = layout.graph.kinds[to]
+            && (label.is_some() || place.fixed)
+        {
+            self.code.settle_stack(self.shape.blocks.blocks[block].start);
+        }
         if let Some(label) = label {
             // It leads to where all registers are in the state.
             self.code.store_slots(self.shape.places.needed[first]);
             let at = self.code.values.locals.label();
             self.code.values.sink().i32_const(label as i32).local_set(at);
         } else if place.fixed && kind != Kind::Landing {
-            let before = self.code.known();
             self.code.store_slots(self.shape.places.needed[first] & !place.dirty);
             self.code.load_slots(place.valid);
             self.look_ahead(first);
             self.come_to(first);
-            self.code.restore(before);
         }
         let depth = self.depth(first);
         self.code.values.sink().br(depth);
+        self.code.restore(known);
     }
 
     fn block(&mut self, node: Node, block: &Block, index: usize) {
@@ -514,12 +530,24 @@ impl Body<'_> {
         }
         if let Some((pc, op)) = block.ops.get(at_end) {
             self.code.need(needed[at_end]);
+            if self.keeps_stack(block.end) {
+                self.code.settle_stack(*pc);
+            }
             self.code.begin(*pc, op);
             if !matches!(block.end, End::Deferred { .. } | End::Never) {
                 let _ = execute(&mut self.code, op);
             }
         }
         self.end(node, block, index);
+    }
+
+    /// Whether what a block leads to wants an address as the stack pointer, and it may not be one.
+    fn keeps_stack(&self, end: End) -> bool {
+        match end {
+            // It is what it was at the start.
+            End::Tail { .. } => self.shape.entered() == Entries::All,
+            _ => leads_on(end),
+        }
     }
 
     fn end(&mut self, node: Node, block: &Block, index: usize) {

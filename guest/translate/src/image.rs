@@ -35,6 +35,8 @@ const RELATIVE: u32 = 3;
 pub struct Image {
     /// Address that the file has for offset 0.
     bias: u64,
+    /// Offset behind all that is loaded of the file.
+    pub end: u32,
     data: Vec<u8>,
     /// Address of `data[0]`.
     data_start: u64,
@@ -53,7 +55,9 @@ struct Header {
     flags: u32,
     offset: u64,
     address: u64,
+    /// Bytes in the file, and in memory.
     size: u64,
+    memory: u64,
 }
 
 fn bytes<const N: usize>(from: &[u8], at: u64) -> Option<[u8; N]> {
@@ -86,6 +90,7 @@ fn headers(code: &[u8]) -> Vec<Header> {
             offset: double(code, at + 8)?,
             address: double(code, at + 16)?,
             size: double(code, at + 32)?,
+            memory: double(code, at + 40)?,
         })
     };
     (0..usize::from(count).min(MAX_HEADERS)).map_while(header).collect()
@@ -96,6 +101,13 @@ fn segments(headers: &[Header]) -> Option<(Header, Option<Header>)> {
     let mut loaded = headers.iter().filter(|header| header.kind == LOAD);
     let first = *loaded.next().filter(|header| header.offset == 0)?;
     Some((first, loaded.find(|header| header.flags & WRITABLE != 0).copied()))
+}
+
+/// The offset behind all that is loaded.
+fn end(headers: &[Header], bias: u64) -> u32 {
+    let loaded = headers.iter().filter(|header| header.kind == LOAD);
+    let ends = loaded.map(|header| header.address.saturating_add(header.memory).saturating_sub(bias));
+    ends.max().map_or(0, |end| u32::try_from(end).unwrap_or(u32::MAX))
 }
 
 /// Where the file that begins with `code` has its data: offset and length.
@@ -115,7 +127,8 @@ impl Image {
         };
         let data_start = second.map_or(0, |second| second.address);
         let bias = first.address.wrapping_sub(u64::from(start));
-        let mut image = Image { bias, data, data_start, ..Image::default() };
+        let end = end(&headers, bias);
+        let mut image = Image { bias, end, data, data_start, ..Image::default() };
         let find = |kind| headers.iter().find(|header| header.kind == kind);
         let table = find(UNWIND).and_then(|unwind| functions(code, first.address, unwind.address, start));
         let table = table.unwrap_or_else(|| apart(unwound(code, start)));
@@ -314,7 +327,7 @@ mod tests {
     fn header(file: &mut [u8], index: usize, (kind, flags): (u32, u32), (offset, address, size): (u64, u64, u64)) {
         let at = 64 + index * 56;
         put_words(file, at, &[kind, flags]);
-        for (place, value) in [(8, offset), (16, address), (32, size)] {
+        for (place, value) in [(8, offset), (16, address), (32, size), (40, size)] {
             put(file, at + place, &value.to_le_bytes());
         }
     }
@@ -357,6 +370,7 @@ mod tests {
         assert_eq!(image.inner(&(0x4240..0x4260)), [0x4250]);
         assert_eq!(image.double(DATA + 0x40), Some(BASE + 0x210));
         assert_eq!((image.address(0x4000), image.offset(BASE + 2)), (BASE, Some(0x4002)));
+        assert_eq!(image.offset(DATA + 0x60), Some(image.end));
         assert_eq!((image.word(DATA - 4), image.word(DATA + 0x5e)), (None, None));
     }
 

@@ -5,10 +5,10 @@ use wasm_encoder::ValType;
 use crate::Entries;
 use crate::effects::{Slots, is_float};
 
-/// Parameters of a function: the depth, then registers (see `calls`) or the entry.
+/// Parameters of a function: the room for calls, then registers (see `calls`) or the entry.
 pub mod parameter {
-    /// How deep in calls the function is.
-    pub const DEPTH: u32 = 0;
+    /// How deep calls may still go, by the weight of functions; what has none gives up all calls.
+    pub const ROOM: u32 = 0;
     /// Of one that is entered at its start alone.
     pub const SP: u32 = 1;
     pub const A0: u32 = 2;

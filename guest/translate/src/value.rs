@@ -50,17 +50,20 @@ pub struct Values {
     pub nesting: u32,
     /// Branches that nearly always go one way, by their offsets in `bytes`; whether they are taken.
     pub hints: Vec<(u32, bool)>,
+    /// Offset behind all that is loaded of the code's file.
+    image_end: u32,
     values: Vec<Value>,
 }
 
 impl Values {
     /// No code yet.
-    pub fn new(used: Slots, entered: Entries) -> Values {
+    pub fn new(used: Slots, entered: Entries, image_end: u32) -> Values {
         Values {
             bytes: Vec::new(),
             locals: Locals::new(used, entered),
             nesting: 0,
             hints: Vec::new(),
+            image_end,
             values: Vec::new(),
         }
     }
@@ -158,14 +161,19 @@ impl Values {
             (Binary::Add | Binary::Or | Binary::Xor | Binary::Sub, _, Value::Constant(0)) => a,
             (Binary::Add | Binary::Or | Binary::Xor, Value::Constant(0), _) => b,
             (Binary::And, _, Value::Constant(u64::MAX)) => a,
-            // The last MiB of memory holds no code.
-            (Binary::Add, Value::Pc(offset), Value::Constant(near)) if near <= 8 => {
-                self.make(Value::Pc(offset.wrapping_add(near as u32)))
+            (Binary::Add, Value::Pc(offset), Value::Constant(moved)) if self.reaches(offset, moved) => {
+                self.make(Value::Pc(offset.wrapping_add(moved as u32)))
             }
-            // Code is at even addresses.
-            (Binary::And, Value::Pc(_), Value::Constant(mask)) if mask == !1 => a,
+            (Binary::And, Value::Pc(offset), Value::Constant(mask)) if mask == !1 && offset & 1 == 0 => a,
             _ => self.make(Value::Binary(operation, a, b)),
         }
+    }
+
+    /// Whether the address that is `moved` bytes from code is below 2^32 as that is. The last MiB of memory holds no code; a file
+    /// is loaded as a whole.
+    fn reaches(&self, offset: u32, moved: u64) -> bool {
+        let to = i64::from(offset).checked_add(moved as i64);
+        moved <= 8 || to.is_some_and(|to| (0..i64::from(self.image_end)).contains(&to))
     }
 
     /// A word for the value of `word` that costs nothing to use again.

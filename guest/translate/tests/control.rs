@@ -239,7 +239,7 @@ fn switch(words: &mut Vec<u32>, at: usize, by: u32, targets: [usize; 4]) {
     words[at..at + code.len()].copy_from_slice(&code);
 }
 
-/// An operation on registers or a pointer, or a store to the stack.
+/// An operation on registers, a pointer or the stack pointer, or a store to the stack.
 fn operation(numbers: &mut Numbers) -> u32 {
     let (a, b, c) = (pick(numbers), pick(numbers), pick(numbers));
     let pointer = |numbers: &mut Numbers| POINTERS[numbers.below(2) as usize] as u32;
@@ -249,6 +249,7 @@ fn operation(numbers: &mut Numbers) -> u32 {
         8 => encode::sd(a, one, numbers.below(64) as i32 - 32),
         9 | 10 => encode::addi(one, other, numbers.below(128) as i32 - 64),
         11 if numbers.below(2) == 0 => encode::register(0x33, one, other, FAR),
+        5 if numbers.below(8) == 0 => encode::register(0x33, 2, 2, FAR),
         0 => encode::addi(a, b, numbers.below(64) as i32 - 32),
         1 => encode::register(0x33, a, b, c),
         2 => encode::register(0x4000_0033, a, b, c),
@@ -273,7 +274,9 @@ fn compare(seed: u64, variant: Variant, storm: bool) {
     let mut numbers = Numbers(seed * 2 + 1);
     let program = program(&mut numbers);
     let code: Vec<u8> = program.words.iter().flat_map(|word| word.to_le_bytes()).collect();
-    let region = Region { code: &code, start: START, image: &Image::default() };
+    let mut image = Image::default();
+    image.end = if seed.is_multiple_of(3) { 0 } else { START + code.len() as u32 };
+    let region = Region { code: &code, start: START, image: &image };
     // A guess for each word, of which some are right.
     let guess = |word| (START + 4 * word, program.functions[numbers.below(program.functions.len() as u64) as usize]);
     let likely = (0..program.words.len() as u32).map(guess).collect::<BTreeMap<u32, u32>>();

@@ -49,8 +49,8 @@ impl Ending {
     }
 }
 
-/// The preempt word's value when it is set, as `shallop_machine::exit::PREEMPT`: depths of calls can be added to it.
-const PREEMPT: u32 = 1 << 31;
+/// The preempt word's value when it is set, as `shallop_machine::exit::PREEMPT`: above the room of any call.
+const PREEMPT: u32 = i32::MAX as u32;
 
 /// The word that makes a running task yield.
 #[derive(Clone, Copy)]

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use shallop_machine::Exit;
 use shallop_machine::backend::{Backend, Float, Precision, Width};
-use shallop_machine::exit::{Access, PREEMPT, UNWIND};
+use shallop_machine::exit::{Access, MAX_DEPTH, PREEMPT, UNWIND};
 use shallop_riscv64::interpreter::{Guest, Interpreter, Leave};
 use shallop_riscv64::registers::{offset, word};
 use shallop_riscv64::single_step::Memory as Steps;
@@ -123,7 +123,7 @@ impl Machine {
             // As the engine has it: a task that is not to yield is too deep in calls.
             let deep = bytes[PREEMPT_WORD + 3] == 0;
             let again = storm.as_mut().is_some_and(|numbers| numbers.below(3) != 0);
-            bytes[PREEMPT_WORD + 3] = if again { 0x80 } else { 0 };
+            bytes[PREEMPT_WORD..PREEMPT_WORD + 4].copy_from_slice(&if again { PREEMPT } else { 0 }.to_le_bytes());
             bytes[offset::PC..offset::PC + 8].copy_from_slice(&pc.to_le_bytes());
             let unwinds = deep || storm.as_mut().is_some_and(|numbers| numbers.below(2) == 0);
             if unwinds { UNWIND as i64 } else { pc }
@@ -219,6 +219,13 @@ impl Machine {
         write(offset::COUNTER, state.counter);
     }
 
+    /// The translated function that can go on from a state, and its entry.
+    fn entered_at(&self, state: &State) -> Option<(Function, i32)> {
+        // They take the stack pointer for an address.
+        u32::try_from(state.x[2]).ok()?;
+        self.entries.get(&state.pc).cloned()
+    }
+
     /// Runs one piece: translated code when there is an entry at the pc and `fresh`, else one instruction.
     /// Gives whether an instruction was interpreted.
     pub fn piece(&mut self, fresh: bool) -> Result<bool, Exit> {
@@ -227,13 +234,15 @@ impl Machine {
             let preempt = numbers.below(3) != 0;
             self.set_preempt(if preempt { PREEMPT } else { 0 });
         }
-        if fresh && let Some((function, entry)) = self.entries.get(&state.pc).cloned() {
+        if fresh && let Some((function, entry)) = self.entered_at(&state) {
             self.dispatched += 1;
             let pc = match function {
-                Function::Entered(function) => function.call(&mut self.store, (0, entry)).map_err(fault)? as u64,
+                Function::Entered(function) => {
+                    function.call(&mut self.store, (MAX_DEPTH, entry)).map_err(fault)? as u64
+                }
                 Function::Start(function) => {
                     let [ra, sp, a0] = [1, 2, 10].map(|register| state.x[register] as i64);
-                    let pc = function.call(&mut self.store, (0, sp, a0, ra)).map_err(fault)? as u64;
+                    let pc = function.call(&mut self.store, (MAX_DEPTH, sp, a0, ra)).map_err(fault)? as u64;
                     if pc & 1 == 0 {
                         state = self.state();
                         (state.x[1], state.x[2]) = (pc, sp as u64);
