@@ -62,7 +62,7 @@ impl Contenders {
         Ok(Contenders {
             python: output(Command::new("python3").args(["-c", "import sys; print(sys.executable)"]))?.trim().into(),
             native_kernels: native_kernels.as_deref().map(utf8).transpose()?,
-            root: Some(utf8(&unpack(shallop)?)?),
+            root: Some(utf8(&unpack(shallop, IMAGE, "root")?)?),
             has_qemu,
             has_lua,
             translations: Dirs::from_env()?.translations(),
@@ -188,11 +188,11 @@ fn kernels(context: &Path) -> Result<Option<PathBuf>> {
     Ok(Some(native))
 }
 
-/// Unpacks the image's layers, without owners and devices; only when it is another image than last time.
-fn unpack(shallop: &Path) -> Result<PathBuf> {
-    let dir = root().join("target/bench/root");
-    let mark = dir.with_file_name("root.layers");
-    let inspected = output(Command::new(shallop).args(["image", "inspect", IMAGE]))?;
+/// Unpacks an image's layers to a folder of this name, without owners and devices; only when it is another image than last time.
+pub fn unpack(shallop: &Path, image: &str, name: &str) -> Result<PathBuf> {
+    let dir = root().join("target/bench").join(name);
+    let mark = dir.with_file_name(format!("{name}.layers"));
+    let inspected = output(Command::new(shallop).args(["image", "inspect", image]))?;
     let (_, layers) = inspected.split_once("\"Layers\"").context("the image has no layers")?;
     let layers: Vec<_> = layers.split('"').filter_map(|word| word.strip_prefix("sha256:")).collect();
     if fs::read_to_string(&mark).is_ok_and(|text| text == layers.join("\n")) {

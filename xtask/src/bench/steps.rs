@@ -7,10 +7,10 @@ use std::process::{Command, Stdio};
 
 use anyhow::Result;
 
-use super::contenders::{BASE, Contenders, base_images, packages, utf8, words};
+use super::contenders::{BASE, Contenders, base_images, packages, unpack, utf8, words};
 use super::lines::{Goal, Line};
 use super::measure::Job;
-use crate::shallop::{installed, root, run as call};
+use crate::shallop::{installed, output, root, run as call};
 
 /// The catalog's Python with compiler and git, the project and a repository.
 const IMAGE: &str = "bench-steps";
@@ -33,11 +33,22 @@ pub fn all(shallop: &Path) -> Result<Vec<Line>> {
     let text = format!("FROM {BASE}\nCOPY tools/root/ /\nCOPY project /bench/project\n{copied}");
     fs::write(context.join("Dockerfile"), text)?;
     call(Command::new(shallop).args(["build", "-q", "-t", IMAGE]).arg(&context).stdout(Stdio::null()))?;
+    let unpacked = unpacked(shallop)?;
     let shallop = utf8(shallop)?;
-    let mut lines = vec![compile(&shallop, &utf8(&context)?)];
-    lines.extend(repository.map(|path| clone(&shallop, &path)).transpose()?);
+    let mut lines = vec![compile(&shallop, unpacked.as_deref(), &utf8(&context)?)];
+    lines.extend(repository.map(|path| clone(&shallop, unpacked.as_deref(), &path)).transpose()?);
     lines.extend([pip(&shallop), apt(&shallop), catalog(&shallop)]);
     Ok(lines)
+}
+
+/// The image unpacked, where the kernel has qemu-user run its programs and their children, and where its root may be changed.
+fn unpacked(shallop: &Path) -> Result<Option<String>> {
+    let is_root = output(Command::new("id").arg("-u"))?.trim() == "0";
+    if !is_root || !Path::new("/proc/sys/fs/binfmt_misc/qemu-riscv64").exists() {
+        println!("(binfmt_misc does not have qemu-riscv64, or this is not root: no comparison with qemu-user)");
+        return Ok(None);
+    }
+    Ok(Some(utf8(&unpack(shallop, IMAGE, "steps-root")?)?))
 }
 
 /// A repository of the project with some history, where git is installed.
@@ -68,27 +79,39 @@ fn inside(shallop: &str, image: &str, script: &str) -> Job {
     Job::wall(words(&[shallop, "run", "--rm", "--host-mirrors", image, "sh", "-ec", script]))
 }
 
-/// A script here, in a folder of its own that goes again.
+/// A script that runs in a folder of its own, which goes again.
+fn apart(script: &str) -> String {
+    format!("d=$(mktemp -d); trap 'rm -rf $d' EXIT; cd $d; {script}")
+}
+
+/// A script here.
 fn here(script: &str) -> Job {
-    Job::wall(words(&["sh", "-ec", &format!("d=$(mktemp -d); trap 'rm -rf $d' EXIT; cd $d; {script}")]))
+    Job::wall(words(&["sh", "-ec", script]))
+}
+
+/// A script in the unpacked image.
+fn under_qemu(root: &str, script: &str) -> Job {
+    Job::wall(words(&["chroot", root, "sh", "-ec", script]))
 }
 
 fn line(name: &'static str, native: Option<Job>, shallop: Job, goal: Goal) -> Line {
     Line { title: "", names: vec![name], native, shallop, qemu: None, goal }
 }
 
-fn compile(shallop: &str, context: &str) -> Line {
-    let native = (installed("gcc") && installed("make"))
-        .then(|| here(&format!("cp -r {context}/project . && make -s -C project check")));
-    let ours = inside(shallop, IMAGE, "cp -r /bench/project /tmp && make -s -C /tmp/project check");
-    line("gcc and make, a small C project", native, ours, Goal::None)
+fn compile(shallop: &str, unpacked: Option<&str>, context: &str) -> Line {
+    let make = |from: &str| apart(&format!("cp -r {from}/project . && make -s -C project check"));
+    let native = (installed("gcc") && installed("make")).then(|| here(&make(context)));
+    let script = make("/bench");
+    let line = line("gcc and make, a small C project", native, inside(shallop, IMAGE, &script), Goal::None);
+    Line { qemu: unpacked.map(|root| under_qemu(root, &script)), ..line }
 }
 
-fn clone(shallop: &str, repository: &Path) -> Result<Line> {
-    let native = here(&format!("git clone -q --no-local {} clone", utf8(repository)?));
-    let trust = "git config --global --add safe.directory '*'";
-    let ours = inside(shallop, IMAGE, &format!("{trust}; git clone -q --no-local /bench/repository /tmp/clone"));
-    Ok(line("git clone of a local repository", Some(native), ours, Goal::None))
+fn clone(shallop: &str, unpacked: Option<&str>, repository: &Path) -> Result<Line> {
+    let native = here(&apart(&format!("git clone -q --no-local {} clone", utf8(repository)?)));
+    let trust = "export HOME=$PWD; git config --global safe.directory '*'";
+    let script = apart(&format!("{trust}; git clone -q --no-local /bench/repository clone"));
+    let line = line("git clone of a local repository", Some(native), inside(shallop, IMAGE, &script), Goal::None);
+    Ok(Line { qemu: unpacked.map(|root| under_qemu(root, &script)), ..line })
 }
 
 fn pip(shallop: &str) -> Line {
@@ -97,7 +120,7 @@ fn pip(shallop: &str) -> Line {
         Command::new("python3").args(["-m", "pip", "--version"]).output().is_ok_and(|done| done.status.success());
     line(
         "pip install flask",
-        has_pip.then(|| here(install)),
+        has_pip.then(|| here(&apart(install))),
         inside(shallop, IMAGE, &format!("cd /tmp; {install}")),
         Goal::None,
     )
