@@ -1,4 +1,6 @@
-// Nearly all its time goes into `hot`, by way of `main`, `outer`, `middle`. The argument is how often.
+// Nearly all its time goes into `hot`, by way of `main`, `outer`, `middle`. The argument is how often; with another one it
+// handles faults.
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -20,6 +22,8 @@ __attribute__((noinline, noclone)) static unsigned outer(unsigned seed) {
 int main(int count, char **arguments) {
     int times = count > 1 ? atoi(arguments[1]) : 10;
     unsigned seed = 1;
+    if (count > 2)
+        signal(SIGSEGV, exit);
     for (int i = 0; i < times; i++)
         seed = outer(seed);
     printf("%u\n", seed);

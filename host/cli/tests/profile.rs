@@ -1,6 +1,7 @@
 //! `run --profile`: the file names the functions that the time went to.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -8,7 +9,10 @@ use serde_json::Value;
 use shallop_test_support::shallop::folder;
 use shallop_test_support::{Shallop, command, oracle, workspace};
 
-/// Nanoseconds by the function that was run, `(interpreted)` or not, of all tasks.
+/// What follows the name of a function that was interpreted.
+const INTERPRETED: &str = " (interpreted)";
+
+/// Nanoseconds by the function that was run, of all tasks.
 fn self_times(profile: &str) -> BTreeMap<String, u64> {
     let json: Value = serde_json::from_str(profile).expect("the profile is JSON");
     let frames = json["shared"]["frames"].as_array().expect("there are frames");
@@ -20,10 +24,25 @@ fn self_times(profile: &str) -> BTreeMap<String, u64> {
     for (sample, weight) in samples.iter().zip(weights) {
         let last = sample.as_array().and_then(|stack| stack.last()).and_then(Value::as_u64).expect("a stack");
         let name = frames[last as usize]["name"].as_str().expect("frames have names");
-        let name = name.strip_suffix(" (interpreted)").unwrap_or(name);
         *times.entry(name.to_owned()).or_default() += weight.as_u64().expect("weights are numbers");
     }
     times
+}
+
+/// The same of functions, interpreted or not.
+fn merged(times: BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+    let mut merged = BTreeMap::new();
+    for (name, time) in times {
+        *merged.entry(name.strip_suffix(INTERPRETED).unwrap_or(&name).to_owned()).or_default() += time;
+    }
+    merged
+}
+
+/// Compiles `hot.c` into a folder, as `hot`.
+fn compile_hot(folder: &Path) {
+    let mut gcc = Command::new("riscv64-linux-gnu-gcc");
+    gcc.args(["-O1", "-static"]).arg(workspace().join("tests/profile/hot.c")).arg("-o").arg(folder.join("hot"));
+    command::run(&mut gcc, b"", Duration::from_secs(120)).expect_code(0);
 }
 
 /// Runs with `--profile`; what went where.
@@ -43,14 +62,33 @@ fn a_hot_function_is_named() {
         return;
     }
     let folder = folder();
-    let program = folder.path().join("hot");
-    let mut gcc = Command::new("riscv64-linux-gnu-gcc");
-    gcc.args(["-O1", "-static"]).arg(workspace().join("tests/profile/hot.c")).arg("-o").arg(&program);
-    command::run(&mut gcc, b"", Duration::from_secs(120)).expect_code(0);
+    compile_hot(folder.path());
     let volume = format!("{}:/t:ro", folder.path().display());
-    let times = profiled(&shallop, &["-v", &volume, "catalog.internal/busybox", "/t/hot", "200"]);
+    let times = merged(profiled(&shallop, &["-v", &volume, "catalog.internal/busybox", "/t/hot", "200"]));
     let all: u64 = times.values().sum();
     assert!(times.get("hot").is_some_and(|hot| hot * 2 > all), "{times:#?}");
+}
+
+/// What a translator has to look for first is interpreted for about half of the time that this takes.
+#[test]
+fn what_a_run_translated_is_there_at_the_next_start() {
+    let suite = "profile of a C program that runs again";
+    let shallop = Shallop::shared(env!("CARGO_BIN_EXE_shallop"));
+    if !oracle(suite, &[("riscv64-linux-gnu-gcc", "gcc-riscv64-linux-gnu")]) || !shallop.needs(suite, &["busybox"]) {
+        return;
+    }
+    let folder = folder();
+    compile_hot(folder.path());
+    std::fs::write(folder.path().join("Dockerfile"), "FROM catalog.internal/busybox\nCOPY hot /\n").unwrap();
+    shallop.run_in(folder.path(), &["build", "-q", "-t", "shallop-test/hot", "."]).expect_code(0);
+    for program in [&["/hot", "100"][..], &["/hot", "100", "handles-faults"]] {
+        let arguments = [&["shallop-test/hot"], program].concat();
+        let mut first = shallop.command(&[&["run", "--rm"], &arguments[..]].concat());
+        command::run(first.env("SHALLOP_TEST_HOT", "100"), b"", Duration::from_secs(120)).expect_code(0);
+        let times = profiled(&shallop, &arguments);
+        let time = |name: &str| times.get(name).copied().unwrap_or(0);
+        assert!(time("hot") > 4 * time(&format!("hot{INTERPRETED}")), "{program:?}: {times:#?}");
+    }
 }
 
 #[test]
@@ -60,7 +98,7 @@ fn python_spends_its_time_in_its_interpreter() {
         return;
     }
     let script = "x = 0\nfor i in range(1500000): x += i & 3\nprint(x)";
-    let times = profiled(&shallop, &["catalog.internal/python", "python3", "-c", script]);
+    let times = merged(profiled(&shallop, &["catalog.internal/python", "python3", "-c", script]));
     let all: u64 = times.values().sum();
     assert!(times.get("_PyEval_EvalFrameDefault").is_some_and(|time| time * 10 > all), "{times:#?}");
 }

@@ -295,6 +295,7 @@ fn suffix(variant: Variant) -> Result<String> {
 pub struct Found {
     pub offset: u64,
     pub len: u32,
+    pub variant: Variant,
     pub modules: Vec<File>,
     /// They have all of it.
     pub whole: bool,
@@ -308,10 +309,10 @@ pub fn find(cache: &Path, file: &File, variant: Variant) -> Vec<Found> {
     let Ok(suffix) = suffix(variant) else { return Vec::new() };
     let entries = folder_of_file(cache, file).and_then(|folder| Ok(fs::read_dir(folder)?));
     let entries = entries.into_iter().flatten().flatten();
-    entries.filter_map(|entry| found(cache, &entry.path(), &suffix)).collect()
+    entries.filter_map(|entry| found(cache, &entry.path(), (variant, &suffix))).collect()
 }
 
-fn found(cache: &Path, entry: &Path, suffix: &str) -> Option<Found> {
+fn found(cache: &Path, entry: &Path, (variant, suffix): (Variant, &str)) -> Option<Found> {
     let (offset, len) = entry.file_name()?.to_str()?.strip_suffix(suffix)?.split_once('-')?;
     let folder = fs::read_to_string(entry).ok()?;
     // A name and no path, whoever wrote it.
@@ -323,6 +324,7 @@ fn found(cache: &Path, entry: &Path, suffix: &str) -> Option<Found> {
     Some(Found {
         offset: u64::from_str_radix(offset, 16).ok()?,
         len: u32::from_str_radix(len, 16).ok()?,
+        variant,
         modules: modules.take(MAX_READY).collect(),
         whole: folder.is_whole(),
         unfinished: !folder.is_whole() && !folder.path.join(DONE).exists(),

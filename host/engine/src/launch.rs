@@ -133,14 +133,17 @@ impl Grants {
     fn code(&mut self, file: File) -> u32 {
         let wanted = self.translations.iter();
         let find = |wanted: &Translations| {
-            let variant = if wanted.how.precise { Variant::Precise } else { Variant::Lazy };
-            translated::find(&wanted.cache, &file, variant)
+            // A process starts with the lazy variant, and has the other one when it handles faults.
+            let variants: &[Variant] =
+                if wanted.how.precise { &[Variant::Precise] } else { &[Variant::Lazy, Variant::Precise] };
+            variants.iter().flat_map(|&variant| translated::find(&wanted.cache, &file, variant)).collect::<Vec<_>>()
         };
         let found = wanted.flat_map(find).collect::<Vec<_>>();
         let grant = self.add(Access::Immutable, file.into());
         let ready = |found: Found| {
+            let precise = found.variant == Variant::Precise;
             let modules = found.modules.into_iter().map(OwnedFd::from).collect();
-            Ready { grant, offset: found.offset, len: found.len, modules, unfinished: found.unfinished }
+            Ready { grant, offset: found.offset, len: found.len, precise, modules, unfinished: found.unfinished }
         };
         self.ready.extend(found.into_iter().map(ready));
         grant

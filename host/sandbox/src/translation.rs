@@ -153,7 +153,7 @@ impl Translation {
     pub fn prepare(&self, file: &Arc<File>, ready: Ready) {
         let mut book = lock(&self.book);
         let source = CodeFile { file: file.clone(), lasts: true };
-        if let Some(number) = book.number(&source, ready.offset, ready.len, self.how.precise)
+        if let Some(number) = book.number(&source, ready.offset, ready.len, ready.precise)
             && let Some(known) = book.get(number)
         {
             known.given = ready.modules.len();

@@ -42,6 +42,8 @@ pub struct Ready {
     pub grant: u32,
     pub offset: u64,
     pub len: u32,
+    /// It is for processes that handle faults.
+    pub precise: bool,
     /// Files with modules for it.
     pub modules: Vec<Descriptor>,
     /// There could be more of it.

@@ -141,6 +141,8 @@ pub struct Ready {
     pub grant: u32,
     pub offset: u64,
     pub len: u32,
+    /// It is for processes that handle faults.
+    pub precise: bool,
     /// As [`Translated::code`].
     pub modules: Vec<File>,
     /// There could be more: the translator is told of the region when it is used, to go on with it later.

@@ -51,6 +51,7 @@ struct ReadyHeader {
     grant: u32,
     offset: u64,
     len: u32,
+    precise: bool,
     modules: usize,
     unfinished: bool,
 }
@@ -105,8 +106,8 @@ pub fn send_request(
 }
 
 fn ready_header(ready: &Ready) -> ReadyHeader {
-    let &Ready { grant, offset, len, ref modules, unfinished } = ready;
-    ReadyHeader { grant, offset, len, modules: modules.len(), unfinished }
+    let &Ready { grant, offset, len, precise, ref modules, unfinished } = ready;
+    ReadyHeader { grant, offset, len, precise, modules: modules.len(), unfinished }
 }
 
 fn send_descriptors(socket: &UnixStream, descriptors: &[BorrowedFd<'_>]) -> Result<()> {
@@ -145,12 +146,13 @@ pub fn receive_request(socket: &UnixStream) -> Result<Received> {
     let profile = if header.profile { take(1).pop() } else { None };
     let network = if header.network { take(1).pop() } else { None };
     let jobs = header.translating.and_then(|how| Some((how, take(1).pop()?)));
-    let ready = header.ready.into_iter().map(|ReadyHeader { grant, offset, len, modules, unfinished }| Ready {
-        grant,
-        offset,
-        len,
-        modules: take(modules),
-        unfinished,
+    let ready = header.ready.into_iter().map(|header: ReadyHeader| Ready {
+        grant: header.grant,
+        offset: header.offset,
+        len: header.len,
+        precise: header.precise,
+        modules: take(header.modules),
+        unfinished: header.unfinished,
     });
     let ready = ready.collect();
     let grants = header.grants.into_iter().zip(granted).collect();
@@ -199,7 +201,14 @@ mod tests {
                 cache: "/nowhere".into(),
                 how: Translating { precise: false, storm: false, hot: 2000, waits: false },
             }),
-            ready: vec![Ready { grant: 7, offset: 8, len: 9, modules: vec![null(), null()], unfinished: true }],
+            ready: vec![Ready {
+                grant: 7,
+                offset: 8,
+                len: 9,
+                precise: true,
+                modules: vec![null(), null()],
+                unfinished: true,
+            }],
             title: vec!["sh".into()],
         };
         send_request(&ours, &request, Some(null()), Some(null())).unwrap();
@@ -208,7 +217,7 @@ mod tests {
         assert!(received.trace.is_none() && received.profile.is_some() && received.network.is_some());
         assert!(received.jobs.is_some());
         assert_eq!((received.ready[0].offset, received.ready[0].modules.len()), (8, 2));
-        assert!(received.ready[0].unfinished);
+        assert!(received.ready[0].precise && received.ready[0].unfinished);
         assert_eq!(received.title, ["sh"]);
     }
 }

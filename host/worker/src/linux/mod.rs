@@ -127,8 +127,8 @@ fn grant((access, descriptor): (Access, OwnedFd)) -> Grant {
 }
 
 fn ready(received: shallop_supervisor::Ready) -> Ready {
-    let shallop_supervisor::Ready { grant, offset, len, modules, unfinished } = received;
-    Ready { grant, offset, len, modules: modules.into_iter().map(File::from).collect(), unfinished }
+    let shallop_supervisor::Ready { grant, offset, len, precise, modules, unfinished } = received;
+    Ready { grant, offset, len, precise, modules: modules.into_iter().map(File::from).collect(), unfinished }
 }
 
 fn run_linux(code: Vec<OwnedFd>, launch: Launch) -> Result<(Outcome, Option<Remains>)> {
