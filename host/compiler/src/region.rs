@@ -17,6 +17,10 @@ use crate::translated::{Claim, Folder, MAX_JUMPS};
 /// Bytes of guest code of one module of a whole region.
 const WHOLE_BYTES: u32 = 4 << 20;
 
+/// Bytes of native code of a region that nobody asked for, at most. In a larger one only what gets hot is translated: most of a
+/// compiler's code seldom runs, and all of it would fill the cache.
+const AHEAD_BYTES: u32 = 256 << 20;
+
 /// So many modules of a region are no burden.
 const FEW: u32 = 4;
 
@@ -41,7 +45,7 @@ pub struct Known {
     done: BTreeSet<u32>,
     /// Where it can be entered besides the functions' starts.
     others: BTreeSet<u32>,
-    /// Starts of functions that nobody asked for.
+    /// Starts of functions that nobody asked for, and that are to be translated nevertheless.
     ahead: VecDeque<u32>,
     /// The right to translate those; `None`: it was not asked for yet.
     claim: Option<Claim>,
@@ -72,7 +76,9 @@ impl Known {
         let size = code.len() + data.len();
         let image = Image::new(&code, 0, data);
         let starts: Vec<u32> = image.starts().collect();
-        let ahead = starts.iter().copied().collect();
+        let bytes = starts.iter().filter_map(|&start| image.function(start)).map(|it| it.end - it.start).sum::<u32>();
+        let goes_ahead = bytes <= AHEAD_BYTES / growth(job.variant);
+        let ahead = if goes_ahead { starts.iter().copied().collect() } else { VecDeque::new() };
         let mut options = options(job.variant);
         options.likely = Arc::new(folder.jumps());
         let (done, others) = Default::default();
@@ -221,6 +227,14 @@ impl Known {
         let taken = self.part(&mut ahead, bytes);
         self.ahead = ahead;
         taken
+    }
+}
+
+/// How many times as large as guest code its translation is, about.
+fn growth(variant: jobs::Variant) -> u32 {
+    match variant {
+        jobs::Variant::Lazy => 10,
+        jobs::Variant::Precise => 40,
     }
 }
 

@@ -27,7 +27,7 @@ const MAX_READY: usize = 192;
 /// Bytes of the disk that are left to others.
 const LEFT_FREE: u64 = 128 << 20;
 
-/// The file in the folder of a region that says that all of it was translated, in whatever modules.
+/// The file in the folder of a region that says that nothing is left to be translated unasked, in whatever modules it is.
 const DONE: &str = "done";
 
 /// The file in the folder of a region that tells where computed jumps went: pairs of offsets, as JSON.
