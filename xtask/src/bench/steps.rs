@@ -48,7 +48,12 @@ fn unpacked(shallop: &Path) -> Result<Option<String>> {
         println!("(binfmt_misc does not have qemu-riscv64, or this is not root: no comparison with qemu-user)");
         return Ok(None);
     }
-    Ok(Some(utf8(&unpack(shallop, IMAGE, "steps-root")?)?))
+    let unpacked = unpack(shallop, IMAGE, "steps-root")?;
+    let null = unpacked.join("dev/null");
+    if !null.exists() {
+        call(Command::new("mknod").args(["-m", "666"]).arg(null).args(["c", "1", "3"]))?;
+    }
+    Ok(Some(utf8(&unpacked)?))
 }
 
 /// A repository of the project with some history, where git is installed.
