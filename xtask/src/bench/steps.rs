@@ -49,9 +49,11 @@ fn unpacked(shallop: &Path) -> Result<Option<String>> {
         return Ok(None);
     }
     let unpacked = unpack(shallop, IMAGE, "steps-root")?;
-    let null = unpacked.join("dev/null");
-    if !null.exists() {
-        call(Command::new("mknod").args(["-m", "666"]).arg(null).args(["c", "1", "3"]))?;
+    for (device, minor) in [("null", "3"), ("urandom", "9")] {
+        let path = unpacked.join("dev").join(device);
+        if !path.exists() {
+            call(Command::new("mknod").args(["-m", "666"]).arg(path).args(["c", "1", minor]))?;
+        }
     }
     Ok(Some(utf8(&unpacked)?))
 }
