@@ -383,11 +383,10 @@ impl Body<'_> {
         let layout = &self.shape.layout;
         // Nothing else is known of what a label brings.
         let by_label = layout.graph.kinds[node] == Kind::Dispatch || layout.labels.contains_key(&node);
-        let before = if by_label { Near::default() } else { self.nears[node].unwrap_or_default() };
-        let mut near = match self.shape.places.of[node].changes {
-            Some(changes) if !by_label => self.around.at_head(node, before, changes),
-            _ => before,
-        };
+        let mut near = if by_label { Near::default() } else { self.nears[node].unwrap_or_default() };
+        if let (false, Some(changes)) = (by_label, self.shape.places.of[node].changes) {
+            near = self.around.at_head(node, near, changes);
+        }
         near.is_address(SP);
         near
     }

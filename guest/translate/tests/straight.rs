@@ -78,7 +78,7 @@ fn start(numbers: &mut Numbers) -> State {
         state.f[register] = value(numbers);
     }
     state.f[0] = value(numbers);
-    // As most stack pointers; with others a function is not entered at its start.
+    // As most stack pointers; with others no translated code is entered.
     if numbers.below(8) != 0 {
         state.x[2] = u64::from(state.x[2] as u32);
     }

@@ -1,13 +1,13 @@
 //! `run --profile`: the file names the functions that the time went to.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
 use shallop_test_support::shallop::folder;
 use shallop_test_support::{Shallop, command, oracle, workspace};
+use tempfile::TempDir;
 
 /// What follows the name of a function that was interpreted.
 const INTERPRETED: &str = " (interpreted)";
@@ -38,11 +38,17 @@ fn merged(times: BTreeMap<String, u64>) -> BTreeMap<String, u64> {
     merged
 }
 
-/// Compiles `hot.c` into a folder, as `hot`.
-fn compile_hot(folder: &Path) {
+/// `hot.c` compiled into a folder, as `hot`; `None` where that, or busybox, cannot be had.
+fn hot(suite: &str) -> Option<(Shallop, TempDir)> {
+    let shallop = Shallop::shared(env!("CARGO_BIN_EXE_shallop"));
+    if !oracle(suite, &[("riscv64-linux-gnu-gcc", "gcc-riscv64-linux-gnu")]) || !shallop.needs(suite, &["busybox"]) {
+        return None;
+    }
+    let folder = folder();
     let mut gcc = Command::new("riscv64-linux-gnu-gcc");
-    gcc.args(["-O1", "-static"]).arg(workspace().join("tests/profile/hot.c")).arg("-o").arg(folder.join("hot"));
+    gcc.args(["-O1", "-static"]).arg(workspace().join("tests/profile/hot.c")).arg("-o").arg(folder.path().join("hot"));
     command::run(&mut gcc, b"", Duration::from_secs(120)).expect_code(0);
+    Some((shallop, folder))
 }
 
 /// Runs with `--profile`; what went where.
@@ -56,13 +62,7 @@ fn profiled(shallop: &Shallop, arguments: &[&str]) -> BTreeMap<String, u64> {
 
 #[test]
 fn a_hot_function_is_named() {
-    let suite = "profile of a C program";
-    let shallop = Shallop::shared(env!("CARGO_BIN_EXE_shallop"));
-    if !oracle(suite, &[("riscv64-linux-gnu-gcc", "gcc-riscv64-linux-gnu")]) || !shallop.needs(suite, &["busybox"]) {
-        return;
-    }
-    let folder = folder();
-    compile_hot(folder.path());
+    let Some((shallop, folder)) = hot("profile of a C program") else { return };
     let volume = format!("{}:/t:ro", folder.path().display());
     let times = merged(profiled(&shallop, &["-v", &volume, "catalog.internal/busybox", "/t/hot", "200"]));
     let all: u64 = times.values().sum();
@@ -72,13 +72,7 @@ fn a_hot_function_is_named() {
 /// What a translator has to look for first is interpreted for about half of the time that this takes.
 #[test]
 fn what_a_run_translated_is_there_at_the_next_start() {
-    let suite = "profile of a C program that runs again";
-    let shallop = Shallop::shared(env!("CARGO_BIN_EXE_shallop"));
-    if !oracle(suite, &[("riscv64-linux-gnu-gcc", "gcc-riscv64-linux-gnu")]) || !shallop.needs(suite, &["busybox"]) {
-        return;
-    }
-    let folder = folder();
-    compile_hot(folder.path());
+    let Some((shallop, folder)) = hot("profile of a C program that runs again") else { return };
     std::fs::write(folder.path().join("Dockerfile"), "FROM catalog.internal/busybox\nCOPY hot /\n").unwrap();
     shallop.run_in(folder.path(), &["build", "-q", "-t", "shallop-test/hot", "."]).expect_code(0);
     for program in [&["/hot", "100"][..], &["/hot", "100", "handles-faults"]] {

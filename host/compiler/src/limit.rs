@@ -203,7 +203,7 @@ mod tests {
         folder.note(dir.path(), &file, (0, 0x1000), Variant::Lazy).unwrap();
         let mut open = folder.add(&vec![7; SIZE], &[]).unwrap();
         trim(dir.path(), 0).unwrap();
-        assert!(find(dir.path(), &file, Variant::Lazy).is_empty());
+        assert!(find(dir.path(), &file, &[Variant::Lazy]).is_empty());
         assert!(folder.add(b"native", &[]).is_err(), "its folder is gone");
         let mut text = Vec::new();
         std::io::Read::read_to_end(&mut open, &mut text).unwrap();
@@ -211,6 +211,6 @@ mod tests {
         let mut again = Folder::new(dir.path(), &[b"code"], Variant::Lazy).unwrap();
         again.note(dir.path(), &file, (0, 0x1000), Variant::Lazy).unwrap();
         again.add(b"native", &[]).unwrap();
-        assert_eq!(find(dir.path(), &file, Variant::Lazy)[0].modules.len(), 1);
+        assert_eq!(find(dir.path(), &file, &[Variant::Lazy])[0].modules.len(), 1);
     }
 }

@@ -19,7 +19,7 @@ const WHOLE_BYTES: u32 = 4 << 20;
 
 /// Bytes of native code of a region that nobody asked for, at most. In a larger one only what gets hot is translated: most of a
 /// compiler's code seldom runs, and all of it would fill the cache.
-const AHEAD_BYTES: u32 = 256 << 20;
+const UNASKED_BYTES: u32 = 256 << 20;
 
 /// So many modules of a region are no burden.
 const FEW: u32 = 4;
@@ -39,6 +39,8 @@ pub struct Known {
     image: Image,
     /// Functions' starts, in order.
     starts: Vec<u32>,
+    /// Bytes of all functions.
+    total: u32,
     options: Options,
     pub folder: Folder,
     /// Offsets that a module has an entry for, or that cannot be translated.
@@ -76,14 +78,14 @@ impl Known {
         let size = code.len() + data.len();
         let image = Image::new(&code, 0, data);
         let starts: Vec<u32> = image.starts().collect();
-        let bytes = starts.iter().filter_map(|&start| image.function(start)).map(|it| it.end - it.start).sum::<u32>();
-        let goes_ahead = bytes <= AHEAD_BYTES / growth(job.variant);
+        let total = starts.iter().filter_map(|&start| image.function(start)).map(|it| it.end - it.start).sum::<u32>();
+        let goes_ahead = total <= UNASKED_BYTES / growth(job.variant);
         let ahead = if goes_ahead { starts.iter().copied().collect() } else { VecDeque::new() };
         let mut options = options(job.variant);
         options.likely = Arc::new(folder.jumps());
         let (done, others) = Default::default();
         let (claim, tried, given) = (None, false, job.given);
-        Ok(Known { code, image, starts, options, folder, done, others, ahead, claim, tried, given, size })
+        Ok(Known { code, image, starts, total, options, folder, done, others, ahead, claim, tried, given, size })
     }
 
     /// Takes the modules that have come to the folder since the last call, but for those that the worker has.
@@ -156,9 +158,8 @@ impl Known {
     /// Whether it should be merged, once, by this process: it has at most so many bytes, in more modules than it needs or
     /// not all of them.
     pub fn may_merge(&mut self, bytes: u32) -> bool {
-        let small = || self.starts.iter().map(|&start| self.bytes(start)).sum::<u32>() <= bytes;
         let scattered = || self.folder.taken() > FEW || self.ahead.iter().any(|start| !self.done.contains(start));
-        let may = !self.tried && !self.folder.is_whole() && small() && scattered();
+        let may = !self.tried && !self.folder.is_whole() && self.total <= bytes && scattered();
         self.tried |= may;
         may && self.has_claim()
     }

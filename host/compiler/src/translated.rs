@@ -303,13 +303,15 @@ pub struct Found {
     pub unfinished: bool,
 }
 
-/// What the cache has for the regions of a file. Entries that cannot be read are left out; the modules are trusted for
-/// their owner and mode, their checksums are not looked at.
-pub fn find(cache: &Path, file: &File, variant: Variant) -> Vec<Found> {
-    let Ok(suffix) = suffix(variant) else { return Vec::new() };
+/// What the cache has of these variants for the regions of a file. Entries that cannot be read are left out; the modules are
+/// trusted for their owner and mode, their checksums are not looked at.
+pub fn find(cache: &Path, file: &File, variants: &[Variant]) -> Vec<Found> {
+    let with_suffix = |&variant| Some((variant, suffix(variant).ok()?));
+    let suffixes: Vec<(Variant, String)> = variants.iter().filter_map(with_suffix).collect();
     let entries = folder_of_file(cache, file).and_then(|folder| Ok(fs::read_dir(folder)?));
     let entries = entries.into_iter().flatten().flatten();
-    entries.filter_map(|entry| found(cache, &entry.path(), (variant, &suffix))).collect()
+    let find = |entry: &Path| suffixes.iter().find_map(|(variant, suffix)| found(cache, entry, (*variant, suffix)));
+    entries.filter_map(|entry| find(&entry.path())).collect()
 }
 
 fn found(cache: &Path, entry: &Path, (variant, suffix): (Variant, &str)) -> Option<Found> {
@@ -361,12 +363,12 @@ mod tests {
         folder.note(dir.path(), &file, (0x1000, 0x2000), Variant::Lazy).unwrap();
         folder.note(dir.path(), &file, (0x1000, 0x2000), Variant::Lazy).unwrap();
         folder.add(b"native", &functions(0)).unwrap();
-        let found = find(dir.path(), &file, Variant::Lazy);
+        let found = find(dir.path(), &file, &[Variant::Lazy]);
         assert_eq!((found.len(), found[0].offset, found[0].len, found[0].modules.len()), (1, 0x1000, 0x2000, 1));
         assert_eq!(read_entries(&found[0].modules[0]).unwrap(), [4]);
-        assert!(find(dir.path(), &file, Variant::Precise).is_empty());
+        assert!(find(dir.path(), &file, &[Variant::Precise]).is_empty());
         file.set_len(1).unwrap();
-        assert!(find(dir.path(), &file, Variant::Lazy).is_empty());
+        assert!(find(dir.path(), &file, &[Variant::Lazy]).is_empty());
     }
 
     #[test]
@@ -383,7 +385,7 @@ mod tests {
         folder.finish(fresh).unwrap();
         assert!(folder.is_whole() && folder.take().is_none());
         assert_eq!(new().take().unwrap().1, [12]);
-        let found = find(dir.path(), &file, Variant::Lazy);
+        let found = find(dir.path(), &file, &[Variant::Lazy]);
         assert!(found[0].whole && found[0].modules.len() == 1);
         // Others find their folder gone, or themselves too late.
         assert!(late.add(b"native", &functions(12)).is_err());

@@ -136,7 +136,7 @@ impl Grants {
             // A process starts with the lazy variant, and has the other one when it handles faults.
             let variants: &[Variant] =
                 if wanted.how.precise { &[Variant::Precise] } else { &[Variant::Lazy, Variant::Precise] };
-            variants.iter().flat_map(|&variant| translated::find(&wanted.cache, &file, variant)).collect::<Vec<_>>()
+            translated::find(&wanted.cache, &file, variants)
         };
         let found = wanted.flat_map(find).collect::<Vec<_>>();
         let grant = self.add(Access::Immutable, file.into());

@@ -80,7 +80,7 @@ pub fn precompile(
     regions.retain(|region| {
         let file = Arc::as_ptr(&region.file);
         let found = whole.entry(file).or_insert_with(|| {
-            let found = translated::find(&translations.cache, &region.file, variant);
+            let found = translated::find(&translations.cache, &region.file, &[variant]);
             found.into_iter().filter(|found| found.whole).map(|found| (found.offset, found.len)).collect::<Vec<_>>()
         });
         !found.contains(&(region.offset, region.len))
