@@ -91,6 +91,11 @@ __attribute__((unused)) static pid_t quiet_fork(void) {
     return pid;
 }
 
+// A System V key for this run alone: others may run the same program on this machine at the same time.
+__attribute__((unused)) static key_t own_key(void) {
+    return 0x51000000 + getpid();
+}
+
 // Milliseconds of the monotonic clock.
 __attribute__((unused)) static int64_t now_ms(void) {
     struct timespec t;

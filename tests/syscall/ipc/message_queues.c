@@ -79,11 +79,12 @@ int main(void) {
     CHECK(id >= 0);
     order(id);
     waiting(id);
-    SHOW(msgget(0x3e55a9e, 0));
-    int kept = msgget(0x3e55a9e, IPC_CREAT | 0600);
+    key_t key = own_key();
+    SHOW(msgget(key, 0));
+    int kept = msgget(key, IPC_CREAT | 0600);
     CHECK(kept >= 0);
-    printf("found %d\n", msgget(0x3e55a9e, 0) == kept);
-    SHOW(msgget(0x3e55a9e, IPC_CREAT | IPC_EXCL));
+    printf("found %d\n", msgget(key, 0) == kept);
+    SHOW(msgget(key, IPC_CREAT | IPC_EXCL));
     SHOW(msgctl(kept, IPC_RMID, NULL));
     return 0;
 }

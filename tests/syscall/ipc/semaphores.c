@@ -120,6 +120,6 @@ int main(void) {
     interrupted_and_removed(id);
     SHOW(semget(IPC_PRIVATE, 0, 0600));
     SHOW(semget(IPC_PRIVATE, -1, 0600));
-    SHOW(semget(0x5e3, 1, 0));
+    SHOW(semget(own_key(), 1, 0));
     return 0;
 }

@@ -44,7 +44,7 @@ static void private_segment(void) {
 }
 
 static void with_key(void) {
-    key_t key = 0x51a110;
+    key_t key = own_key();
     SHOW(shmget(key, 4096, 0600));
     int id = shmget(key, 4096, IPC_CREAT | IPC_EXCL | 0600);
     CHECK(id >= 0);
