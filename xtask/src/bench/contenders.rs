@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use shallop_config::Dirs;
 use shallop_test_support::processes::translators;
 
 use super::measure::Job;
+use super::roots::unpack;
 use crate::shallop::{installed, output, root, run as call};
 
 /// The image that everything runs in: the catalog's Python, with the bench's programs.
@@ -186,27 +187,4 @@ fn kernels(context: &Path) -> Result<Option<PathBuf>> {
         call(gcc.arg(root().join("guest/translate/tests/programs/kernels.c")))?;
     }
     Ok(Some(native))
-}
-
-/// Unpacks an image's layers to a folder of this name, without owners and devices; only when it is another image than last time.
-pub fn unpack(shallop: &Path, image: &str, name: &str) -> Result<PathBuf> {
-    let dir = root().join("target/bench").join(name);
-    let mark = dir.with_file_name(format!("{name}.layers"));
-    let inspected = output(Command::new(shallop).args(["image", "inspect", image]))?;
-    let (_, layers) = inspected.split_once("\"Layers\"").context("the image has no layers")?;
-    let layers: Vec<_> = layers.split('"').filter_map(|word| word.strip_prefix("sha256:")).collect();
-    if fs::read_to_string(&mark).is_ok_and(|text| text == layers.join("\n")) {
-        return Ok(dir);
-    }
-    let _ = fs::remove_dir_all(&dir);
-    fs::create_dir_all(&dir)?;
-    for layer in &layers {
-        let tar = Dirs::from_env()?.layers().join(layer).join("tar");
-        let mut command = Command::new("tar");
-        command.args(["--no-same-owner", "--exclude=dev/*", "-xf"]).arg(&tar).arg("-C").arg(&dir);
-        call(&mut command)?;
-    }
-    ensure!(dir.join("usr").is_dir(), "{} was not unpacked", dir.display());
-    fs::write(mark, layers.join("\n"))?;
-    Ok(dir)
 }

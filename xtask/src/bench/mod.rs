@@ -1,11 +1,13 @@
 //! `cargo xtask bench`: the figures that matter, beside native and what else is installed, as medians and ratios.
 //!
-//! `lines` has the table's lines, `steps` those of `cargo xtask bench steps`, `contenders` what they are run by, `measure` the clock, `report` the table.
+//! `lines` has the table's lines, `steps` those of `cargo xtask bench steps`, `contenders` what they are run by, `roots` folders that they run in,
+//! `measure` the clock, `report` the table.
 
 mod contenders;
 mod lines;
 mod measure;
 mod report;
+mod roots;
 mod steps;
 
 use std::time::Instant;

@@ -38,7 +38,11 @@ pub fn line(line: &Line, runs: usize) -> Result<()> {
 
 fn row(name: &str, native: Option<f64>, ours: f64, qemu: Option<f64>, goal: Option<Goal>) {
     let ratio = |time: Option<f64>| time.zip(native).map(|(time, native)| time / native);
-    let show = |time: Option<f64>| time.map_or("-".into(), |time| format!("{:.1} ms", time * 1e3));
+    let show = |time: Option<f64>| match time {
+        None => "-".into(),
+        Some(time) if time >= 10.0 => format!("{time:.1} s"),
+        Some(time) => format!("{:.1} ms", time * 1e3),
+    };
     let times = |ratio: Option<f64>| ratio.map_or("-".into(), |ratio| format!("{ratio:.2}x"));
     let verdict = goal.map_or(String::new(), |goal| verdict(goal, ours, ratio(Some(ours))));
     println!(

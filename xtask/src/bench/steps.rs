@@ -7,13 +7,15 @@ use std::process::{Command, Stdio};
 
 use anyhow::Result;
 
-use super::contenders::{BASE, Contenders, base_images, packages, unpack, utf8, words};
+use super::contenders::{BASE, Contenders, base_images, packages, utf8, words};
 use super::lines::{Goal, Line};
 use super::measure::Job;
+use super::roots::{self, Lent, Root, unpack};
 use crate::shallop::{installed, output, root, run as call};
 
 /// The catalog's Python with compiler and git, the project and a repository.
 const IMAGE: &str = "bench-steps";
+const DEBIAN: &str = "catalog.internal/debian";
 
 /// Commits of the repository.
 const COMMITS: usize = 50;
@@ -33,29 +35,59 @@ pub fn all(shallop: &Path) -> Result<Vec<Line>> {
     let text = format!("FROM {BASE}\nCOPY tools/root/ /\nCOPY project /bench/project\n{copied}");
     fs::write(context.join("Dockerfile"), text)?;
     call(Command::new(shallop).args(["build", "-q", "-t", IMAGE]).arg(&context).stdout(Stdio::null()))?;
-    let unpacked = unpacked(shallop)?;
+    let others = Others::prepare(shallop)?;
     let shallop = utf8(shallop)?;
-    let mut lines = vec![compile(&shallop, unpacked.as_deref(), &utf8(&context)?)];
-    lines.extend(repository.map(|path| clone(&shallop, unpacked.as_deref(), &path)).transpose()?);
-    lines.extend([pip(&shallop), apt(&shallop), catalog(&shallop)]);
+    let mut lines = vec![compile(&shallop, &others, &utf8(&context)?)];
+    lines.extend(repository.map(|path| clone(&shallop, &others, &path)).transpose()?);
+    lines.extend([pip(&shallop, &others), apt(&shallop, &others), catalog(&shallop, &others)]);
     Ok(lines)
 }
 
-/// The image unpacked, where the kernel has qemu-user run its programs and their children, and where its root may be changed.
-fn unpacked(shallop: &Path) -> Result<Option<String>> {
-    let is_root = output(Command::new("id").arg("-u"))?.trim() == "0";
-    if !is_root || !Path::new("/proc/sys/fs/binfmt_misc/qemu-riscv64").exists() {
-        println!("(binfmt_misc does not have qemu-riscv64, or this is not root: no comparison with qemu-user)");
-        return Ok(None);
-    }
-    let unpacked = unpack(shallop, IMAGE, "steps-root")?;
-    for (device, minor) in [("null", "3"), ("urandom", "9")] {
-        let path = unpacked.join("dev").join(device);
-        if !path.exists() {
-            call(Command::new("mknod").args(["-m", "666"]).arg(path).args(["c", "1", minor]))?;
+/// What the same scripts are run by, where this is root.
+#[derive(Default)]
+struct Others {
+    /// The images unpacked, where the kernel has qemu-user run their programs and the children of those.
+    steps: Option<Root>,
+    debian: Option<Root>,
+    /// Debian of this machine.
+    native: Option<Root>,
+    /// Arguments of mmdebstrap for what the catalog's Python consists of.
+    bootstrap: Option<Vec<String>>,
+    has_qemu: bool,
+}
+
+impl Others {
+    fn prepare(shallop: &Path) -> Result<Others> {
+        if !roots::are_allowed()? {
+            println!("(this is not root: no comparison with qemu-user)");
+            return Ok(Others::default());
         }
+        let lent = Lent::of(shallop, DEBIAN)?;
+        let native = roots::native(&lent)?;
+        let bootstrap = native.is_some().then(|| bootstrap(shallop, &lent)).transpose()?;
+        if !Path::new("/proc/sys/fs/binfmt_misc/qemu-riscv64").exists() {
+            println!("(binfmt_misc does not have qemu-riscv64: no comparison with qemu-user)");
+            return Ok(Others { native, bootstrap, ..Others::default() });
+        }
+        let unpacked = |image, name| Root::prepare(&unpack(shallop, image, name)?, &lent).map(Some);
+        let (steps, debian) = (unpacked(IMAGE, "steps-root")?, unpacked(DEBIAN, "debian-root")?);
+        Ok(Others { steps, debian, native, bootstrap, has_qemu: true })
     }
-    Ok(Some(utf8(&unpacked)?))
+
+    fn bootstrap(&self, more: &[&str]) -> Option<Job> {
+        let job = Job::wall([words(&["mmdebstrap"]), words(more), self.bootstrap.clone()?].concat());
+        // It takes minutes: no run to warm caches.
+        Some(Job { before: Some(|| Ok(())), ..job })
+    }
+}
+
+/// Arguments of mmdebstrap for a root that is thrown away, with the packages of the catalog's Python.
+fn bootstrap(shallop: &Path, lent: &Lent) -> Result<Vec<String>> {
+    let list = ["dpkg-query", "-W", "-f", "${Package},"];
+    let packages = output(Command::new(shallop).args(["run", "--rm", BASE]).args(list))?;
+    let include = format!("--include={}", packages.trim_end_matches(','));
+    let format = ["-q", "--variant=essential", "--format=null"];
+    Ok([words(&format), words(&[&include, lent.suite()?, "/dev/null", &lent.source])].concat())
 }
 
 /// A repository of the project with some history, where git is installed.
@@ -96,51 +128,50 @@ fn here(script: &str) -> Job {
     Job::wall(words(&["sh", "-ec", script]))
 }
 
-/// A script in the unpacked image.
-fn under_qemu(root: &str, script: &str) -> Job {
-    Job::wall(words(&["chroot", root, "sh", "-ec", script]))
-}
-
 fn line(name: &'static str, native: Option<Job>, shallop: Job, goal: Goal) -> Line {
     Line { title: "", names: vec![name], native, shallop, qemu: None, goal }
 }
 
-fn compile(shallop: &str, unpacked: Option<&str>, context: &str) -> Line {
+fn compile(shallop: &str, others: &Others, context: &str) -> Line {
     let make = |from: &str| apart(&format!("cp -r {from}/project . && make -s -C project check"));
     let native = (installed("gcc") && installed("make")).then(|| here(&make(context)));
     let script = make("/bench");
     let line = line("gcc and make, a small C project", native, inside(shallop, IMAGE, &script), Goal::None);
-    Line { qemu: unpacked.map(|root| under_qemu(root, &script)), ..line }
+    Line { qemu: others.steps.as_ref().map(|root| root.script(&script)), ..line }
 }
 
-fn clone(shallop: &str, unpacked: Option<&str>, repository: &Path) -> Result<Line> {
+fn clone(shallop: &str, others: &Others, repository: &Path) -> Result<Line> {
     let native = here(&apart(&format!("git clone -q --no-local {} clone", utf8(repository)?)));
     let trust = "export HOME=$PWD; git config --global safe.directory '*'";
     let script = apart(&format!("{trust}; git clone -q --no-local /bench/repository clone"));
     let line = line("git clone of a local repository", Some(native), inside(shallop, IMAGE, &script), Goal::None);
-    Ok(Line { qemu: unpacked.map(|root| under_qemu(root, &script)), ..line })
+    Ok(Line { qemu: others.steps.as_ref().map(|root| root.script(&script)), ..line })
 }
 
-fn pip(shallop: &str) -> Line {
+fn pip(shallop: &str, others: &Others) -> Line {
     let install = "python3 -m pip install -q --no-cache-dir --disable-pip-version-check --target flask flask";
     let has_pip =
         Command::new("python3").args(["-m", "pip", "--version"]).output().is_ok_and(|done| done.status.success());
-    line(
-        "pip install flask",
-        has_pip.then(|| here(&apart(install))),
-        inside(shallop, IMAGE, &format!("cd /tmp; {install}")),
-        Goal::None,
-    )
+    let native = has_pip.then(|| here(&apart(install)));
+    let script = apart(install);
+    let line = line("pip install flask", native, inside(shallop, IMAGE, &script), Goal::None);
+    Line { qemu: others.steps.as_ref().map(|root| root.script(&script)), ..line }
 }
 
-fn apt(shallop: &str) -> Line {
+fn apt(shallop: &str, others: &Others) -> Line {
     let script = format!("apt-get update -qq && apt-get install -y -qq --no-install-recommends {PACKAGES}");
-    line("apt-get install of 20 packages", None, inside(shallop, "catalog.internal/debian", &script), Goal::None)
+    let native = others.native.as_ref().map(|root| root.script_in_copy(&script));
+    let line = line("apt-get install of 20 packages", native, inside(shallop, DEBIAN, &script), Goal::None);
+    Line { qemu: others.debian.as_ref().map(|root| root.script_in_copy(&script)), ..line }
 }
 
-fn catalog(shallop: &str) -> Line {
+/// The others make Python's root alone, at once, and pack nothing.
+fn catalog(shallop: &str, others: &Others) -> Line {
     let script = "\"$0\" catalog build -q debian && \"$0\" catalog build -q python";
     let build = Job::wall(words(&["sh", "-ec", script, shallop]));
     let ours = Job { before: Some(Contenders::forget_translations), ..build };
-    line("catalog build debian, python, cold", None, ours, Goal::Milliseconds(90_000.0))
+    let goal = Goal::Milliseconds(90_000.0);
+    let line = line("catalog build debian, python, cold", others.bootstrap(&[]), ours, goal);
+    let qemu = others.has_qemu.then(|| others.bootstrap(&["--architectures=riscv64"])).flatten();
+    Line { qemu, ..line }
 }
