@@ -49,6 +49,8 @@ pub fn translate(region: &Region, starts: &[u32], options: &Options) -> Translat
             }
             entered
         });
+        let in_middle = |start: u32| middles.values().any(|function| *function == start);
+        wanted.retain(|&(start, entries)| entries == options.entries || in_middle(start));
         let bodies = bodies(&shapes, &numbers(&shapes), options, &mut skipped);
         if (skipped.len(), middles.len()) == before {
             let functions =

@@ -125,6 +125,28 @@ fn one_of_them_is_large() {
 }
 
 #[test]
+fn code_in_the_middle_is_entered_by_one_function() {
+    if !oracle::oracle("translate", &[("riscv64-linux-gnu-gcc", "gcc-riscv64-linux-gnu")]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let program = compile(folder.path());
+    let start = address(&program, "run_goto");
+    let (mut inside, mut alone) = (0, 0);
+    with_region(&program, |region| {
+        for middle in (start + 4..start + 200).step_by(4) {
+            let functions = translate(region, &[middle], &Options::of_files()).functions;
+            let [function] = &functions[..] else { panic!("{middle:#x}: {functions:x?}") };
+            match function.start == start {
+                true => inside += usize::from(function.resume.contains(&middle)),
+                false => alone += usize::from(function.start == middle && function.resume.is_empty()),
+            }
+        }
+    });
+    assert!(inside > 0 && alone > 0 && inside + alone == 49, "{inside} {alone}");
+}
+
+#[test]
 fn programs_give_the_same() {
     if !oracle::oracle("translate", &[("riscv64-linux-gnu-gcc", "gcc-riscv64-linux-gnu")]) {
         return;
