@@ -26,6 +26,8 @@ pub const SP: usize = 2;
 #[cfg(target_arch = "wasm32")]
 const A0: usize = 10;
 
+/// The host knows of code that is hot, and again when it was passed so many times as often: the hottest is translated first.
+const HEATS: [u32; 3] = [1, 4, 16];
 /// Counts, by a hash of the address.
 const COUNTS: usize = 1 << 15;
 /// Entries of the table that translated code looks into.
@@ -266,21 +268,25 @@ pub fn is_tag(op: &Op) -> bool {
     op.kind == Kind::Link && op.rm != 0
 }
 
-/// Counts once more that `pc` was reached by a call or a jump back, as its cell's `rd` weighs it; true when it is hot and the host will know.
+/// Counts once more that `pc` was reached by a call or a jump back, as its cell's `rd` weighs it. When that makes it hot, or so much
+/// hotter, the host will know; true when there is nothing more to tell.
 pub fn count(pc: u32, weight: u8) -> bool {
     let count = COUNTS_TABLE.element(hash(pc) % COUNTS);
     // SAFETY: `element` checks; nothing else uses the tables meanwhile.
     unsafe {
-        *count = (*count).saturating_add(u16::from(weight));
+        let (before, after) = (*count, (*count).saturating_add(u16::from(weight)));
         let exchange = &mut *EXCHANGE.pointer();
-        if u32::from(*count) < exchange.looks {
-            return false;
+        let [hot, hotter, last] = HEATS.map(|times| u16::try_from(exchange.looks * times).unwrap_or(u16::MAX));
+        let is_over = after >= last;
+        if is_over || [hot, hotter].iter().any(|level| (before..after).contains(&(level - 1))) {
+            // Without room it is told the next time.
+            let Some(place) = exchange.list.get_mut(exchange.hot as usize) else { return false };
+            *place = pc;
+            exchange.hot += 1;
         }
-        let Some(place) = exchange.list.get_mut(exchange.hot as usize) else { return false };
-        *place = pc;
-        exchange.hot += 1;
+        *count = after;
+        is_over
     }
-    true
 }
 
 /// Notes where the computed jump at `site` goes, for those who translate it.

@@ -1,6 +1,7 @@
 //! Threads that compile large functions beside the translator's other work: [`Crew`].
 
 use std::io::{Read, Write};
+use std::num::NonZero;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -8,7 +9,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use anyhow::{Context, Result};
 use shallop_sandbox::{Compiler, Function};
 
-/// Functions that are compiled at once.
+/// Functions that are compiled at once, where there are processors for that: each takes from the time of the small ones.
 const MAX_RUNNING: usize = 2;
 
 /// A module that was compiled.
@@ -22,6 +23,7 @@ pub struct Made {
 pub struct Crew {
     compiler: Arc<Compiler>,
     running: usize,
+    most: usize,
     made: (Sender<Made>, Receiver<Made>),
     /// A byte comes for each that was made.
     bell: (UnixStream, UnixStream),
@@ -32,7 +34,9 @@ impl Crew {
     /// When there are no descriptors.
     pub fn new(compiler: Arc<Compiler>) -> Result<Crew> {
         let bell = UnixStream::pair().context("making a socket")?;
-        Ok(Crew { compiler, running: 0, made: channel(), bell })
+        let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let most = (processors / 2).clamp(1, MAX_RUNNING);
+        Ok(Crew { compiler, running: 0, most, made: channel(), bell })
     }
 
     /// To be polled: it can be read when something was made.
@@ -45,7 +49,7 @@ impl Crew {
     }
 
     pub fn has_room(&self) -> bool {
-        self.running < MAX_RUNNING
+        self.running < self.most
     }
 
     /// Compiles a module on a thread of its own.

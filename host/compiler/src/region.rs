@@ -21,6 +21,9 @@ const WHOLE_BYTES: u32 = 4 << 20;
 /// compiler's code seldom runs, and all of it would fill the cache.
 const UNASKED_BYTES: u32 = 256 << 20;
 
+/// How often code in the middle of a function is asked for before it is entered there: what is called anew by then is not.
+const TIMES_IN_MIDDLE: u32 = 3;
+
 /// So many modules of a region are no burden.
 const FEW: u32 = 4;
 
@@ -45,6 +48,8 @@ pub struct Known {
     pub folder: Folder,
     /// Offsets that a module has an entry for, or that cannot be translated.
     done: BTreeSet<u32>,
+    /// Offsets in the middle of functions that were asked for, and how often.
+    asked: BTreeMap<u32, u32>,
     /// Where it can be entered besides the functions' starts.
     others: BTreeSet<u32>,
     /// Starts of functions that nobody asked for, and that are to be translated nevertheless.
@@ -83,9 +88,9 @@ impl Known {
         let ahead = if goes_ahead { starts.iter().copied().collect() } else { VecDeque::new() };
         let mut options = options(job.variant);
         options.likely = Arc::new(folder.jumps());
-        let (done, others) = Default::default();
+        let (done, asked, others) = Default::default();
         let (claim, tried, given) = (None, false, job.given);
-        Ok(Known { code, image, starts, total, options, folder, done, others, ahead, claim, tried, given, size })
+        Ok(Known { code, image, starts, total, options, folder, done, asked, others, ahead, claim, tried, given, size })
     }
 
     /// Takes the modules that have come to the folder since the last call, but for those that the worker has.
@@ -105,10 +110,19 @@ impl Known {
         self.done.contains(&start)
     }
 
-    /// The start of the function that this offset is in, if nothing was done for it.
-    pub fn start_of(&self, offset: u32) -> Option<u32> {
-        let start = self.image.function(offset)?.start;
-        (start != offset && !self.is_done(start)).then_some(start)
+    /// What is to be translated when code at an offset is asked for. In the middle of a function that is its start, by which
+    /// the next call enters it, and only if that is asked for again and again the rest from there on, for the call that goes on.
+    pub fn wanted(&mut self, offset: u32) -> Vec<u32> {
+        let start = self.image.function(offset).map(|function| function.start).filter(|start| *start != offset);
+        let middle = match start {
+            None => Some(offset),
+            Some(_) => {
+                let times = self.asked.entry(offset).or_default();
+                *times += 1;
+                (*times >= TIMES_IN_MIDDLE).then_some(offset)
+            }
+        };
+        [middle, start].into_iter().flatten().filter(|start| !self.done.contains(start)).collect()
     }
 
     /// Bytes of the function that `start` is in.

@@ -1,6 +1,6 @@
 //! The translator process: takes jobs from one worker, gives back native code of guest functions.
 //!
-//! What got hot first comes first; large functions are compiled beside the others, which do not wait for them. When the
+//! What is hottest comes first; large functions are compiled beside the others, which do not wait for them. When the
 //! worker has ended it finishes that in the background and translates the rest of the regions that had some, so that
 //! programs that start later find their code translated.
 
@@ -21,7 +21,7 @@ use crate::alone::{Alone, step_back_as_session};
 use crate::crew::Crew;
 use crate::limit::trim;
 use crate::platform;
-use crate::queue::{Queue, Wanted};
+use crate::queue::Queue;
 use crate::region::Known;
 use crate::translated::loose;
 
@@ -37,8 +37,8 @@ const MAX_REGIONS: usize = 256;
 /// Bytes of their code and data.
 const MAX_KEPT: usize = 512 << 20;
 
-/// Jobs that are taken at once.
-const MAX_BATCH: usize = 64;
+/// Jobs that are taken at once: all that wait, for the hottest to come first.
+const MAX_BATCH: usize = 4096;
 
 /// Bytes of guest code of a module that nobody waits for.
 const AHEAD_BYTES: u32 = 128 << 10;
@@ -121,11 +121,9 @@ impl Translator {
                 return Ok(());
             }
             self.start_large();
-            let batch = self.queue.next_small();
-            busy = match batch.first() {
-                Some(first) => {
-                    let starts: Vec<u32> = batch.iter().map(|wanted| wanted.start).collect();
-                    self.translate(first.region, &starts);
+            busy = match self.queue.next_small() {
+                Some((region, starts)) => {
+                    self.translate(region, &starts);
                     true
                 }
                 None => self.queue.is_empty() && self.crew.is_idle() && (self.merge()? || self.translate_ahead()),
@@ -208,11 +206,8 @@ impl Translator {
         let Some(known) = self.regions.get_mut(&job.region) else { return };
         known.note_jumps(job.jumps);
         for start in job.starts {
-            // Code that runs is entered in its middle now, and by calls later.
-            for start in [start].into_iter().chain(known.start_of(start)) {
-                if !known.is_done(start) {
-                    self.queue.push(Wanted { region: job.region, start, bytes: known.bytes(start) });
-                }
+            for start in known.wanted(start) {
+                self.queue.push((job.region, start), known.bytes(start));
             }
         }
     }
@@ -249,7 +244,7 @@ impl Translator {
     /// Starts to compile large functions.
     fn start_large(&mut self) {
         while self.crew.has_room()
-            && let Some(Wanted { region, start, .. }) = self.queue.next_large()
+            && let Some((region, start)) = self.queue.next_large()
         {
             self.send_arrived(region);
             let Some(known) = self.regions.get_mut(&region).filter(|known| !known.is_done(start)) else { continue };

@@ -2,7 +2,7 @@
 //!
 //! Nothing here waits while a task could run: one thread sends jobs to the translator, another loads what it gives.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fs::File;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -26,6 +26,9 @@ const MAX_REGIONS: usize = 4096;
 /// Functions that are asked for in one region at most.
 const MAX_ASKED: usize = 1 << 16;
 
+/// How often a function is asked for at most: by each process in which it is hot, and again where it gets hotter.
+const MAX_TIMES: u8 = 8;
+
 /// How long a task that waits for translations does so at most.
 const MAX_WAIT: Duration = Duration::from_secs(20);
 
@@ -47,7 +50,8 @@ struct Known {
     offset: u64,
     len: u32,
     precise: bool,
-    asked: HashSet<u32>,
+    /// Functions that were asked for, and how often.
+    asked: HashMap<u32, u8>,
     /// Computed jumps that the translator was told of.
     jumps: HashMap<u32, u32>,
     codes: Codes,
@@ -188,12 +192,13 @@ impl Translation {
         });
     }
 
-    /// Asks for those functions of a region that nobody asked for yet, and tells of its computed jumps that went into it. All
+    /// Asks for those functions of a region, those first that are asked for most often, and tells of its computed jumps that went into it. All
     /// are offsets in the region.
     pub fn ask(&self, number: u32, starts: &[u32], jumps: Vec<(u32, u32)>) {
         let mut book = lock(&self.book);
         let Some(known) = book.get(number) else { return };
-        let fresh: Vec<u32> = starts.iter().copied().filter(|start| !known.asked.contains(start)).collect();
+        let may_ask = |start: &u32| known.asked.get(start).is_none_or(|times| *times < MAX_TIMES);
+        let fresh: Vec<u32> = starts.iter().copied().filter(may_ask).collect();
         if fresh.is_empty() || known.asked.len() + fresh.len() > MAX_ASKED {
             return;
         }
@@ -201,7 +206,7 @@ impl Translation {
         let jumps: Vec<(u32, u32)> = jumps.into_iter().filter(is_new).take(MAX_ASKED - known.jumps.len()).collect();
         let ask = known.ask(number, fresh.clone(), jumps.clone(), self.how.waits);
         if self.jobs.try_send(ask).is_ok() {
-            known.asked.extend(fresh);
+            fresh.into_iter().for_each(|start| *known.asked.entry(start).or_default() += 1);
             known.jumps.extend(jumps);
             book.sent += 1;
         }
