@@ -116,12 +116,16 @@ impl Contenders {
     }
 
     /// Waits until the background is done with the programs that ran last.
-    pub fn wait_for_translators(&self) {
+    ///
+    /// # Errors
+    /// When it is not known where the translated code is.
+    pub fn wait_for_translators() -> Result<()> {
         const MOST: Duration = Duration::from_secs(180);
-        let begun = Instant::now();
-        while begun.elapsed() < MOST && !translators(&self.translations).is_empty() {
+        let (begun, translations) = (Instant::now(), Dirs::from_env()?.translations());
+        while begun.elapsed() < MOST && !translators(&translations).is_empty() {
             std::thread::sleep(Duration::from_millis(200));
         }
+        Ok(())
     }
 
     /// `true` by other container tools.

@@ -85,7 +85,7 @@ pub fn other((name, job): &(String, Job), runs: usize) {
 /// What the translated code of the programs that ran last takes on disk: that of the build that ran last, not what others left.
 pub fn code_cache(contenders: &Contenders) -> Result<()> {
     const GOAL_MIB: f64 = 60.0;
-    contenders.wait_for_translators();
+    Contenders::wait_for_translators()?;
     let mut folders = Vec::new();
     for entry in std::fs::read_dir(&contenders.translations).into_iter().flatten() {
         let entry = entry?;
