@@ -276,7 +276,8 @@ pub fn count(pc: u32, weight: u8) -> bool {
     unsafe {
         let (before, after) = (*count, (*count).saturating_add(u16::from(weight)));
         let exchange = &mut *EXCHANGE.pointer();
-        let [hot, hotter, last] = HEATS.map(|times| u16::try_from(exchange.looks * times).unwrap_or(u16::MAX));
+        let [hot, hotter, last] =
+            HEATS.map(|times| u16::try_from(exchange.looks.saturating_mul(times)).unwrap_or(u16::MAX));
         let is_over = after >= last;
         if is_over || [hot, hotter].iter().any(|level| (before..after).contains(&(level - 1))) {
             // Without room it is told the next time.
