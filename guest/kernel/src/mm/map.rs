@@ -124,11 +124,17 @@ impl Mm {
             if at >= end {
                 break;
             }
-            let (Backing::Host { len, .. } | Backing::Zero { len } | Backing::Copy { len }) = piece;
+            let (Backing::Host { len, .. }
+            | Backing::Layer { len, .. }
+            | Backing::Zero { len }
+            | Backing::Copy { len }) = piece;
             let len = page_up(len).ok_or(Errno::EOVERFLOW)?.min(end - at);
             match piece {
                 Backing::Host { handle, offset, .. } => {
                     self.platform.map_file(self.space(), at, len, prot, handle, offset, shared)?;
+                }
+                Backing::Layer { handle, offset, .. } => {
+                    self.platform.map_file(self.space(), at, len, prot, handle, offset, false)?;
                 }
                 Backing::Zero { .. } => self.platform.map_anon(self.space(), at, len, prot)?,
                 Backing::Copy { .. } => self.fill_copy(file, offset + (at - start), at, len, prot)?,

@@ -267,9 +267,12 @@ pub mod poll {
 pub enum Backing {
     /// `len` bytes from the mapping's start are at page-aligned `offset` of a host file; the host maps them.
     Host { handle: Handle, offset: u64, len: u64 },
+    /// The same of a file that never changes. It is mapped privately, whatever was asked for.
+    Layer { handle: Handle, offset: u64, len: u64 },
     /// `len` bytes that read as zeroes (holes).
     Zero { len: u64 },
-    /// `len` bytes that must be copied in with `read_at` (not page-aligned, or on a volume). Private mappings only.
+    /// `len` bytes that must be copied in with `read_at` (not page-aligned, or on a volume). Not for shared mappings that may be
+    /// written.
     Copy { len: u64 },
 }
 

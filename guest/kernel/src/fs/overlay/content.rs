@@ -63,9 +63,11 @@ impl Node {
         done.map_err(|e| overlay.errno(&e))
     }
 
-    /// What is mapped at page-aligned `offset`; see [`crate::vfs::File::backing`].
-    pub(super) fn backing(&self, offset: u64, len: u64, shared: bool) -> Result<Vec<Backing>, Errno> {
-        if shared {
+    /// What is mapped at page-aligned `offset`; see [`crate::vfs::File::backing`]. A shared mapping that can never be written
+    /// shows a layer's file as it is, also when another program writes to it later, as Linux's overlayfs has it ("Non-standard
+    /// behavior" of its documentation): `ldconfig` maps all libraries so, which are code of the layer for who starts next.
+    pub(super) fn backing(&self, offset: u64, len: u64, shared: bool, writable: bool) -> Result<Vec<Backing>, Errno> {
+        if shared && writable {
             self.own_bytes(u64::MAX)?;
         }
         let end = self.attr()?.size.next_multiple_of(PAGE);
@@ -76,7 +78,7 @@ impl Node {
         if let Some(location) = self.lower_bytes()? {
             let aligned = self.overlay().layers.get(location.layer as usize).and_then(|layer| layer.aligned);
             return Ok(vec![match (aligned, location.aligned) {
-                (Some(handle), Some(start)) => Backing::Host { handle, offset: start + offset, len },
+                (Some(handle), Some(start)) => Backing::Layer { handle, offset: start + offset, len },
                 _ => Backing::Copy { len },
             }]);
         }

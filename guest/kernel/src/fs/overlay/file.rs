@@ -12,6 +12,7 @@ use crate::wait::Stop;
 /// An open regular file.
 pub(super) struct OpenRegular {
     pub(super) node: Rc<Node>,
+    pub(super) writable: bool,
 }
 
 impl File for OpenRegular {
@@ -25,7 +26,7 @@ impl File for OpenRegular {
     }
 
     fn backing(&self, offset: u64, len: u64, shared: bool) -> Result<Vec<Backing>, Errno> {
-        self.node.backing(offset, len, shared)
+        self.node.backing(offset, len, shared, self.writable)
     }
 
     fn sync(&self) -> Result<(), Errno> {

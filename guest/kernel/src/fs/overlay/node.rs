@@ -9,6 +9,7 @@ use shallop_layer::merge;
 use shallop_layer::tar::Time;
 use shallop_layer::upper::{Attr, File as TreeFile, NewBody, Op, Tree};
 use shallop_linux_abi::Errno;
+use shallop_linux_abi::file::open;
 
 use super::file::{OpenDirectory, OpenRegular};
 use super::listing::Listing;
@@ -341,9 +342,10 @@ impl Inode for Node {
         Ok(xattrs.into_iter().map(|(name, _)| name).collect())
     }
 
-    fn open(&self, _flags: u32) -> Result<Rc<dyn File>, Stop> {
+    fn open(&self, flags: u32) -> Result<Rc<dyn File>, Stop> {
+        let writable = flags & open::ACCMODE != open::RDONLY;
         match self.kind {
-            FileKind::Regular => Ok(Rc::new(OpenRegular { node: self.me()? })),
+            FileKind::Regular => Ok(Rc::new(OpenRegular { node: self.me()?, writable })),
             FileKind::Directory => Ok(Rc::new(OpenDirectory { node: self.me()? })),
             FileKind::Symlink => Err(Errno::ELOOP.into()),
             // FIFOs and devices are opened by the kernel, which sees their kind first.

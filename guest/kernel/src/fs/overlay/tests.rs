@@ -281,7 +281,10 @@ fn mappings_see_what_reads_see() {
     let open = big.open(2).unwrap();
     let aligned = w.grants[0].aligned.unwrap();
     let whole = 70_000u64.next_multiple_of(PAGE);
-    assert_eq!(open.backing(0, 1 << 20, false).unwrap(), [Backing::Host { handle: aligned, offset: 0, len: whole }]);
+    let layers = [Backing::Layer { handle: aligned, offset: 0, len: whole }];
+    assert_eq!(open.backing(0, 1 << 20, false).unwrap(), layers);
+    // Who can only read shares what the layer has.
+    assert_eq!(big.open(0).unwrap().backing(0, 1 << 20, true).unwrap(), layers);
     let small = find(&root, "bin/a").unwrap().open(0).unwrap();
     assert_eq!(small.backing(0, PAGE, false).unwrap(), [Backing::Copy { len: PAGE }]);
     let pieces = open.backing(0, 1 << 20, true).unwrap();
