@@ -55,6 +55,14 @@ fn compile(folder: &Path) -> Program {
     elf::read(&std::fs::read(output).unwrap())
 }
 
+/// The programs; `None` where there is no compiler.
+fn compiled() -> Option<Program> {
+    if !oracle::oracle("translate", &[("riscv64-linux-gnu-gcc", "gcc-riscv64-linux-gnu")]) {
+        return None;
+    }
+    Some(compile(tempfile::tempdir().unwrap().path()))
+}
+
 /// Gives a region of the program's code to `use_it`.
 fn with_region<R>(program: &Program, use_it: impl FnOnce(&Region) -> R) -> R {
     let segment = program.segments.iter().find(|segment| segment.executable).unwrap();
@@ -111,11 +119,7 @@ fn native(folder: &Path) -> Option<Vec<(u64, f64)>> {
 
 #[test]
 fn one_of_them_is_large() {
-    if !oracle::oracle("translate", &[("riscv64-linux-gnu-gcc", "gcc-riscv64-linux-gnu")]) {
-        return;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let program = compile(folder.path());
+    let Some(program) = compiled() else { return };
     let starts = program.functions.iter().map(|function| function.address).collect();
     let large = |name: &str| {
         let shape = |region: &Region| Shape::new(region, address(&program, name), &starts, &Options::of_files());
@@ -126,11 +130,7 @@ fn one_of_them_is_large() {
 
 #[test]
 fn code_in_the_middle_is_entered_by_one_function() {
-    if !oracle::oracle("translate", &[("riscv64-linux-gnu-gcc", "gcc-riscv64-linux-gnu")]) {
-        return;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let program = compile(folder.path());
+    let Some(program) = compiled() else { return };
     let start = address(&program, "run_goto");
     let (mut inside, mut alone) = (0, 0);
     with_region(&program, |region| {
@@ -148,11 +148,7 @@ fn code_in_the_middle_is_entered_by_one_function() {
 
 #[test]
 fn programs_give_the_same() {
-    if !oracle::oracle("translate", &[("riscv64-linux-gnu-gcc", "gcc-riscv64-linux-gnu")]) {
-        return;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let program = compile(folder.path());
+    let Some(program) = compiled() else { return };
     let engine = engine();
     let mut plain = Machine::new(&engine);
     for variant in [Variant::Lazy, Variant::Precise] {

@@ -192,8 +192,8 @@ impl Translation {
         });
     }
 
-    /// Asks for those functions of a region, those first that are asked for most often, and tells of its computed jumps that went into it. All
-    /// are offsets in the region.
+    /// Asks for those functions of a region, once more if need be: what is asked for most often comes first. Tells of its computed
+    /// jumps that went into it. All are offsets in the region.
     pub fn ask(&self, number: u32, starts: &[u32], jumps: Vec<(u32, u32)>) {
         let mut book = lock(&self.book);
         let Some(known) = book.get(number) else { return };

@@ -53,7 +53,6 @@ struct Others {
     native: Option<Root>,
     /// Arguments of mmdebstrap for what the catalog's Python consists of.
     bootstrap: Option<Vec<String>>,
-    has_qemu: bool,
 }
 
 impl Others {
@@ -71,7 +70,12 @@ impl Others {
         }
         let unpacked = |image, name| Root::prepare(&unpack(shallop, image, name)?, &lent).map(Some);
         let (steps, debian) = (unpacked(IMAGE, "steps-root")?, unpacked(DEBIAN, "debian-root")?);
-        Ok(Others { steps, debian, native, bootstrap, has_qemu: true })
+        Ok(Others { steps, debian, native, bootstrap })
+    }
+
+    /// A script in the image of most lines.
+    fn steps(&self, script: &str) -> Option<Job> {
+        self.steps.as_ref().map(|root| root.script(script))
     }
 
     fn bootstrap(&self, more: &[&str]) -> Option<Job> {
@@ -128,24 +132,23 @@ fn here(script: &str) -> Job {
     Job::wall(words(&["sh", "-ec", script]))
 }
 
-fn line(name: &'static str, native: Option<Job>, shallop: Job, goal: Goal) -> Line {
-    Line { title: "", names: vec![name], native, shallop, qemu: None, goal }
+fn line(name: &'static str, native: Option<Job>, shallop: Job, qemu: Option<Job>) -> Line {
+    Line { title: "", names: vec![name], native, shallop, qemu, goal: Goal::None }
 }
 
 fn compile(shallop: &str, others: &Others, context: &str) -> Line {
     let make = |from: &str| apart(&format!("cp -r {from}/project . && make -s -C project check"));
     let native = (installed("gcc") && installed("make")).then(|| here(&make(context)));
     let script = make("/bench");
-    let line = line("gcc and make, a small C project", native, inside(shallop, IMAGE, &script), Goal::None);
-    Line { qemu: others.steps.as_ref().map(|root| root.script(&script)), ..line }
+    line("gcc and make, a small C project", native, inside(shallop, IMAGE, &script), others.steps(&script))
 }
 
 fn clone(shallop: &str, others: &Others, repository: &Path) -> Result<Line> {
     let native = here(&apart(&format!("git clone -q --no-local {} clone", utf8(repository)?)));
     let trust = "export HOME=$PWD; git config --global safe.directory '*'";
     let script = apart(&format!("{trust}; git clone -q --no-local /bench/repository clone"));
-    let line = line("git clone of a local repository", Some(native), inside(shallop, IMAGE, &script), Goal::None);
-    Ok(Line { qemu: others.steps.as_ref().map(|root| root.script(&script)), ..line })
+    let ours = inside(shallop, IMAGE, &script);
+    Ok(line("git clone of a local repository", Some(native), ours, others.steps(&script)))
 }
 
 fn pip(shallop: &str, others: &Others) -> Line {
@@ -154,15 +157,14 @@ fn pip(shallop: &str, others: &Others) -> Line {
         Command::new("python3").args(["-m", "pip", "--version"]).output().is_ok_and(|done| done.status.success());
     let native = has_pip.then(|| here(&apart(install)));
     let script = apart(install);
-    let line = line("pip install flask", native, inside(shallop, IMAGE, &script), Goal::None);
-    Line { qemu: others.steps.as_ref().map(|root| root.script(&script)), ..line }
+    line("pip install flask", native, inside(shallop, IMAGE, &script), others.steps(&script))
 }
 
 fn apt(shallop: &str, others: &Others) -> Line {
     let script = format!("apt-get update -qq && apt-get install -y -qq --no-install-recommends {PACKAGES}");
-    let native = others.native.as_ref().map(|root| root.script_in_copy(&script));
-    let line = line("apt-get install of 20 packages", native, inside(shallop, DEBIAN, &script), Goal::None);
-    Line { qemu: others.debian.as_ref().map(|root| root.script_in_copy(&script)), ..line }
+    let [native, qemu] =
+        [&others.native, &others.debian].map(|root| root.as_ref().map(|root| root.script_in_copy(&script)));
+    line("apt-get install of 20 packages", native, inside(shallop, DEBIAN, &script), qemu)
 }
 
 /// The others make Python's root alone, at once, and pack nothing.
@@ -170,8 +172,7 @@ fn catalog(shallop: &str, others: &Others) -> Line {
     let script = "\"$0\" catalog build -q debian && \"$0\" catalog build -q python";
     let build = Job::wall(words(&["sh", "-ec", script, shallop]));
     let ours = Job { before: Some(Contenders::forget_translations), ..build };
-    let goal = Goal::Milliseconds(90_000.0);
-    let line = line("catalog build debian, python, cold", others.bootstrap(&[]), ours, goal);
-    let qemu = others.has_qemu.then(|| others.bootstrap(&["--architectures=riscv64"])).flatten();
-    Line { qemu, ..line }
+    let qemu = others.debian.as_ref().and_then(|_| others.bootstrap(&["--architectures=riscv64"]));
+    let line = line("catalog build debian, python, cold", others.bootstrap(&[]), ours, qemu);
+    Line { goal: Goal::Milliseconds(90_000.0), ..line }
 }
