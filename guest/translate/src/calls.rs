@@ -25,8 +25,8 @@ use crate::value::{Value, Word, global};
 
 /// Index of the type of translated functions.
 pub const FUNCTION_TYPE: u32 = 0;
-/// Index of the table of translated functions.
-const TABLE: u32 = 0;
+/// Index of the engine's table of translated functions.
+pub const TABLE: u32 = 0;
 /// Index of the type of those that have more entries than their start.
 pub const ENTERED_TYPE: u32 = 1;
 

@@ -139,6 +139,9 @@ pub enum Refusal {
     Module,
 }
 
+/// Name of the table that a module of translated functions exports.
+pub const FUNCTIONS: &str = "functions";
+
 /// A translated function.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FunctionInfo {
@@ -151,7 +154,7 @@ pub struct FunctionInfo {
 /// What came of a translation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Translated {
-    /// The module; function `k` of `functions` is its export of that number.
+    /// The module; function `k` of `functions` is element `k` of the table that it exports as [`FUNCTIONS`].
     pub wasm: Vec<u8>,
     pub functions: Vec<FunctionInfo>,
     /// The starts that are not translated.

@@ -1,22 +1,25 @@
-//! A module of translated functions: its imports, and the functions as exports named by their numbers.
+//! A module of translated functions: its imports, and the functions in a table that it exports.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use wasm_encoder::{
-    BranchHint, BranchHints, CodeSection, ConstExpr, EntityType, ExportKind, ExportSection, FunctionSection,
-    GlobalSection, GlobalType, ImportSection, MemoryType, Module, RefType, TableType, TypeSection, ValType,
+    BranchHint, BranchHints, CodeSection, ConstExpr, ElementSection, Elements, EntityType, ExportKind, ExportSection,
+    FunctionSection, GlobalSection, GlobalType, ImportSection, MemoryType, Module, RefType, TableSection, TableType,
+    TypeSection, ValType,
 };
 
-use crate::calls::{ENTERED_TYPE, FUNCTION_TYPE};
+use crate::calls::{ENTERED_TYPE, FUNCTION_TYPE, TABLE};
 use crate::doors::{self, engine};
 use crate::function::{Emitted, Shape, emit};
 use crate::value::global;
-use crate::{Entries, FunctionInfo, Options, Refusal, Region, Translated};
+use crate::{Entries, FUNCTIONS, FunctionInfo, Options, Refusal, Region, Translated};
 
 /// Index of the first translated function.
 const FIRST: u32 = doors::BEHIND;
 /// Index of the type of the first imported function; the others' follow, and then those of the doors.
 const ENGINE_TYPES: u32 = 2;
+/// Index of the table of the module's own functions, behind the imported one.
+const OWN_TABLE: u32 = TABLE + 1;
 /// Pages of a memory at most.
 const MAX_PAGES: u64 = 65_536;
 
@@ -135,11 +138,28 @@ fn module(bodies: &[(u32, Emitted)]) -> Vec<u8> {
         code.function(&body.function);
     }
     let mut exports = ExportSection::new();
-    for number in 0..bodies.len() as u32 {
-        exports.export(&number.to_string(), ExportKind::Func, FIRST + number);
-    }
-    module.section(&functions).section(&globals()).section(&exports).section(&hints(bodies)).section(&code);
+    exports.export(FUNCTIONS, ExportKind::Table, OWN_TABLE);
+    let count = bodies.len() as u32;
+    module.section(&functions).section(&table(count)).section(&globals()).section(&exports);
+    module.section(&elements(count)).section(&hints(bodies)).section(&code);
     module.finish()
+}
+
+/// The table of so many functions. As exports they would have names, of which a library has thousands: each process that
+/// loads the module would read them all, before the first is entered.
+fn table(count: u32) -> TableSection {
+    let size = u64::from(count);
+    let mut tables = TableSection::new();
+    tables.table(TableType { minimum: size, maximum: Some(size), ..FUNCREFS });
+    tables
+}
+
+/// What is in it.
+fn elements(count: u32) -> ElementSection {
+    let functions: Vec<u32> = (FIRST..FIRST + count).collect();
+    let mut elements = ElementSection::new();
+    elements.active(Some(OWN_TABLE), &ConstExpr::i32_const(0), Elements::Functions(functions.into()));
+    elements
 }
 
 /// Says of branches which way they nearly always go, so that the other is laid out apart.
@@ -167,6 +187,8 @@ fn types() -> TypeSection {
     types
 }
 
+const FUNCREFS: TableType =
+    TableType { element_type: RefType::FUNCREF, table64: false, minimum: 0, maximum: None, shared: false };
 const GLOBAL: GlobalType = GlobalType { val_type: ValType::I32, mutable: false, shared: false };
 
 /// Copies of those imported globals that the code uses.
@@ -181,7 +203,6 @@ fn globals() -> GlobalSection {
 fn imports() -> ImportSection {
     let memory =
         |minimum, maximum| MemoryType { minimum, maximum, memory64: false, shared: false, page_size_log2: None };
-    let table = TableType { element_type: RefType::FUNCREF, table64: false, minimum: 0, maximum: None, shared: false };
     let mut imports = ImportSection::new();
     imports
         .import("engine", "state", memory(1, Some(1)))
@@ -190,7 +211,7 @@ fn imports() -> ImportSection {
         .import("engine", "state", memory(1, Some(MAX_PAGES)))
         .import("guest", "memory", memory(1, Some(MAX_PAGES)))
         .import("engine", "state", memory(1, Some(MAX_PAGES)))
-        .import("engine", "table", table);
+        .import("engine", "table", FUNCREFS);
     for name in ["bias", "entries", "state address"] {
         imports.import("engine", name, GLOBAL);
     }

@@ -9,6 +9,9 @@ use crate::module_file::{Entry, Index, read_index};
 /// Imports of a translated module: three memories, one of them twice and one three times, a table, three globals and four functions.
 pub const IMPORTS: usize = 14;
 
+/// The table that a translated module exports, with its functions; as `shallop_translate::FUNCTIONS`.
+pub const FUNCTIONS: &str = "functions";
+
 /// Bytes of code whose entries are brought together at once.
 const PAGE: u32 = 4096;
 

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use wasmtime::{Caller, Error, Extern, Global, GlobalType, Instance, Mutability, Ref, Table, Val, ValType};
 
+use crate::code::FUNCTIONS;
 use crate::cpu::TABLE;
 use crate::events::lock;
 use crate::regions::{Install, Installs, Placed, Regions};
@@ -81,11 +82,12 @@ async fn place(caller: &mut Caller<'_, TaskData>, installs: &Installs, placed: P
             *instances[place].insert(instance)
         }
     };
-    let function = instance.get_func(&mut *caller, &function.to_string());
+    let functions = instance.get_table(&mut *caller, FUNCTIONS);
+    let function = functions.and_then(|functions| functions.get(&mut *caller, u64::from(function)));
     let function = function.ok_or_else(|| Error::msg("a translated module lacks a function"))?;
     let table = table(caller)?;
     grow(caller, table, u64::from(index) + 1)?;
-    table.set(&mut *caller, u64::from(index), Ref::Func(Some(function)))
+    table.set(&mut *caller, u64::from(index), function)
 }
 
 fn table(caller: &mut Caller<'_, TaskData>) -> wasmtime::Result<Table> {

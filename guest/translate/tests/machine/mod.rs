@@ -12,7 +12,7 @@ use shallop_riscv64::interpreter::{Guest, Interpreter, Leave};
 use shallop_riscv64::registers::{offset, word};
 use shallop_riscv64::single_step::Memory as Steps;
 use shallop_riscv64::{State, interpret_one};
-use shallop_translate::Translated;
+use shallop_translate::{FUNCTIONS, Translated};
 use wasmtime::{
     Caller, Config, Engine, Extern, Func, Global, GlobalType, Instance, Memory, MemoryType, Module, Mutability, Ref,
     RefType, Store, Table, TableType, Trap, Val, ValType,
@@ -157,9 +157,10 @@ impl Machine {
         let functions = self.functions.map(Extern::from);
         let imports = [&memories[..], &[self.table.into()], &globals, &functions].concat();
         let instance = Instance::new(&mut self.store, module, &imports).unwrap();
+        let functions = instance.get_table(&mut self.store, FUNCTIONS).unwrap();
         for (k, function) in translated.functions.iter().enumerate() {
             let index = base + k as u32;
-            let func = instance.get_func(&mut self.store, &k.to_string()).unwrap();
+            let Some(Ref::Func(Some(func))) = functions.get(&mut self.store, k as u64) else { panic!("function {k}") };
             self.table.set(&mut self.store, u64::from(index), Ref::Func(Some(func))).unwrap();
             let entry = match function.resume.is_empty() {
                 true => Function::Start(func.typed(&self.store).unwrap()),
