@@ -24,7 +24,7 @@ use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail, ensure};
 pub use shallop_sandbox::Stops;
@@ -67,11 +67,15 @@ impl CodeCache {
     /// The compiled form, when the cache has it and it is as it was written.
     pub fn existing(&self, key: &str) -> Result<Option<File>> {
         let path = self.path(key)?;
-        let file = open_trusted(&path)?.filter(is_whole);
-        if file.is_some() {
-            limit::mark(&path);
+        let Some(file) = open_trusted(&path)? else { return Ok(None) };
+        if was_found_whole(&file) {
+            return Ok(Some(file));
         }
-        Ok(file)
+        let whole = is_whole(&file);
+        if whole {
+            note_whole(&path, &file);
+        }
+        Ok(whole.then_some(file))
     }
 
     /// The compiled form of `wasm`, from the cache or made now. `key` names the content: a digest, or the identity of an
@@ -135,6 +139,38 @@ const CHECKSUM_BYTES: u64 = 4;
 fn is_whole(file: &File) -> bool {
     let Some(size) = file.metadata().ok().and_then(|meta| meta.len().checked_sub(CHECKSUM_BYTES)) else { return false };
     checksums(file, size).is_ok_and(|(stored, found)| stored == found)
+}
+
+/// Whether an entry was found whole a short while ago, so that not each start reads all of it: its time is of then, with
+/// the checksum in the nanoseconds, which a change of the file would set to others.
+fn was_found_whole(file: &File) -> bool {
+    let modified = file.metadata().and_then(|meta| meta.modified());
+    let Ok((modified, nanoseconds)) = modified.and_then(|modified| Ok((modified, nanoseconds(file)?))) else {
+        return false;
+    };
+    let since = modified.duration_since(UNIX_EPOCH).unwrap_or_default();
+    // The nanoseconds may be of later in that second.
+    let age = (SystemTime::now() + Duration::from_secs(1)).duration_since(modified);
+    since.subsec_nanos() == nanoseconds && age.is_ok_and(|age| age < limit::FRESH)
+}
+
+/// Notes that an entry is whole, and in use.
+fn note_whole(path: &Path, file: &File) {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    // What cannot be noted is only read again.
+    let _ = nanoseconds(file).and_then(|nanoseconds| {
+        let time = UNIX_EPOCH + Duration::new(now.as_secs(), nanoseconds);
+        platform::open_to_mark(path)?.set_modified(time)
+    });
+}
+
+/// The nanoseconds of the time of an entry that was found whole.
+fn nanoseconds(mut file: &File) -> std::io::Result<u32> {
+    let mut stored = [0; CHECKSUM_BYTES as usize];
+    file.seek(SeekFrom::End(-(CHECKSUM_BYTES as i64)))?;
+    file.read_exact(&mut stored)?;
+    file.rewind()?;
+    Ok(u32::from_le_bytes(stored) % 1_000_000_000)
 }
 
 /// The checksum behind the first `size` bytes of a file, and theirs.
@@ -220,6 +256,30 @@ mod tests {
             bad[at] ^= 0x80;
             assert!(!whole(&bad), "{at}");
         }
+    }
+
+    #[test]
+    fn what_was_found_whole_is_not_read_until_it_changes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.cwasm");
+        let mut code = vec![7; 600_000];
+        code.extend(crc32fast::hash(&code).to_le_bytes());
+        fs::write(&path, &code).unwrap();
+        let open = || File::open(&path).unwrap();
+        assert!(!was_found_whole(&open()));
+        note_whole(&path, &open());
+        assert!(was_found_whole(&open()));
+        let marked = fs::metadata(&path).unwrap().modified().unwrap();
+        // Long ago, or to come.
+        for time in [marked - limit::FRESH - Duration::from_secs(1), marked + Duration::from_secs(60)] {
+            platform::open_to_mark(&path).unwrap().set_modified(time).unwrap();
+            assert!(!was_found_whole(&open()));
+        }
+        note_whole(&path, &open());
+        assert!(was_found_whole(&open()));
+        code[9] ^= 1;
+        fs::write(&path, &code).unwrap();
+        assert!(!was_found_whole(&open()) && !is_whole(&open()));
     }
 
     #[test]

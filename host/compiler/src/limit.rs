@@ -21,7 +21,7 @@ pub(crate) const WHOLE: &str = "-whole";
 pub(crate) const UNFINISHED: &str = "new-";
 
 /// What was in use so lately is noted as used already.
-const FRESH: Duration = Duration::from_secs(3600);
+pub(crate) const FRESH: Duration = Duration::from_secs(3600);
 
 /// After that an unfinished folder is nobody's any more, and code of another build of the program goes.
 const ABANDONED: Duration = Duration::from_secs(24 * 3600);
