@@ -106,15 +106,16 @@ impl Database {
     }
 
     fn prepare(&self, mut connection: Connection) -> Result<Connection> {
-        let set = |name: &str, value: &str| connection.pragma_update(None, name, value).map_err(|e| self.error(e));
         connection.busy_timeout(BUSY_TIMEOUT).map_err(|e| self.error(e))?;
         // The log stays when the last process closes: each short command would pay several syncs otherwise.
         let keep_log = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
-        connection.set_db_config(keep_log, true).map_err(|e| self.error(e))?;
+        for option in [keep_log, DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY] {
+            connection.set_db_config(option, true).map_err(|e| self.error(e))?;
+        }
         connection.wal_hook(Some(note_log));
-        set("foreign_keys", "on")?;
         // With WAL, NORMAL keeps the database consistent after kill -9 and power loss; content is synced before rows.
-        set("synchronous", if self.wal_is_safe() { "normal" } else { "full" })?;
+        let synchronous = if self.wal_is_safe() { "normal" } else { "full" };
+        connection.pragma_update(None, "synchronous", synchronous).map_err(|e| self.error(e))?;
         let version = self.version(&connection)?;
         if version < MIGRATIONS.len() as i64 {
             let mode = if self.wal_is_safe() { "wal" } else { "delete" };

@@ -4,9 +4,9 @@
 //! is no protection from somebody who wants to deceive: whoever can write here can do anything as this user.
 
 use std::fs::File;
-use std::io::{Read, Seek};
+use std::io::{ErrorKind, Read, Seek};
 
-use shallop_layer::index::{CHECKSUM, Index};
+use shallop_layer::index::{CHECKSUM, HEADER, Header};
 
 /// Puts the checksum into an index's header.
 pub fn seal(index: &mut [u8]) {
@@ -18,37 +18,61 @@ pub fn seal(index: &mut [u8]) {
 
 /// What is wrong with the files beside a layer's tar, in a few words; `None` when nothing is.
 pub fn flaw(tar: &File, index: &mut File, aligned: Option<&File>) -> std::io::Result<Option<String>> {
-    let mut bytes = Vec::new();
-    if !index.metadata()?.is_file() {
+    let meta = index.metadata()?;
+    if !meta.is_file() {
         return Ok(Some("the index is no file".to_owned()));
     }
-    index.read_to_end(&mut bytes)?;
+    let (header, sum) = read(index)?;
     index.rewind()?;
-    let stored = bytes.get(CHECKSUM).map(<[u8]>::to_vec);
-    if stored.as_deref() != Some(&checksum(&bytes).to_le_bytes()) {
+    if header.get(CHECKSUM) != Some(&sum.to_le_bytes()) {
         return Ok(Some("the index has the wrong checksum".to_owned()));
     }
-    let index = match Index::parse(bytes) {
-        Ok(index) => index,
+    let header = match Header::parse(&header, meta.len()) {
+        Ok(header) => header,
         Err(error) => return Ok(Some(error.to_string())),
     };
     let length = |file: &File| file.metadata().map(|meta| if meta.is_file() { meta.len() } else { 0 });
-    if length(tar)? < index.tar_size() {
-        return Ok(Some(format!("the tar has {} bytes, {} are wanted", length(tar)?, index.tar_size())));
+    if length(tar)? < header.tar_size {
+        return Ok(Some(format!("the tar has {} bytes, {} are wanted", length(tar)?, header.tar_size)));
     }
     let aligned = aligned.map_or(Ok(0), length)?;
-    if aligned != index.aligned_size() {
-        return Ok(Some(format!("the aligned copies have {aligned} bytes, {} are wanted", index.aligned_size())));
+    if aligned != header.aligned_size {
+        return Ok(Some(format!("the aligned copies have {aligned} bytes, {} are wanted", header.aligned_size)));
     }
     Ok(None)
 }
 
+/// An index's header, as far as there is one, and the checksum of all of it.
+fn read(index: &mut File) -> std::io::Result<(Vec<u8>, u32)> {
+    let mut header = Vec::with_capacity(HEADER);
+    index.take(HEADER as u64).read_to_end(&mut header)?;
+    let mut crc = begin(&header);
+    // As much as stays in the processor's nearest caches: an index has some hundred thousand bytes.
+    let mut buffer = vec![0; 32 << 10];
+    loop {
+        match index.read(&mut buffer) {
+            Ok(0) => return Ok((header, crc.finalize())),
+            Ok(len) => crc.update(&buffer[..len]),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
 /// CRC-32 of everything but the checksum itself.
 fn checksum(index: &[u8]) -> u32 {
-    let mut crc = crc32fast::Hasher::new();
-    crc.update(index.get(..CHECKSUM.start).unwrap_or(index));
-    crc.update(index.get(CHECKSUM.end..).unwrap_or_default());
+    let (header, rest) = index.split_at(HEADER.min(index.len()));
+    let mut crc = begin(header);
+    crc.update(rest);
     crc.finalize()
+}
+
+/// That of the header.
+fn begin(header: &[u8]) -> crc32fast::Hasher {
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(header.get(..CHECKSUM.start).unwrap_or(header));
+    crc.update(header.get(CHECKSUM.end..).unwrap_or_default());
+    crc
 }
 
 #[cfg(test)]

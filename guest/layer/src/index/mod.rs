@@ -18,12 +18,49 @@ pub const CHECKSUM: std::ops::Range<usize> = 48..52;
 /// Number of a file in its layer's index; 0 is the root directory.
 pub type NodeId = u32;
 
+/// Bytes at an index's start that say what it holds.
+pub const HEADER: usize = HEADER_BYTES;
+
+/// What an index's header says.
+#[derive(Debug, Clone, Copy)]
+pub struct Header {
+    nodes: u32,
+    entries: u32,
+    /// Length of the tar that is indexed, as far as it was read.
+    pub tar_size: u64,
+    /// Length of the file of aligned copies.
+    pub aligned_size: u64,
+}
+
+impl Header {
+    /// Reads the header at the start of `bytes`, of an index that has `len` bytes in all.
+    ///
+    /// # Errors
+    /// [`LayerError::Corrupt`] for another format, version or length.
+    pub fn parse(bytes: &[u8], len: u64) -> Result<Header, LayerError> {
+        if bytes.len() < HEADER_BYTES || bytes[..8] != format::MAGIC {
+            return Err(LayerError::corrupt("not a layer index", 0));
+        }
+        let version = word(bytes, 8);
+        if version != format::VERSION {
+            let what = format!("layer index has version {version}, this program reads {}", format::VERSION);
+            return Err(LayerError::corrupt(what, 8));
+        }
+        let (nodes, entries) = (word(bytes, 12), word(bytes, 16));
+        let tables =
+            HEADER_BYTES as u64 + u64::from(nodes) * NODE_BYTES as u64 + u64::from(entries) * ENTRY_BYTES as u64;
+        if nodes == 0 || tables.checked_add(long(bytes, 24)) != Some(len) {
+            return Err(LayerError::corrupt("layer index has the wrong length", len));
+        }
+        Ok(Header { nodes, entries, tar_size: long(bytes, 32), aligned_size: long(bytes, 40) })
+    }
+}
+
 /// The index of one layer.
 #[derive(Debug, Clone)]
 pub struct Index {
     bytes: Vec<u8>,
-    nodes: u32,
-    entries: u32,
+    header: Header,
 }
 
 /// What a name leads to in one layer.
@@ -70,23 +107,10 @@ impl Index {
     /// Takes over an index's bytes. Cheap: checks the header, allocates nothing.
     ///
     /// # Errors
-    /// [`LayerError::Corrupt`] for another format, version or length.
+    /// As [`Header::parse`].
     pub fn parse(bytes: Vec<u8>) -> Result<Index, LayerError> {
-        if bytes.len() < HEADER_BYTES || bytes[..8] != format::MAGIC {
-            return Err(LayerError::corrupt("not a layer index", 0));
-        }
-        let version = word(&bytes, 8);
-        if version != format::VERSION {
-            let what = format!("layer index has version {version}, this program reads {}", format::VERSION);
-            return Err(LayerError::corrupt(what, 8));
-        }
-        let (nodes, entries) = (word(&bytes, 12), word(&bytes, 16));
-        let tables =
-            HEADER_BYTES as u64 + u64::from(nodes) * NODE_BYTES as u64 + u64::from(entries) * ENTRY_BYTES as u64;
-        if nodes == 0 || tables.checked_add(long(&bytes, 24)) != Some(bytes.len() as u64) {
-            return Err(LayerError::corrupt("layer index has the wrong length", bytes.len() as u64));
-        }
-        Ok(Index { bytes, nodes, entries })
+        let header = Header::parse(&bytes, bytes.len() as u64)?;
+        Ok(Index { bytes, header })
     }
 
     /// Reads an index file whole and parses it.
@@ -103,17 +127,12 @@ impl Index {
 
     /// Number of files.
     pub fn nodes(&self) -> u32 {
-        self.nodes
+        self.header.nodes
     }
 
-    /// Length of the tar that it indexes, as far as it was read.
-    pub fn tar_size(&self) -> u64 {
-        long(&self.bytes, 32)
-    }
-
-    /// Length of the file of aligned copies.
-    pub fn aligned_size(&self) -> u64 {
-        long(&self.bytes, 40)
+    /// What its header says.
+    pub fn header(&self) -> Header {
+        self.header
     }
 
     /// Looks `name` up in directory `dir`.
@@ -201,7 +220,7 @@ impl Index {
 
     fn record(&self, node: NodeId) -> Result<NodeRecord, LayerError> {
         let at = HEADER_BYTES + node as usize * NODE_BYTES;
-        let bytes = (node < self.nodes).then(|| self.bytes.get(at..)).flatten().and_then(|b| b.first_chunk());
+        let bytes = (node < self.header.nodes).then(|| self.bytes.get(at..)).flatten().and_then(|b| b.first_chunk());
         bytes.map(NodeRecord::decode).ok_or_else(|| LayerError::corrupt("layer index: no such node", at as u64))
     }
 
@@ -212,13 +231,13 @@ impl Index {
             return Ok((0, 0));
         }
         match r.a.checked_add(r.b) {
-            Some(end) if end <= self.entries => Ok((r.a, r.b)),
+            Some(end) if end <= self.header.entries => Ok((r.a, r.b)),
             _ => Err(LayerError::corrupt("layer index: directory leaves its table", u64::from(dir))),
         }
     }
 
     fn entry(&self, n: u32) -> Result<(&[u8], Found), LayerError> {
-        let at = HEADER_BYTES + self.nodes as usize * NODE_BYTES + n as usize * ENTRY_BYTES;
+        let at = HEADER_BYTES + self.header.nodes as usize * NODE_BYTES + n as usize * ENTRY_BYTES;
         let name = self.string(word(&self.bytes, at), word(&self.bytes, at + 4))?;
         let found = match word(&self.bytes, at + 8) {
             WHITEOUT => Found::Whiteout,
@@ -228,7 +247,8 @@ impl Index {
     }
 
     fn string(&self, at: u32, len: u32) -> Result<&[u8], LayerError> {
-        let strings = HEADER_BYTES + self.nodes as usize * NODE_BYTES + self.entries as usize * ENTRY_BYTES;
+        let strings =
+            HEADER_BYTES + self.header.nodes as usize * NODE_BYTES + self.header.entries as usize * ENTRY_BYTES;
         let from = strings + at as usize;
         let text = from.checked_add(len as usize).and_then(|end| self.bytes.get(from..end));
         text.ok_or_else(|| LayerError::corrupt("layer index: string leaves its table", from as u64))

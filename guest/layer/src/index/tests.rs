@@ -78,8 +78,8 @@ fn data_is_where_the_index_says() {
         (file("empty", 0), b""),
     ]);
     let (index, aligned) = build_bytes(&tar).expect("builds");
-    assert_eq!(index.tar_size(), tar.len() as u64);
-    assert_eq!(index.aligned_size(), aligned.len() as u64);
+    assert_eq!(index.header().tar_size, tar.len() as u64);
+    assert_eq!(index.header().aligned_size, aligned.len() as u64);
     assert_eq!(aligned.len() % 4096, 0);
     for (name, want, has_copy) in [("small", &b"hello"[..], false), ("elf", &elf, true), ("big", &big, true)] {
         let data = index.data(find(&index, name).expect(name)).expect(name);
