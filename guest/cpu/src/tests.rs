@@ -334,15 +334,16 @@ fn a_loop_that_computed_jumps_close_is_found_hot() {
     let engine = Engine::with(&[&[0x157d, 0xc111, 0x8602][..], &ECALL].concat());
     let exchange = translated::exchange();
     // SAFETY: the lock is held.
-    unsafe { (*exchange).looks = 20 };
+    unsafe { (*exchange).looks = 32 };
     let mut state = engine.state();
     (state.x[10], state.x[12]) = (1000, CODE);
     engine.set(&state);
     assert_eq!(engine.run(), kind::SYSCALL);
     // SAFETY: as above.
     unsafe {
-        // It is told of after 20, 80 and 320 passages.
-        assert_eq!(((*exchange).hot, &(&(*exchange).list)[..4]), (3, &[CODE as u32, CODE as u32, CODE as u32, 0][..]));
+        // It is told of as warm after 2 passages, and as hot after 32, 128 and 512.
+        let (code, warm) = (CODE as u32, CODE as u32 | 1);
+        assert_eq!(((*exchange).hot, &(&(*exchange).list)[..5]), (4, &[warm, code, code, code, 0][..]));
         // The jump is behind two short instructions, and went to the first.
         let jump = CODE as u32 + 4;
         assert!((*exchange).seen.iter().any(|seen| (seen.site, seen.target) == (jump, CODE as u32)));

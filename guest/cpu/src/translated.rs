@@ -28,6 +28,10 @@ const A0: usize = 10;
 
 /// The host knows of code that is hot, and again when it was passed so many times as often: the hottest is translated first.
 const HEATS: [u32; 3] = [1, 4, 16];
+/// And that it is warm, by its address and [`WARM`], when it was passed so many times less often: for programs that run often
+/// and never long.
+const COOLER: u16 = 16;
+const WARM: u32 = 1;
 /// Counts, by a hash of the address.
 const COUNTS: usize = 1 << 15;
 /// Entries of the table that translated code looks into.
@@ -54,7 +58,7 @@ pub struct Exchange {
     pub storm: u32,
     /// Not 0: all this memory was another process's.
     pub used_before: u32,
-    /// Addresses of hot code, or what the host tells.
+    /// Addresses of hot code, and of warm code with [`WARM`], or what the host tells.
     pub list: [u32; HOT_LIST],
     /// Computed jumps that were interpreted, by (site >> 1) modulo the length.
     pub seen: [Seen; SEEN],
@@ -279,10 +283,15 @@ pub fn count(pc: u32, weight: u8) -> bool {
         let [hot, hotter, last] =
             HEATS.map(|times| u16::try_from(exchange.looks.saturating_mul(times)).unwrap_or(u16::MAX));
         let is_over = after >= last;
-        if is_over || [hot, hotter].iter().any(|level| (before..after).contains(&(level - 1))) {
+        let reaches = |level: u16| (before..after).contains(&(level - 1));
+        let told = match is_over || reaches(hot) || reaches(hotter) {
+            true => Some(pc),
+            false => reaches((hot / COOLER).max(1)).then_some(pc | WARM),
+        };
+        if let Some(told) = told {
             // Without room it is told the next time.
             let Some(place) = exchange.list.get_mut(exchange.hot as usize) else { return false };
-            *place = pc;
+            *place = told;
             exchange.hot += 1;
         }
         *count = after;

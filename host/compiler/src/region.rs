@@ -18,7 +18,7 @@ use crate::translated::{Claim, Folder, MAX_JUMPS};
 const WHOLE_BYTES: u32 = 4 << 20;
 
 /// Bytes of native code of a region that nobody asked for, at most. In a larger one only what gets hot is translated: most of a
-/// compiler's code seldom runs, and all of it would fill the cache.
+/// compiler's code seldom runs, and all of it would fill the cache; and what is warm, when the worker has ended.
 const UNASKED_BYTES: u32 = 256 << 20;
 
 /// How often code in the middle of a function is asked for before it is entered there: what is called anew by then is not.
@@ -44,6 +44,8 @@ pub struct Known {
     starts: Vec<u32>,
     /// Bytes of all functions.
     total: u32,
+    /// It is too large for all of it to be translated.
+    vast: bool,
     options: Options,
     pub folder: Folder,
     /// Offsets that a module has an entry for, or that cannot be translated.
@@ -52,7 +54,7 @@ pub struct Known {
     asked: BTreeMap<u32, u32>,
     /// Where it can be entered besides the functions' starts.
     others: BTreeSet<u32>,
-    /// Starts of functions that nobody asked for, and that are to be translated nevertheless.
+    /// Starts of functions that nobody waits for, and that are to be translated nevertheless: all, or those that are warm.
     ahead: VecDeque<u32>,
     /// The right to translate those; `None`: it was not asked for yet.
     claim: Option<Claim>,
@@ -84,13 +86,29 @@ impl Known {
         let image = Image::new(&code, 0, data);
         let starts: Vec<u32> = image.starts().collect();
         let total = starts.iter().filter_map(|&start| image.function(start)).map(|it| it.end - it.start).sum::<u32>();
-        let goes_ahead = total <= UNASKED_BYTES / growth(job.variant);
-        let ahead = if goes_ahead { starts.iter().copied().collect() } else { VecDeque::new() };
+        let vast = total > UNASKED_BYTES / growth(job.variant);
+        let ahead = if vast { VecDeque::new() } else { starts.iter().copied().collect() };
         let mut options = options(job.variant);
         options.likely = Arc::new(folder.jumps());
         let (done, asked, others) = Default::default();
         let (claim, tried, given) = (None, false, job.given);
-        Ok(Known { code, image, starts, total, options, folder, done, asked, others, ahead, claim, tried, given, size })
+        Ok(Known {
+            code,
+            image,
+            starts,
+            total,
+            vast,
+            options,
+            folder,
+            done,
+            asked,
+            others,
+            ahead,
+            claim,
+            tried,
+            given,
+            size,
+        })
     }
 
     /// Takes the modules that have come to the folder since the last call, but for those that the worker has.
@@ -128,6 +146,14 @@ impl Known {
     /// Bytes of the function that `start` is in.
     pub fn bytes(&self, start: u32) -> u32 {
         self.image.function(start).map_or(0, |function| function.end - function.start)
+    }
+
+    /// Has the functions that these offsets are in be translated when the worker has ended, if the others are not.
+    pub fn note_warm(&mut self, offsets: &[u32]) {
+        if self.vast {
+            let functions = offsets.iter().filter_map(|&offset| self.image.function(offset));
+            self.ahead.extend(functions.map(|function| function.start).filter(|start| !self.done.contains(start)));
+        }
     }
 
     /// Translates functions to wasm; `None`: none can be. They count as done from now on.

@@ -205,6 +205,9 @@ impl Translator {
         }
         let Some(known) = self.regions.get_mut(&job.region) else { return };
         known.note_jumps(job.jumps);
+        if job.warm {
+            return known.note_warm(&job.starts);
+        }
         for start in job.starts {
             for start in known.wanted(start) {
                 self.queue.push((job.region, start), known.bytes(start));

@@ -13,6 +13,12 @@ use crate::translation::{CodeFile, Translation};
 /// Table elements of one process at most, dropped modules included.
 const MAX_FUNCTIONS: u32 = 1 << 20;
 
+/// Bit of the address of code that is warm, not hot, as `WARM` of the engine.
+const WARM: u32 = 1;
+
+/// Bytes of a region that it is told of what is warm in it. Of a smaller one all is translated when the worker has ended.
+const VAST: u64 = 16 << 20;
+
 /// Modules of one process at most, dropped ones included.
 const MAX_MODULES: usize = 4096;
 
@@ -207,13 +213,18 @@ impl Regions {
         hot
     }
 
-    /// Asks for the functions at these guest addresses, which are hot. Whether there may be [`Regions::news`].
+    /// Asks for the functions at these guest addresses, which are hot, or warm where [`WARM`] is in them. Whether there may be
+    /// [`Regions::news`].
     pub fn ask(&mut self, translation: &Translation, hot: &[u32], words: Words) -> bool {
         let mut fresh = false;
         for region in &mut self.list {
             let offset = |pc: &u32| u64::from(*pc).checked_sub(region.start).filter(|offset| *offset < region.len);
-            let starts: Vec<u32> = hot.iter().filter_map(offset).map(|offset| offset as u32).collect();
-            if starts.is_empty() {
+            let offsets = hot.iter().filter_map(offset).map(|offset| offset as u32);
+            let (mut warm, starts): (Vec<u32>, Vec<u32>) = offsets.partition(|offset| offset & WARM != 0);
+            if region.len < VAST {
+                warm.clear();
+            }
+            if starts.is_empty() && warm.is_empty() {
                 continue;
             }
             if region.number.is_none() {
@@ -225,6 +236,8 @@ impl Regions {
             if let Some(number) = region.number {
                 let inside = |(site, target): (u32, u32)| Some((offset(&site)? as u32, offset(&target)? as u32));
                 translation.ask(number, &starts, words.seen().filter_map(inside).collect());
+                warm.iter_mut().for_each(|offset| *offset &= !WARM);
+                translation.tell_warm(number, &warm);
             }
         }
         fresh

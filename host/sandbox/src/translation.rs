@@ -2,7 +2,7 @@
 //!
 //! Nothing here waits while a task could run: one thread sends jobs to the translator, another loads what it gives.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -52,6 +52,8 @@ struct Known {
     precise: bool,
     /// Functions that were asked for, and how often.
     asked: HashMap<u32, u8>,
+    /// Functions that the translator knows to be warm.
+    warm: HashSet<u32>,
     /// Computed jumps that the translator was told of.
     jumps: HashMap<u32, u32>,
     codes: Codes,
@@ -66,7 +68,7 @@ impl Known {
     fn ask(&self, region: u32, starts: Vec<u32>, jumps: Vec<(u32, u32)>, tell: bool) -> Ask {
         let Known { ref source, offset, len, precise, given, .. } = *self;
         let CodeFile { file, lasts } = source.clone();
-        Ask { region, file, lasts, offset, len, starts, jumps, precise, tell, given }
+        Ask { region, file, lasts, offset, len, starts, warm: false, jumps, precise, tell, given }
     }
 }
 
@@ -124,8 +126,8 @@ impl Book {
         let number = self.known.len() as u32;
         // Held for ever, so that no other file gets its address.
         let source = source.clone();
-        let (asked, jumps, codes) = Default::default();
-        self.known.push(Known { source, offset, len, precise, asked, jumps, codes, given: 0, unfinished: false });
+        let (asked, warm, jumps, codes) = Default::default();
+        self.known.push(Known { source, offset, len, precise, asked, warm, jumps, codes, given: 0, unfinished: false });
         self.numbers.insert(identity, number);
         Some(number)
     }
@@ -209,6 +211,19 @@ impl Translation {
             fresh.into_iter().for_each(|start| *known.asked.entry(start).or_default() += 1);
             known.jumps.extend(jumps);
             book.sent += 1;
+        }
+    }
+
+    /// Tells of functions of a region that are warm, once.
+    pub fn tell_warm(&self, number: u32, starts: &[u32]) {
+        let mut book = lock(&self.book);
+        let Some(known) = book.get(number) else { return };
+        let is_new = |start: &u32| !known.warm.contains(start) && !known.asked.contains_key(start);
+        let fresh: Vec<u32> = starts.iter().copied().filter(is_new).take(MAX_ASKED - known.warm.len()).collect();
+        let ask = Ask { warm: true, ..known.ask(number, fresh.clone(), Vec::new(), false) };
+        // When too many questions wait, it is for another process to tell.
+        if !fresh.is_empty() && self.jobs.try_send(ask).is_ok() {
+            known.warm.extend(fresh);
         }
     }
 
@@ -298,4 +313,43 @@ fn receive(engine: &Engine, translator: &dyn Translator, arrivals: &Arrivals) {
     }
     lock(&arrivals.told).closed = true;
     arrivals.changed.notify_all();
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Sender, channel};
+
+    use super::*;
+
+    /// Takes questions, and answers none.
+    struct Listener(Mutex<Sender<Ask>>);
+
+    impl Translator for Listener {
+        fn ask(&self, ask: &Ask) -> bool {
+            lock(&self.0).send(ask.clone()).is_ok()
+        }
+
+        fn answer(&self) -> Option<Translated> {
+            None
+        }
+    }
+
+    #[test]
+    fn what_is_warm_is_told_once_and_asked_for_when_it_gets_hot() {
+        let (sender, asked) = channel();
+        let translator = Arc::new(Listener(Mutex::new(sender)));
+        let how = Translating { translator, precise: false, storm: false, hot: 32, waits: false };
+        let engine = crate::config::engine(crate::config::Stops::ByWord).unwrap();
+        let translation = Translation::start(&engine, how).unwrap();
+        let file = CodeFile { file: Arc::new(tempfile::tempfile().unwrap()), lasts: true };
+        let region = translation.number(&file, 0, 4096, false).unwrap();
+        translation.ask(region, &[40], Vec::new());
+        translation.tell_warm(region, &[8, 40, 16]);
+        translation.tell_warm(region, &[16, 24]);
+        translation.tell_warm(region, &[8]);
+        translation.ask(region, &[8], Vec::new());
+        drop(translation);
+        let asked: Vec<(bool, Vec<u32>)> = asked.iter().map(|ask| (ask.warm, ask.starts)).collect();
+        assert_eq!(asked, [(false, vec![40]), (true, vec![8, 16]), (true, vec![24]), (false, vec![8])]);
+    }
 }

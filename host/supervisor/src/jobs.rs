@@ -53,6 +53,8 @@ pub struct Job {
     pub lasts: bool,
     /// Offsets in the region of functions to translate.
     pub starts: Vec<u32>,
+    /// Those are to be translated when the worker has ended, unless the region is small enough for all of it.
+    pub warm: bool,
     /// Offsets of computed jumps, and of where they went when they were interpreted.
     pub jumps: Vec<(u32, u32)>,
     /// All of it is wanted, in as few modules as can be; none of them is sent.
@@ -150,6 +152,7 @@ mod tests {
             len: 100,
             lasts: true,
             starts: vec![0, 40],
+            warm: false,
             jumps: vec![(2, 8)],
             whole: false,
             tell: false,

@@ -199,6 +199,7 @@ fn translate(region: &Region, translations: &Translations, variant: Variant) -> 
         len,
         lasts: true,
         starts: Vec::new(),
+        warm: false,
         jumps: Vec::new(),
         whole: true,
         tell: true,

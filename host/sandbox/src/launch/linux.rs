@@ -106,6 +106,8 @@ pub struct Ask {
     pub len: u32,
     /// Offsets in the region.
     pub starts: Vec<u32>,
+    /// Those are warm at most: they are wanted by who starts later.
+    pub warm: bool,
     /// Computed jumps inside the region, and where they went: guesses.
     pub jumps: Vec<(u32, u32)>,
     /// Whether faults are to find all registers.

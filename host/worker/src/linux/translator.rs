@@ -33,6 +33,7 @@ impl Translator for Translators {
                 len: ask.len,
                 lasts: ask.lasts,
                 starts: starts.to_vec(),
+                warm: ask.warm,
                 // As many as there are places for them in the engine's memory: no more than a job may tell of.
                 jumps: if number == 0 { ask.jumps.clone() } else { Vec::new() },
                 whole: false,
