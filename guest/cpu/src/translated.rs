@@ -28,9 +28,9 @@ const A0: usize = 10;
 
 /// The host knows of code that is hot, and again when it was passed so many times as often: the hottest is translated first.
 const HEATS: [u32; 3] = [1, 4, 16];
-/// And that it is warm, by its address and [`WARM`], when it was passed so many times less often: for programs that run often
-/// and never long.
+/// It knows of code that is warm, too, which was passed so many times less often: for programs that run often and never long.
 const COOLER: u16 = 16;
+/// Bit of the address of what is warm.
 const WARM: u32 = 1;
 /// Counts, by a hash of the address.
 const COUNTS: usize = 1 << 15;
