@@ -44,8 +44,6 @@ pub struct Known {
     starts: Vec<u32>,
     /// Bytes of all functions.
     total: u32,
-    /// It is too large for all of it to be translated.
-    vast: bool,
     options: Options,
     pub folder: Folder,
     /// Offsets that a module has an entry for, or that cannot be translated.
@@ -86,29 +84,12 @@ impl Known {
         let image = Image::new(&code, 0, data);
         let starts: Vec<u32> = image.starts().collect();
         let total = starts.iter().filter_map(|&start| image.function(start)).map(|it| it.end - it.start).sum::<u32>();
-        let vast = total > UNASKED_BYTES / growth(job.variant);
-        let ahead = if vast { VecDeque::new() } else { starts.iter().copied().collect() };
         let mut options = options(job.variant);
+        let ahead = if is_vast(total, &options) { VecDeque::new() } else { starts.iter().copied().collect() };
         options.likely = Arc::new(folder.jumps());
         let (done, asked, others) = Default::default();
         let (claim, tried, given) = (None, false, job.given);
-        Ok(Known {
-            code,
-            image,
-            starts,
-            total,
-            vast,
-            options,
-            folder,
-            done,
-            asked,
-            others,
-            ahead,
-            claim,
-            tried,
-            given,
-            size,
-        })
+        Ok(Known { code, image, starts, total, options, folder, done, asked, others, ahead, claim, tried, given, size })
     }
 
     /// Takes the modules that have come to the folder since the last call, but for those that the worker has.
@@ -150,7 +131,7 @@ impl Known {
 
     /// Has the functions that these offsets are in be translated when the worker has ended, if the others are not.
     pub fn note_warm(&mut self, offsets: &[u32]) {
-        if self.vast {
+        if is_vast(self.total, &self.options) {
             let functions = offsets.iter().filter_map(|&offset| self.image.function(offset));
             self.ahead.extend(functions.map(|function| function.start).filter(|start| !self.done.contains(start)));
         }
@@ -271,11 +252,16 @@ impl Known {
     }
 }
 
+/// Whether so many bytes of guest code are too many for all of them to be translated.
+fn is_vast(bytes: u32, options: &Options) -> bool {
+    bytes > UNASKED_BYTES / growth(options.variant)
+}
+
 /// How many times as large as guest code its translation is, about.
-fn growth(variant: jobs::Variant) -> u32 {
+fn growth(variant: Variant) -> u32 {
     match variant {
-        jobs::Variant::Lazy => 10,
-        jobs::Variant::Precise => 40,
+        Variant::Lazy => 10,
+        Variant::Precise => 40,
     }
 }
 

@@ -220,9 +220,12 @@ impl Translation {
         let Some(known) = book.get(number) else { return };
         let is_new = |start: &u32| !known.warm.contains(start) && !known.asked.contains_key(start);
         let fresh: Vec<u32> = starts.iter().copied().filter(is_new).take(MAX_ASKED - known.warm.len()).collect();
+        if fresh.is_empty() {
+            return;
+        }
         let ask = Ask { warm: true, ..known.ask(number, fresh.clone(), Vec::new(), false) };
         // When too many questions wait, it is for another process to tell.
-        if !fresh.is_empty() && self.jobs.try_send(ask).is_ok() {
+        if self.jobs.try_send(ask).is_ok() {
             known.warm.extend(fresh);
         }
     }
