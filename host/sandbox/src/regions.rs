@@ -16,8 +16,9 @@ const MAX_FUNCTIONS: u32 = 1 << 20;
 /// Bit of the address of code that is warm, not hot, as `WARM` of the engine.
 const WARM: u32 = 1;
 
-/// Bytes of a region that it is told of what is warm in it. Of a smaller one all is translated when the worker has ended.
-const VAST: u64 = 16 << 20;
+/// Bytes of a region that it is told of what is warm in it. Of a smaller one the translator takes all when the worker has ended,
+/// in either variant; it knows which others it takes.
+const VAST: u64 = 6 << 20;
 
 /// Modules of one process at most, dropped ones included.
 const MAX_MODULES: usize = 4096;
@@ -220,10 +221,8 @@ impl Regions {
         for region in &mut self.list {
             let offset = |pc: &u32| u64::from(*pc).checked_sub(region.start).filter(|offset| *offset < region.len);
             let offsets = hot.iter().filter_map(offset).map(|offset| offset as u32);
-            let (mut warm, starts): (Vec<u32>, Vec<u32>) = offsets.partition(|offset| offset & WARM != 0);
-            if region.len < VAST {
-                warm.clear();
-            }
+            let (warm, starts): (Vec<u32>, Vec<u32>) = offsets.partition(|offset| offset & WARM != 0);
+            let warm: Vec<u32> = warm.iter().filter(|_| region.len >= VAST).map(|offset| offset & !WARM).collect();
             if starts.is_empty() && warm.is_empty() {
                 continue;
             }
@@ -235,8 +234,9 @@ impl Regions {
             }
             if let Some(number) = region.number {
                 let inside = |(site, target): (u32, u32)| Some((offset(&site)? as u32, offset(&target)? as u32));
-                translation.ask(number, &starts, words.seen().filter_map(inside).collect());
-                warm.iter_mut().for_each(|offset| *offset &= !WARM);
+                if !starts.is_empty() {
+                    translation.ask(number, &starts, words.seen().filter_map(inside).collect());
+                }
                 translation.tell_warm(number, &warm);
             }
         }
