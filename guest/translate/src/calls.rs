@@ -12,13 +12,14 @@ use shallop_riscv64::decode::Kind;
 use wasm_encoder::{BlockType, MemArg, ValType};
 
 use crate::Entries;
-use crate::code::{ENGINE, Known};
+use crate::code::Known;
 use crate::doors::{door, engine};
 use crate::effects::{A0, RA, SP, bit};
 use crate::flow::links;
 use crate::function::Body;
 use crate::graph::{Next, Node};
 use crate::locals::parameter;
+use crate::memories::ENGINE;
 use crate::near::Near;
 use crate::places::{CARRIED, RETURNED};
 use crate::value::{Value, Word, global};

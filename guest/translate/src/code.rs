@@ -10,32 +10,9 @@ use wasm_encoder::{BlockType, MemArg};
 use crate::Variant;
 use crate::doors::{door, engine};
 use crate::effects::{FCSR, RA, SP, Slots, bit, is_float};
+use crate::memories::{Memories, STATE_ALONE};
 use crate::near::{DRIFT, Near};
 use crate::value::{Value, Values, Word, has_narrow_form, is_narrow_always};
-
-/// Memory of the engine.
-pub const ENGINE: u32 = 2;
-
-/// The state once more, for [`Code::push_preempt_alone`].
-const STATE_ALONE: u32 = 5;
-
-/// The two memories that most accesses are to, by their indexes.
-#[derive(Debug, Clone, Copy)]
-pub struct Memories {
-    /// Begins with the task's registers.
-    state: u32,
-    guest: u32,
-}
-
-impl Memories {
-    /// As memories that stay where they are: Cranelift loads their bases once for a function.
-    pub const FIXED: Memories = Memories { state: 0, guest: 1 };
-    /// The same, imported again as memories that may move, which they do not: their bases are loaded again behind calls and
-    /// where ways meet. In a large function the base of the others is on the stack, and is loaded from there for each access.
-    pub const MOVABLE: Memories = Memories { state: 3, guest: 4 };
-    /// The state alone so.
-    pub const MOVABLE_STATE: Memories = Memories { state: 3, guest: 1 };
-}
 
 /// Where the preempt word is, behind the state.
 const PREEMPT: u64 = shallop_machine::isa::STATE_BYTES as u64;

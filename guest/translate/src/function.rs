@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use shallop_riscv64::execute::execute;
 use wasm_encoder::{BlockType, Function};
 
-use crate::code::{Code, Known, Memories};
+use crate::code::{Code, Known};
 use crate::effects::{SP, Slots, bit};
 use crate::flow::{Block, Blocks, End};
 use crate::forest::{Forest, Item, LoopId};
 use crate::graph::{Graph, Kind, Next, Node};
 use crate::layout::{Label, Layout};
 use crate::locals::parameter;
+use crate::memories::Memories;
 use crate::near::{Around, Near, accessed_by};
 use crate::places::Places;
 use crate::value::{Value, Values};
@@ -20,8 +21,8 @@ use crate::{Entries, Options, Refusal, Region, detour, flow, inline, stack};
 /// Blocks of a function that weigh as much as a call: one of CPython's evaluation loop, with 4,000, has 800 bytes on the stack.
 const BLOCKS_WEIGHT: usize = 512;
 
-/// Computed jumps of an interpreter whose every instruction goes on to the next by one of its own.
-const THREADED_JUMPS: usize = 4;
+/// Blocks of a function in which there is no place to keep even the bases of memories: CPython's evaluation loop is one, Lua's is not.
+const HUGE_BLOCKS: usize = 1024;
 
 /// What a function is before its code is emitted.
 #[derive(Debug, Clone)]
@@ -72,12 +73,7 @@ impl Shape {
 
     /// The memories that suit it.
     fn memories(&self) -> Memories {
-        let jumps = self.blocks.blocks.iter().filter(|block| block.end == End::Switch).count();
-        match self.layout.graph.is_large() {
-            true => Memories::MOVABLE,
-            false if jumps >= THREADED_JUMPS => Memories::MOVABLE_STATE,
-            false => Memories::FIXED,
-        }
+        if self.blocks.blocks.len() >= HUGE_BLOCKS { Memories::MOVABLE } else { Memories::FIXED }
     }
 
     /// Registers that are better loaded again behind rare calls than live across them: in large functions, where most are

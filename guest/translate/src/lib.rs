@@ -3,7 +3,7 @@
 //! The meaning of each instruction comes from `shallop_riscv64::execute` over a backend that emits wasm; this crate
 //! adds what a whole function needs: its blocks (`flow`, `inline`), where its computed jumps lead (`image`, `tables`, `switch`), how
 //! its loops nest (`forest`, `detour`), where registers are in locals (`places`,
-//! `locals`) and what is known of them (`near`), what calls find and leave (`calls`, `stack`, `doors`), and the code around all that (`function`, `module`).
+//! `locals`) and what is known of them (`near`), what calls find and leave (`calls`, `stack`, `doors`), and the code around all that (`function`, `module`, `memories`).
 #![forbid(unsafe_code)]
 
 pub mod calls;
@@ -21,6 +21,7 @@ pub mod image;
 pub mod inline;
 pub mod layout;
 pub mod locals;
+pub mod memories;
 pub mod module;
 pub mod near;
 pub mod places;

@@ -4,15 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use wasm_encoder::{
     BranchHint, BranchHints, CodeSection, ConstExpr, ElementSection, Elements, EntityType, ExportKind, ExportSection,
-    FunctionSection, GlobalSection, GlobalType, ImportSection, MemoryType, Module, RefType, TableSection, TableType,
-    TypeSection, ValType,
+    FunctionSection, GlobalSection, GlobalType, ImportSection, Module, RefType, TableSection, TableType, TypeSection,
+    ValType,
 };
 
 use crate::calls::{ENTERED_TYPE, FUNCTION_TYPE, TABLE};
 use crate::doors::{self, engine};
 use crate::function::{Emitted, Shape, emit};
 use crate::value::global;
-use crate::{Entries, FUNCTIONS, FunctionInfo, Options, Refusal, Region, Translated};
+use crate::{Entries, FUNCTIONS, FunctionInfo, Options, Refusal, Region, Translated, memories};
 
 /// Index of the first translated function.
 const FIRST: u32 = doors::BEHIND;
@@ -20,8 +20,6 @@ const FIRST: u32 = doors::BEHIND;
 const ENGINE_TYPES: u32 = 2;
 /// Index of the table of the module's own functions, behind the imported one.
 const OWN_TABLE: u32 = TABLE + 1;
-/// Pages of a memory at most.
-const MAX_PAGES: u64 = 65_536;
 
 /// A function to translate: its start, and where it can be entered. One that is entered at its start alone comes first.
 type Wanted = (u32, Entries);
@@ -140,7 +138,12 @@ fn module(bodies: &[(u32, Emitted)]) -> Vec<u8> {
     let mut exports = ExportSection::new();
     exports.export(FUNCTIONS, ExportKind::Table, OWN_TABLE);
     let count = bodies.len() as u32;
-    module.section(&functions).section(&table(count)).section(&globals()).section(&exports);
+    module
+        .section(&functions)
+        .section(&table(count))
+        .section(&memories::section())
+        .section(&globals())
+        .section(&exports);
     module.section(&elements(count)).section(&hints(bodies)).section(&code);
     module.finish()
 }
@@ -201,17 +204,8 @@ fn globals() -> GlobalSection {
 }
 
 fn imports() -> ImportSection {
-    let memory =
-        |minimum, maximum| MemoryType { minimum, maximum, memory64: false, shared: false, page_size_log2: None };
     let mut imports = ImportSection::new();
-    imports
-        .import("engine", "state", memory(1, Some(1)))
-        .import("guest", "memory", memory(MAX_PAGES, Some(MAX_PAGES)))
-        .import("engine", "memory", memory(1, None))
-        .import("engine", "state", memory(1, Some(MAX_PAGES)))
-        .import("guest", "memory", memory(1, Some(MAX_PAGES)))
-        .import("engine", "state", memory(1, Some(MAX_PAGES)))
-        .import("engine", "table", FUNCREFS);
+    imports.import("engine", "table", FUNCREFS);
     for name in ["bias", "entries", "state address"] {
         imports.import("engine", name, GLOBAL);
     }

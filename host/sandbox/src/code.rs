@@ -6,8 +6,8 @@ use wasmtime::{Engine, Module};
 
 use crate::module_file::{Entry, Index, read_index};
 
-/// Imports of a translated module: three memories, one of them twice and one three times, a table, three globals and four functions.
-pub const IMPORTS: usize = 14;
+/// Imports of a translated module: a table, three globals and four functions.
+pub const IMPORTS: usize = 8;
 
 /// The table that a translated module exports, with its functions; as `shallop_translate::FUNCTIONS`.
 pub const FUNCTIONS: &str = "functions";

@@ -56,7 +56,7 @@ pub fn compile(wasm: &[u8], stops: Stops) -> Result<Vec<u8>> {
 /// An engine for one worker process.
 ///
 /// No memory ever moves. But the code of tasks is compiled as if those did that could grow beyond the reservation: translated
-/// code chooses so how Cranelift treats the base of a memory (`Memories` in `guest/translate/src/code.rs`).
+/// code chooses so how Cranelift treats the base of a memory (`Memories` in `guest/translate/src/memories.rs`).
 pub(crate) fn engine(stops: Stops) -> Result<Engine> {
     let mut config = Config::new();
     let reservation = match stops {

@@ -180,11 +180,9 @@ fn unlinked(error: wasmtime::Error) -> anyhow::Error {
 
 fn link_task(engine: &Engine, module: &Module) -> wasmtime::Result<InstancePre<TaskData>> {
     let mut linker = Linker::new(engine);
-    linker.func_wrap_async(FIND.0, FIND.1, |caller: Caller<'_, TaskData>, (pc,): (u32,)| {
-        Box::new(install::find(caller, pc))
-    })?;
-    linker.func_wrap_async(INSTALL.0, INSTALL.1, |mut caller: Caller<'_, TaskData>, (_slot,): (i32,)| {
-        Box::new(async move { install::install(&mut caller).await })
+    linker.func_wrap(FIND.0, FIND.1, install::find)?;
+    linker.func_wrap(INSTALL.0, INSTALL.1, |mut caller: Caller<'_, TaskData>, _slot: i32| {
+        install::install(&mut caller)
     })?;
     linker.func_wrap_async(SUSPEND.0, SUSPEND.1, |caller: Caller<'_, TaskData>, (_slot,): (i32,)| {
         Box::new(suspend(caller))
@@ -196,8 +194,7 @@ fn link_task(engine: &Engine, module: &Module) -> wasmtime::Result<InstancePre<T
 async fn suspend(mut caller: Caller<'_, TaskData>) -> wasmtime::Result<()> {
     task::Suspend::default().await;
     if caller.data().is_behind() {
-        // In a box of its own: it is seldom wanted, and the future of each system call is allocated.
-        Box::pin(install::install(&mut caller)).await?;
+        install::install(&mut caller)?;
     }
     Ok(())
 }

@@ -7,7 +7,9 @@ use wasmtime::{Caller, Error, Extern, Global, GlobalType, Instance, Mutability, 
 use crate::code::FUNCTIONS;
 use crate::cpu::TABLE;
 use crate::events::lock;
+use crate::memory::{ProcessMemories, with_lent};
 use crate::regions::{Install, Installs, Placed, Regions};
+use crate::task::ready;
 use crate::translation::Translation;
 
 /// What a task's Store has of its own.
@@ -21,8 +23,6 @@ pub struct TaskData {
     pub instances: Vec<Option<Instance>>,
     /// Where the entry table is in engine memory.
     pub entries: u32,
-    /// Where the task's state is there.
-    pub state: u32,
 }
 
 /// The translated code that a process has or may have.
@@ -31,6 +31,8 @@ pub struct Source {
     pub regions: Arc<Mutex<Regions>>,
     pub installs: Arc<Installs>,
     pub translation: Arc<Translation>,
+    /// The memories of the process, with the task's state.
+    pub memories: ProcessMemories,
 }
 
 impl TaskData {
@@ -46,11 +48,11 @@ impl TaskData {
 ///
 /// # Errors
 /// As [`install`].
-pub async fn find(mut caller: Caller<'_, TaskData>, pc: u32) -> wasmtime::Result<u64> {
+pub fn find(mut caller: Caller<'_, TaskData>, pc: u32) -> wasmtime::Result<u64> {
     let Some(code) = &caller.data().code else { return Ok(0) };
     let Some((index, entry)) = lock(&code.regions).find(&code.translation, pc) else { return Ok(0) };
     if caller.data().is_behind() {
-        install(&mut caller).await?;
+        install(&mut caller)?;
     }
     Ok(u64::from(index) | u64::from(entry) << 32)
 }
@@ -60,23 +62,23 @@ pub async fn find(mut caller: Caller<'_, TaskData>, pc: u32) -> wasmtime::Result
 ///
 /// # Errors
 /// When there is no memory for one; the task cannot go on then, since its table lacks functions.
-pub async fn install(caller: &mut Caller<'_, TaskData>) -> wasmtime::Result<()> {
+pub fn install(caller: &mut Caller<'_, TaskData>) -> wasmtime::Result<()> {
     let Some(installs) = caller.data().code.as_ref().map(|code| code.installs.clone()) else { return Ok(()) };
     while let Some(placed) = installs.function(caller.data().installed) {
         caller.data_mut().installed += 1;
-        place(caller, &installs, placed).await?;
+        place(caller, &installs, placed)?;
     }
     Ok(())
 }
 
-async fn place(caller: &mut Caller<'_, TaskData>, installs: &Installs, placed: Placed) -> wasmtime::Result<()> {
+fn place(caller: &mut Caller<'_, TaskData>, installs: &Installs, placed: Placed) -> wasmtime::Result<()> {
     let Placed { place, function, index } = placed;
     let instance = match caller.data().instances.get(place) {
         Some(Some(instance)) => *instance,
         _ => {
             // One that was dropped meanwhile is not called any more.
             let Some(module) = installs.module(place) else { return Ok(()) };
-            let instance = instantiate(caller, &module).await?;
+            let instance = instantiate(caller, &module)?;
             let instances = &mut caller.data_mut().instances;
             instances.resize(instances.len().max(place + 1), None);
             *instances[place].insert(instance)
@@ -95,21 +97,22 @@ fn table(caller: &mut Caller<'_, TaskData>) -> wasmtime::Result<Table> {
     table.ok_or_else(|| Error::msg("the processor module exports no table"))
 }
 
-async fn instantiate(caller: &mut Caller<'_, TaskData>, install: &Install) -> wasmtime::Result<Instance> {
+fn instantiate(caller: &mut Caller<'_, TaskData>, install: &Install) -> wasmtime::Result<Instance> {
     let mut own = |name: &str| {
         caller.get_export(name).ok_or_else(|| Error::msg(format!("the processor module exports no {name}")))
     };
-    let memories = [own("state")?, own("guest")?, own("memory")?, own("state")?, own("guest")?, own("state")?];
     let functions = [own("float")?, own("dispatch")?, own("step")?, own("pause")?];
     let table = own(TABLE)?;
-    let &TaskData { entries, state, .. } = caller.data();
-    let mut imports = Vec::from(memories);
-    imports.push(table);
-    for value in [install.bias, entries, state] {
+    let TaskData { code, entries, .. } = caller.data();
+    let memories = code.as_ref().map(|code| code.memories.clone()).ok_or_else(|| Error::msg("a task without code"))?;
+    let entries = *entries;
+    let mut imports = vec![table];
+    for value in [install.bias, entries, memories.state] {
         imports.push(constant(caller, value)?);
     }
     imports.extend(functions);
-    Instance::new_async(&mut *caller, &install.module, &imports).await
+    // It does not wait: nothing of the module runs.
+    with_lent(memories, || ready(Instance::new_async(&mut *caller, &install.module, &imports)))?
 }
 
 /// Elements that a table grows by.

@@ -1,8 +1,10 @@
 //! Where wasm memories live: [`Creator`] gives a task the memories of its process and everybody else a mapping of their own.
 
 use std::cell::RefCell;
+use std::ops::RangeInclusive;
 use std::ptr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
 use shallop_address_space::fault::Repairer;
@@ -10,8 +12,9 @@ use wasmtime::{LinearMemory, MemoryCreator, MemoryType};
 
 use crate::config::{GUARD, RESERVATION};
 
-/// Wasm pages of the memory that is a guest's address space.
-const GUEST_PAGES: u64 = 65536;
+/// Wasm pages of a memory that is a guest's address space: all, or one less where compiled code is to take it for one that may
+/// grow, and so move.
+const GUEST_PAGES: RangeInclusive<u64> = 65535..=65536;
 
 /// Wasm pages of the memory that is a part of the engine's, where a task's state begins.
 const STATE_PAGES: u64 = 1;
@@ -98,6 +101,11 @@ pub struct GuestMemory {
     base: *mut u8,
 }
 
+// SAFETY: the pointer is only a number here; who reads or writes through it answers for it.
+unsafe impl Send for GuestMemory {}
+// SAFETY: as above.
+unsafe impl Sync for GuestMemory {}
+
 impl GuestMemory {
     /// # Safety
     /// `base` has [`RESERVATION`] + [`GUARD`] bytes reserved for as long as instances with this memory exist, and each
@@ -112,14 +120,39 @@ impl GuestMemory {
 }
 
 thread_local! {
-    static CURRENT: RefCell<Option<ProcessMemories>> = const { RefCell::new(None) };
+    static CURRENT: RefCell<Option<Current>> = const { RefCell::new(None) };
+}
+
+/// The memories that instances get.
+#[derive(Clone)]
+struct Current {
+    process: ProcessMemories,
+    /// Whether they are lent, and given back.
+    lent: Option<Arc<AtomicBool>>,
+}
+
+impl Current {
+    fn during<R>(self, instantiate: impl FnOnce() -> R) -> R {
+        CURRENT.with(|current| current.replace(Some(self)));
+        let result = instantiate();
+        CURRENT.with(|current| current.replace(None));
+        result
+    }
 }
 
 /// Runs `instantiate` with the memories of a process for the instances that it makes.
-pub fn with_process<R>(memories: ProcessMemories, instantiate: impl FnOnce() -> R) -> R {
-    CURRENT.with(|current| current.replace(Some(memories)));
-    let result = instantiate();
-    CURRENT.with(|current| current.replace(None));
+pub fn with_process<R>(process: ProcessMemories, instantiate: impl FnOnce() -> R) -> R {
+    Current { process, lent: None }.during(instantiate)
+}
+
+/// The same for further instances in a Store that has one with these memories.
+///
+/// Code keeps the bases that it finds then. When it is to say which memory a fault was in, wasmtime takes it that no two of a
+/// Store overlap; so these are nowhere from then on, and the fault was in that of the first instance.
+pub fn with_lent<R>(process: ProcessMemories, instantiate: impl FnOnce() -> R) -> R {
+    let returned = Arc::new(AtomicBool::new(false));
+    let result = Current { process, lent: Some(returned.clone()) }.during(instantiate);
+    returned.store(true, Ordering::Relaxed);
     result
 }
 
@@ -140,13 +173,16 @@ unsafe impl MemoryCreator for Creator {
         if wanted > RESERVATION + GUARD || minimum > RESERVATION {
             return Err("a memory of more than 4 GiB".into());
         }
-        match CURRENT.with(|current| current.borrow().clone()) {
-            Some(process) if ty.minimum() == GUEST_PAGES => Ok(Box::new(Fixed::guest(process.guest))),
-            Some(process) if ty.minimum() == STATE_PAGES => Ok(Box::new(Fixed::state(process.engine, process.state)?)),
-            Some(process) if minimum <= process.engine.bytes => Ok(Box::new(Fixed::engine(process.engine))),
-            Some(_) => Err("the engine's memory is larger than its module said".into()),
-            None => Ok(Box::new(Own::new(minimum, maximum).map_err(|e| e.to_string())?)),
-        }
+        let Some(Current { process, lent }) = CURRENT.with(|current| current.borrow().clone()) else {
+            return Ok(Box::new(Own::new(minimum, maximum).map_err(|e| e.to_string())?));
+        };
+        let fixed = match ty.minimum() {
+            pages if GUEST_PAGES.contains(&pages) => Fixed::guest(process.guest),
+            STATE_PAGES => Fixed::state(process.engine, process.state)?,
+            _ if minimum <= process.engine.bytes => Fixed::engine(process.engine),
+            _ => return Err("the engine's memory is larger than its module said".into()),
+        };
+        Ok(Box::new(Fixed { lent, ..fixed }))
     }
 }
 
@@ -156,24 +192,29 @@ struct Fixed {
     bytes: usize,
     /// What `base` is in; `None`: an address space, which outlives its instances.
     _engine: Option<Arc<EngineMemory>>,
+    /// See [`with_lent`].
+    lent: Option<Arc<AtomicBool>>,
 }
+
+/// Where no memory is.
+const NOWHERE: *mut u8 = ptr::dangling_mut();
 
 impl Fixed {
     /// A guest's whole address space.
     fn guest(guest: GuestMemory) -> Fixed {
-        Fixed { base: guest.base, bytes: RESERVATION, _engine: None }
+        Fixed { base: guest.base, bytes: RESERVATION, _engine: None, lent: None }
     }
 
     /// All of the engine's memory.
     fn engine(engine: Arc<EngineMemory>) -> Fixed {
-        Fixed { base: engine.mapping.base, bytes: engine.bytes, _engine: Some(engine) }
+        Fixed { base: engine.mapping.base, bytes: engine.bytes, _engine: Some(engine), lent: None }
     }
 
     /// The part of engine memory that begins with a task's state.
     fn state(engine: Arc<EngineMemory>, state: u32) -> Result<Fixed, String> {
         let base = engine.at(state, STATE_BYTES).filter(|_| state as usize <= GUARD);
         let base = base.ok_or("a task's state is not in the engine's memory")?;
-        Ok(Fixed { base, bytes: STATE_BYTES, _engine: Some(engine) })
+        Ok(Fixed { base, bytes: STATE_BYTES, _engine: Some(engine), lent: None })
     }
 }
 
@@ -182,7 +223,8 @@ unsafe impl Send for Fixed {}
 // SAFETY: as above.
 unsafe impl Sync for Fixed {}
 
-// SAFETY: base and size never change, and all bytes are accessible while the `Arc` lives, or by `GuestMemory::new`'s
+// SAFETY: base and size never change while an instance is made, after which nobody asks again: these memories do not grow, and
+// those that are lent are not exported. All bytes are accessible while the `Arc` lives, or by `GuestMemory::new`'s
 // contract reserved.
 unsafe impl LinearMemory for Fixed {
     fn byte_size(&self) -> usize {
@@ -198,7 +240,8 @@ unsafe impl LinearMemory for Fixed {
     }
 
     fn as_ptr(&self) -> *mut u8 {
-        self.base
+        let returned = self.lent.as_ref().is_some_and(|returned| returned.load(Ordering::Relaxed));
+        if returned { NOWHERE } else { self.base }
     }
 }
 

@@ -133,9 +133,10 @@ impl Process {
             regions: self.regions.clone(),
             installs: lock(&self.regions).installs.clone(),
             translation: translation.clone(),
+            memories: self.memories(slot.state),
         };
         let entries = cpu.exchange().map_or(0, |exchange| exchange.entries);
-        TaskData { code: translation.map(source), installed: 0, instances: Vec::new(), entries, state: slot.state }
+        TaskData { code: translation.map(source), installed: 0, instances: Vec::new(), entries }
     }
 
     /// Notes a mapping of code.

@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 pub mod elf;
+mod lend;
 
 use std::collections::HashMap;
 
@@ -87,6 +88,11 @@ pub fn engine() -> Engine {
     Engine::new(&config).unwrap()
 }
 
+/// Compiles a translated module.
+pub fn module(engine: &Engine, translated: &Translated) -> Module {
+    Module::new(engine, lend::with_imported_memories(&translated.wasm)).unwrap()
+}
+
 impl Machine {
     pub fn new(engine: &Engine) -> Machine {
         let mut store = Store::new(engine, None);
@@ -140,7 +146,7 @@ impl Machine {
 
     /// Makes a module's functions callable.
     pub fn install(&mut self, translated: &Translated, bias: u32) {
-        let module = Module::new(self.store.engine(), &translated.wasm).unwrap();
+        let module = module(self.store.engine(), translated);
         self.install_module(&module, translated, bias);
     }
 
