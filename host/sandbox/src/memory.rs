@@ -285,7 +285,37 @@ unsafe impl LinearMemory for Own {
 
 #[cfg(test)]
 mod tests {
+    use shallop_address_space::AddressSpace;
+    use wasmtime::{Instance, Module};
+
     use super::*;
+    use crate::config::{Stops, engine};
+    use crate::install::TaskData;
+    use crate::task::{new_store, ready};
+
+    #[test]
+    fn a_fault_is_in_one_memory_however_often_it_is_lent() {
+        let engine = engine(Stops::ByWord).unwrap();
+        let module = |text: &str| Module::new(&engine, wat::parse_str(text).unwrap()).unwrap();
+        let load = "(func (export \"load\") (param i32) (result i32) (i32.load (local.get 0)))";
+        let first = module(&format!("(module (memory 65536 65536) {load})"));
+        let further = module(&format!("(module (memory 65536 65536) (memory 65535 65536) {load})"));
+        let space = AddressSpace::new().unwrap();
+        // SAFETY: the space has its whole reservation, and outlives the Store.
+        let guest = unsafe { GuestMemory::new(space.base()) };
+        let (own, repairer) = (Arc::new(EngineMemory::new(1 << 20).unwrap()), space.repairer());
+        let process = ProcessMemories { engine: own, state: 0, guest, repairer };
+        let mut store = new_store(&engine, space.base().addr(), space.repairer(), TaskData::default());
+        let mut instances = vec![with_process(process.clone(), || ready(Instance::new_async(&mut store, &first, &[])))];
+        for _ in 0..2 {
+            instances.push(with_lent(process.clone(), || ready(Instance::new_async(&mut store, &further, &[]))));
+        }
+        for instance in instances {
+            let load = instance.unwrap().unwrap().get_typed_func::<i32, i32>(&mut store, "load").unwrap();
+            let trap = ready(load.call_async(&mut store, 0x1_0000)).unwrap().unwrap_err();
+            assert!(trap.downcast_ref() == Some(&wasmtime::Trap::MemoryOutOfBounds), "{trap:?}");
+        }
+    }
 
     #[test]
     fn engine_memory_checks_its_bounds() {
