@@ -21,9 +21,6 @@ use crate::{Entries, Options, Refusal, Region, detour, flow, inline, stack};
 /// Blocks of a function that weigh as much as a call: one of CPython's evaluation loop, with 4,000, has 800 bytes on the stack.
 const BLOCKS_WEIGHT: usize = 512;
 
-/// Blocks of a function in which there is no place to keep even the bases of memories: CPython's evaluation loop is one, Lua's is not.
-const HUGE_BLOCKS: usize = 1024;
-
 /// What a function is before its code is emitted.
 #[derive(Debug, Clone)]
 pub struct Shape {
@@ -73,7 +70,7 @@ impl Shape {
 
     /// The memories that suit it.
     fn memories(&self) -> Memories {
-        if self.blocks.blocks.len() >= HUGE_BLOCKS { Memories::MOVABLE } else { Memories::FIXED }
+        if self.layout.graph.is_huge() { Memories::MOVABLE } else { Memories::FIXED }
     }
 
     /// Registers that are better loaded again behind rare calls than live across them: in large functions, where most are

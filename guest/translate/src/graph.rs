@@ -7,6 +7,8 @@ use crate::{Entries, Options, Refusal};
 
 /// Blocks of a large function.
 pub const LARGE_BLOCKS: usize = 512;
+/// Blocks of a huge one: CPython's evaluation loop is, Lua's is not.
+const HUGE_BLOCKS: usize = 1024;
 
 /// Index of a node.
 pub type Node = usize;
@@ -110,6 +112,11 @@ impl Graph {
     /// Whether the function has far more values than the processor has registers, so that most are on the stack.
     pub fn is_large(&self) -> bool {
         self.of_block.len() >= LARGE_BLOCKS
+    }
+
+    /// Whether there is no place to keep even the bases of memories.
+    pub fn is_huge(&self) -> bool {
+        self.of_block.len() >= HUGE_BLOCKS
     }
 
     /// Adds a node without edges.

@@ -103,9 +103,8 @@ fn instantiate(caller: &mut Caller<'_, TaskData>, install: &Install) -> wasmtime
     };
     let functions = [own("float")?, own("dispatch")?, own("step")?, own("pause")?];
     let table = own(TABLE)?;
-    let TaskData { code, entries, .. } = caller.data();
+    let &TaskData { ref code, entries, .. } = caller.data();
     let memories = code.as_ref().map(|code| code.memories.clone()).ok_or_else(|| Error::msg("a task without code"))?;
-    let entries = *entries;
     let mut imports = vec![table];
     for value in [install.bias, entries, memories.state] {
         imports.push(constant(caller, value)?);
