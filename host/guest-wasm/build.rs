@@ -44,6 +44,8 @@ fn build(root: &Path, out: &Path, package: &str, target: &str, file: &str) -> Ve
     {
         cargo.env_remove(variable);
     }
+    // As one piece it is smaller, which a start feels, and faster.
+    cargo.env("CARGO_PROFILE_RELEASE_LTO", "fat").env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1");
     let status = cargo.status().unwrap_or_else(|e| panic!("running cargo for {package}: {e}"));
     assert!(
         status.success(),
