@@ -60,12 +60,16 @@ fn least(blocks: &Blocks) -> u32 {
 impl Body<'_> {
     /// Makes ready for switches.
     pub fn prepare_switch(&mut self) {
-        if self.shape.layout.graph.switch.is_some() {
-            let (origin, local) =
-                (self.code.values.make(Value::Pc(least(&self.shape.blocks))), self.code.values.locals.origin());
+        if self.shape.layout.graph.switch.is_some() && !self.shape.layout.graph.is_large() {
+            let (origin, local) = (self.origin(), self.code.values.locals.origin());
             self.code.values.push(origin);
             self.code.values.sink().local_set(local);
         }
+    }
+
+    /// The address of the first target.
+    fn origin(&mut self) -> Word {
+        self.code.values.make(Value::Pc(least(&self.shape.blocks)))
     }
 
     /// Aims the switch at the code at this offset.
@@ -184,10 +188,15 @@ impl Body<'_> {
         self.code.pause_if(aim);
     }
 
-    /// How far the aim is behind the first target.
+    /// How far the aim is behind the first target. In a large function the address of that is made anew: kept, it would be stored
+    /// and loaded each time round.
     fn distance(&mut self) -> Word {
-        let origin = self.code.values.locals.origin();
-        let (aim, origin) = (self.aimed(), self.code.values.make(Value::Local(origin)));
+        let local = self.code.values.locals.origin();
+        let origin = match self.shape.layout.graph.is_large() {
+            true => self.origin(),
+            false => self.code.values.make(Value::Local(local)),
+        };
+        let aim = self.aimed();
         let distance = self.code.values.combine(Binary::Sub, aim, origin);
         self.code.values.settle(distance)
     }
