@@ -141,6 +141,26 @@ impl Code {
         self.pending = None;
     }
 
+    /// Notes that the code is not on its way to a label.
+    pub fn clear_label(&mut self) {
+        let label = self.values.locals.label();
+        self.values.sink().i32_const(0).local_set(label);
+    }
+
+    /// Sets the locals of registers to nothing, where what they hold is not read any more: otherwise it would have to be kept
+    /// on all ways that lead here, for ways from here on that code takes as if it were.
+    pub fn clear(&mut self, slots: Slots) {
+        for slot in (0..64).filter(|&slot| slots & bit(slot) != 0) {
+            let local = self.values.locals.slot(slot);
+            let mut sink = self.values.sink();
+            match is_float(slot) {
+                true => sink.f64_const(0.0.into()),
+                false => sink.i64_const(0),
+            };
+            sink.local_set(local);
+        }
+    }
+
     /// Writes what the instruction has as its result.
     pub fn finish(&mut self) {
         let Some((slot, value)) = self.pending.take() else { return };
@@ -311,7 +331,6 @@ impl Code {
         self.store_dirty();
         self.values.push(pc);
         let (out, exit) = (self.values.locals.out(), self.values.exit());
-        let label = self.values.locals.label();
         let mut sink = self.values.sink();
         sink.call(door(engine::PAUSE)).local_tee(out).i64_const(ASTRAY as i64).i64_and().i32_wrap_i64();
         // The way on is one that is seldom gone, too.
@@ -322,8 +341,7 @@ impl Code {
         }
         self.reload();
         if self.by_labels {
-            // Code that runs was not on its way to a label.
-            self.values.sink().i32_const(0).local_set(label);
+            self.clear_label();
         }
         self.values.close();
     }

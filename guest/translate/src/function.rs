@@ -84,6 +84,12 @@ impl Shape {
         head.and_then(|head| self.places.of[head].changes).unwrap_or(!0)
     }
 
+    /// Registers whose locals are taken along where a label leads, for ways without one: nothing reads them there.
+    fn taken_by_label(&self, from: Node, to: Node) -> Slots {
+        let dispatches = self.layout.dispatches(from, to);
+        dispatches.fold(0, |all, node| all | self.places.of[node].valid)
+    }
+
     /// Offsets of the entries after the first.
     pub fn resume(&self) -> Vec<u32> {
         self.layout.graph.offsets[1..].to_vec()
@@ -333,8 +339,7 @@ impl Body<'_> {
         self.code.values.begin();
         let kind = shape.layout.graph.kinds[node];
         if kind == Kind::Enter || shape.layout.labels.contains_key(&node) {
-            let label = self.code.values.locals.label();
-            self.code.values.sink().i32_const(0).local_set(label);
+            self.code.clear_label();
         }
         match kind {
             Kind::Root | Kind::Dispatch => self.dispatch(node),
@@ -495,6 +500,7 @@ impl Body<'_> {
             self.code.store_slots(self.shape.places.needed[first]);
             let at = self.code.values.locals.label();
             self.code.values.sink().i32_const(label as i32).local_set(at);
+            self.code.clear(self.shape.taken_by_label(from, to));
         } else if place.fixed && kind != Kind::Landing {
             self.code.store_slots(self.shape.places.needed[first] & !place.dirty);
             self.code.load_slots(place.valid);

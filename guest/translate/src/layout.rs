@@ -97,6 +97,11 @@ impl Layout {
         entered
     }
 
+    /// The dispatches by which an edge gets to its node.
+    pub fn dispatches(&self, from: Node, to: Node) -> impl Iterator<Item = Node> {
+        self.crossed(from, to).into_iter().filter_map(|id| self.dispatch[id])
+    }
+
     fn label_entries(&mut self) {
         for (entry, node) in self.graph.entries.clone().into_iter().enumerate().skip(1) {
             self.labels.insert(node, entry as Label);

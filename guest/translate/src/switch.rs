@@ -103,6 +103,8 @@ impl Body<'_> {
         if self.shape.places.of[node].checks {
             self.check_switch();
         }
+        // It is clear here, but that would have to be kept on all ways round.
+        self.code.clear_label();
         let distance = self.distance();
         match keys.len() <= SEARCHED {
             true => self.search_all(node, &keys, distance),
