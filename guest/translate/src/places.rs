@@ -2,8 +2,9 @@
 //!
 //! Where several ways meet, each way is brought to what was chosen for the node, by loads and stores on it. Before a loop
 //! those registers are loaded that it reads; those that it writes are stored after it. Elsewhere a register is valid, or
-//! dirty, when it is so on all ways. A register that is written again before anything can read it is neither: it is not
-//! stored, and not carried around a loop. Whatever leaves the function may read all of them.
+//! dirty, when it is so on all ways; in a huge function also valid when it is so on one, and read soon. A register that is
+//! written again before anything can read it is neither: it is not stored, and not carried around a loop. Whatever leaves the
+//! function may read all of them.
 
 use crate::effects::{A0, Effects, RA, SP, Slots, bit, effects};
 use crate::flow::{Block, Blocks, End, Target};
@@ -78,6 +79,7 @@ impl Places {
             effects,
             variant,
             sparing: layout.graph.is_large(),
+            huge: layout.graph.is_huge(),
         };
         solver.find_places();
         solver.places
@@ -132,6 +134,9 @@ struct Solver<'a> {
     /// Whether a register is kept in a local between nodes only where it is read soon: in a large function locals are on
     /// the stack, and no better there than in the state.
     sparing: bool,
+    /// Whether a register that is read soon is in a local where ways meet when it is on one of them: the others, which mostly come
+    /// from rare calls, load it before.
+    huge: bool,
 }
 
 impl Solver<'_> {
@@ -277,10 +282,12 @@ impl Solver<'_> {
             let those = self.before[node].iter().filter(|(_, is_back)| *is_back == back);
             those.fold(!0, |all, &(before, _)| all & self.valid_after(before))
         };
+        let any = || self.before[node].iter().fold(0, |any, &(before, _)| any | self.valid_after(before));
         match self.places.of[node].changes {
             _ if self.before[node].is_empty() => 0,
             Some(_) if self.sparing => all(true) & self.live[node],
             Some(_) => all(true) & (self.live[node] | all(false) & self.places.needed[node]),
+            None if self.huge && self.places.of[node].fixed => any() & self.live[node],
             None if self.sparing && self.places.of[node].fixed => all(false) & self.live[node],
             None => all(false) & self.places.needed[node],
         }
