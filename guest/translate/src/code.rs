@@ -1,5 +1,7 @@
 //! The code of a function as it is emitted: registers in locals, accesses to memory, ways out.
 
+use std::collections::BTreeMap;
+
 use shallop_machine::backend::{Binary, Width};
 use shallop_machine::exit::ASTRAY;
 use shallop_riscv64::Op;
@@ -59,6 +61,8 @@ pub struct Code {
     /// Registers that are better loaded again behind rare calls than live across them.
     pub reloads: Slots,
     memories: Memories,
+    /// The locals of what the block copies at once, by number (see `bytewise`).
+    pub copies: BTreeMap<usize, u32>,
 }
 
 /// Address of a slot's word in the state.
@@ -89,6 +93,7 @@ impl Code {
             by_labels: false,
             reloads: !0,
             memories,
+            copies: BTreeMap::new(),
         }
     }
 
@@ -113,6 +118,8 @@ impl Code {
         self.known = known;
         self.rounds = false;
         self.extended = 0;
+        self.copies.clear();
+        self.values.locals.release_kept();
     }
 
     /// What is known here.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use shallop_riscv64::execute::execute;
 use wasm_encoder::{BlockType, Function};
 
+use crate::bytewise::Part;
 use crate::code::{Code, Known};
 use crate::effects::{SP, Slots, bit};
 use crate::flow::{Block, Blocks, End};
@@ -16,7 +17,7 @@ use crate::memories::Memories;
 use crate::near::{Around, Near, accessed_by};
 use crate::places::Places;
 use crate::value::{Value, Values};
-use crate::{Entries, Options, Refusal, Region, detour, flow, inline, stack};
+use crate::{Entries, Options, Refusal, Region, Variant, bytewise, detour, flow, inline, stack};
 
 /// Blocks of a function that weigh as much as a call: one of CPython's evaluation loop, with 4,000, has 800 bytes on the stack.
 const BLOCKS_WEIGHT: usize = 512;
@@ -29,6 +30,8 @@ pub struct Shape {
     pub places: Places,
     /// Whether the stack pointer is at each block's end what it was at the function's start.
     pub level: Vec<bool>,
+    /// Instructions of each block that are done with others.
+    parts: Vec<BTreeMap<usize, Part>>,
     /// Offset behind all that is loaded of its file.
     image_end: u32,
 }
@@ -60,7 +63,11 @@ impl Shape {
         let layout = Layout::new(graph, forest);
         let places = Places::new(&blocks, &layout, options.variant);
         let level = stack::level(&blocks);
-        Ok(Shape { blocks, layout, places, level, image_end: region.image.end })
+        let parts = match options.variant {
+            Variant::Lazy => bytewise::parts(&blocks),
+            Variant::Precise => vec![BTreeMap::new(); blocks.blocks.len()],
+        };
+        Ok(Shape { blocks, layout, places, level, parts, image_end: region.image.end })
     }
 
     /// Where it can be entered.
@@ -518,10 +525,13 @@ impl Body<'_> {
         }
         let at_end = block.ops.len() - usize::from(!matches!(block.end, End::Goto(_)));
         let needed = &self.shape.places.needed_at[index];
-        for ((pc, op), &needed) in block.ops[..at_end].iter().zip(needed) {
+        for (at, ((pc, op), &needed)) in block.ops[..at_end].iter().zip(needed).enumerate() {
             self.code.need(needed);
             self.code.begin(*pc, op);
-            let _ = execute(&mut self.code, op);
+            match self.shape.parts[index].get(&at) {
+                Some(&part) => self.code.do_part(op, part),
+                None => _ = execute(&mut self.code, op),
+            }
             self.code.finish();
             // A call that leads to a block is none.
             self.code.target = None;

@@ -3,9 +3,10 @@
 //! The meaning of each instruction comes from `shallop_riscv64::execute` over a backend that emits wasm; this crate
 //! adds what a whole function needs: its blocks (`flow`, `inline`), where its computed jumps lead (`image`, `tables`, `switch`), how
 //! its loops nest (`forest`, `detour`), where registers are in locals (`places`,
-//! `locals`) and what is known of them (`near`), what calls find and leave (`calls`, `stack`, `doors`), and the code around all that (`function`, `module`, `memories`).
+//! `locals`) and what is known of them (`near`), which accesses are made as one (`bytewise`), what calls find and leave (`calls`, `stack`, `doors`), and the code around all that (`function`, `module`, `memories`).
 #![forbid(unsafe_code)]
 
+pub mod bytewise;
 pub mod calls;
 pub mod code;
 pub mod detour;

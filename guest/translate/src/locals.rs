@@ -30,8 +30,10 @@ pub struct Locals {
     floats: u32,
     /// `i64` temporaries that were needed.
     temporaries: u32,
-    /// Those that the current instruction uses.
+    /// Those that the current instruction uses, and those that are kept.
     taken: u32,
+    /// Those that later instructions of the block use, too.
+    kept: u32,
 }
 
 impl Locals {
@@ -39,7 +41,7 @@ impl Locals {
     pub fn new(used: Slots, entered: Entries) -> Locals {
         let parameters = if entered == Entries::Start { parameter::RA + 1 } else { parameter::ENTRY + 1 };
         let mut locals =
-            Locals { entered, parameters, slots: [0; 64], registers: 0, floats: 0, temporaries: 0, taken: 0 };
+            Locals { entered, parameters, slots: [0; 64], registers: 0, floats: 0, temporaries: 0, taken: 0, kept: 0 };
         for slot in (0..64).filter(|slot| used >> slot & 1 != 0) {
             locals.slots[slot] = parameters + locals.registers;
             locals.registers += 1;
@@ -105,9 +107,21 @@ impl Locals {
         self.origin() + self.taken
     }
 
-    /// Frees all temporaries.
+    /// A temporary of type i64 for later instructions of the block, too; to be taken before any other of an instruction.
+    pub fn keep(&mut self) -> u32 {
+        debug_assert_eq!(self.taken, self.kept);
+        self.kept += 1;
+        self.take()
+    }
+
+    /// Frees the temporaries of an instruction.
     pub fn release(&mut self) {
-        self.taken = 0;
+        self.taken = self.kept;
+    }
+
+    /// Frees the temporaries of a block.
+    pub fn release_kept(&mut self) {
+        self.kept = 0;
     }
 
     /// All of them.

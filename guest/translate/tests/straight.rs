@@ -52,6 +52,50 @@ fn straight(numbers: &mut Numbers, count: usize) -> Vec<u8> {
     code
 }
 
+/// Copies of bytes one by one, as compilers make them where addresses may be misaligned, now and then with something between
+/// or wrong, from and to places that may overlap.
+fn copying(numbers: &mut Numbers) -> Vec<u8> {
+    let load = |kind: u32, rd: u32, base: u32, at: u32| 0x03 | kind << 12 | rd << 7 | base << 15 | at << 20;
+    let store = |register: u32, base: u32, at: u32| 0x23 | (at & 31) << 7 | base << 15 | register << 20 | at >> 5 << 25;
+    let shuffled = |numbers: &mut Numbers, count: u32| {
+        let mut order: Vec<u32> = (0..count).collect();
+        for at in (1..order.len()).rev() {
+            order.swap(at, numbers.below(at as u64 + 1) as usize);
+        }
+        order
+    };
+    let mut words = vec![0x0054_0393]; // addi x7, x8, 5
+    for _ in 0..6 {
+        let count = [2, 4, 8][numbers.below(3) as usize];
+        let [from, to] = [0, 1].map(|_| 7 + numbers.below(3) as u32);
+        let [read, written] = [0, 1].map(|_| numbers.below(12) as u32);
+        let strange = numbers.below(6);
+        for byte in shuffled(numbers, count) {
+            words.push(load(4, 10 + byte, from, read + byte));
+            if strange == 0 && numbers.below(3) == 0 {
+                words.push(store(18 + numbers.below(4) as u32, 7 + numbers.below(3) as u32, numbers.below(20) as u32));
+            }
+        }
+        if numbers.below(3) == 0 {
+            words.push(0x0000_1463); // bne x0, x0, .+8
+        }
+        for byte in shuffled(numbers, count) {
+            let other = strange == 1 && numbers.below(4) == 0;
+            words.push(store(10 + byte, to, written + byte + u32::from(other)));
+            if strange == 2 && numbers.below(3) == 0 {
+                words.push(load(4, 18, 7 + numbers.below(3) as u32, numbers.below(20) as u32));
+            }
+        }
+        let width = count.trailing_zeros();
+        words.push(load(width, 19 + numbers.below(4) as u32, to, written));
+        if numbers.below(4) == 0 {
+            words.push(0x0013_8393); // addi x7, x7, 1
+        }
+    }
+    words.push(0x0000_8067); // ret
+    words.iter().flat_map(|word| word.to_le_bytes()).collect()
+}
+
 /// Values of registers: small, large, and floats of all kinds.
 fn value(numbers: &mut Numbers) -> u64 {
     match numbers.below(8) {
@@ -83,7 +127,7 @@ fn start(numbers: &mut Numbers) -> State {
         state.x[2] = u64::from(state.x[2] as u32);
     }
     state.x[8] = DATA + numbers.below(64) * 8;
-    state.x[9] = DATA + 4096 + numbers.below(64);
+    state.x[9] = [DATA + 4096, state.x[8]][numbers.below(2) as usize] + numbers.below(16);
     state.x[1] = STOP;
     state
 }
@@ -91,7 +135,11 @@ fn start(numbers: &mut Numbers) -> State {
 fn compare(seed: u64, variant: Variant) {
     let mut numbers = Numbers(seed * 2 + 1);
     let code = straight(&mut numbers, 40);
-    let region = Region { code: &code, start: 0x400, image: &Image::default() };
+    compare_code(seed, variant, &code, numbers);
+}
+
+fn compare_code(seed: u64, variant: Variant, code: &[u8], mut numbers: Numbers) {
+    let region = Region { code, start: 0x400, image: &Image::default() };
     let options = Options { variant, max_body: 1 << 20, ..Options::default() };
     let translated = translate(&region, &[0x400], &options);
     assert_eq!(translated.skipped, []);
@@ -103,7 +151,7 @@ fn compare(seed: u64, variant: Variant) {
         // By single steps.
         let mut expected = state.clone();
         let mut memory = vec![0; 0x20_8000];
-        memory[CODE as usize..CODE as usize + code.len()].copy_from_slice(&code);
+        memory[CODE as usize..CODE as usize + code.len()].copy_from_slice(code);
         memory[DATA as usize - 2048..DATA as usize + 6144].copy_from_slice(&data);
         let mut exit = Ok(());
         while exit.is_ok() && expected.pc != STOP {
@@ -111,7 +159,7 @@ fn compare(seed: u64, variant: Variant) {
         }
         // Translated; where it gives up, the interpreter goes on.
         let guest = machine.guest();
-        guest[CODE as usize..CODE as usize + code.len()].copy_from_slice(&code);
+        guest[CODE as usize..CODE as usize + code.len()].copy_from_slice(code);
         guest[DATA as usize - 2048..DATA as usize + 6144].copy_from_slice(&data);
         machine.set_state(&state);
         let result = machine.run(1000);
@@ -139,4 +187,14 @@ fn straight_lines_lazy() {
 #[test]
 fn straight_lines_precise() {
     (1000..1400).for_each(|seed| compare(seed, Variant::Precise));
+}
+
+#[test]
+fn copies_of_bytes() {
+    for seed in 2000..2600 {
+        let mut numbers = Numbers(seed * 2 + 1);
+        let code = copying(&mut numbers);
+        let variant = if seed % 4 == 0 { Variant::Precise } else { Variant::Lazy };
+        compare_code(seed, variant, &code, numbers);
+    }
 }
