@@ -45,6 +45,19 @@ int main(void) {
     CHECK(write(out, "67", 2) == 2);
     close(out);
     show_end("reader", pid);
+    // Who waits for the other side has the pipe, whatever becomes of its name.
+    pid = quiet_fork();
+    if (pid == 0) {
+        in = open("p", O_RDONLY);
+        _exit(in < 0 ? 99 : read(in, text, sizeof text));
+    }
+    sleep_ms(50);
+    out = open("p", O_WRONLY);
+    CHECK(rename("p", "q") == 0);
+    CHECK(write(out, "123", 3) == 3);
+    close(out);
+    show_end("reader", pid);
+    CHECK(rename("q", "p") == 0);
     int both = open("p", O_RDWR);
     SHOW(write(both, "xy", 2));
     SHOW(read(both, text, sizeof text));

@@ -75,6 +75,10 @@ fn open_at(k: &mut Kernel, tid: Tid, dirfd: u64, path: &[u8], flags: u32, mode: 
         return Err(Errno::EINVAL.into());
     }
     k.check_descriptors(tid)?;
+    if let Some(fifo) = waiting_at(k, tid) {
+        let file = open_location(k, tid, &fifo, flags, true)?;
+        return Ok(k.install(tid, file, flags & open::CLOEXEC != 0)?.into());
+    }
     let exclusive = flags & open::CREAT != 0 && flags & open::EXCL != 0;
     let follow = flags & open::NOFOLLOW == 0 && !exclusive;
     let found = k.walk_at(tid, dirfd, path, follow, limits)?;
@@ -190,9 +194,17 @@ fn open_inode(k: &mut Kernel, tid: Tid, location: &Location, flags: u32) -> Resu
 
 /// A FIFO being opened, kept while the other side is awaited (fifo(7)).
 struct Opening {
+    /// Where it was found: its name may be another's since.
+    location: Location,
     end: Rc<PipeEnd>,
     /// The other side's openings when the waiting began.
     seen: u64,
+}
+
+/// The FIFO that a call waits at, which is made again.
+fn waiting_at(k: &Kernel, tid: Tid) -> Option<Location> {
+    let saved = k.task(tid).progress.saved.as_ref()?;
+    saved.downcast_ref::<Opening>().map(|opening| opening.location.clone())
 }
 
 fn open_fifo(k: &mut Kernel, tid: Tid, location: &Location, flags: u32) -> Result<Rc<dyn File>, Stop> {
@@ -210,8 +222,9 @@ fn open_fifo(k: &mut Kernel, tid: Tid, location: &Location, flags: u32) -> Resul
         return Err(Errno::ENXIO.into());
     }
     let others = |pipe: &Pipe| if reader { pipe.opened().1 } else { pipe.opened().0 };
-    let opening = saved
-        .map_or_else(|| Opening { seen: others(&pipe), end: Rc::new(PipeEnd::new(&pipe, flags)) }, |opening| *opening);
+    let begin =
+        || Opening { location: location.clone(), seen: others(&pipe), end: Rc::new(PipeEnd::new(&pipe, flags)) };
+    let opening = saved.map_or_else(begin, |opening| *opening);
     let present = if reader { pipe.writers() > 0 } else { pipe.readers() > 0 };
     if nonblock || !(reader || writer) || present || others(&pipe) != opening.seen {
         return Ok(opening.end);
