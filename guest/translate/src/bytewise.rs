@@ -183,13 +183,13 @@ fn parts_of(bytes: &[Byte], accesses: &[Access]) -> BTreeMap<usize, Part> {
         let found = WIDTHS.into_iter().find_map(|width| {
             let (copied, behind) = rest.split_at_checked(width.bytes() as usize)?;
             let fresh = copied.iter().all(|byte| !parts.contains_key(&byte.load));
-            (fresh && are_together(copied, accesses)).then_some((width, copied, behind))
+            Some((width, Together::new(copied, accesses).filter(|_| fresh)?, behind))
         });
-        let Some((width, copied, behind)) = found else {
+        let Some((width, together, behind)) = found else {
             rest = &rest[1..];
             continue;
         };
-        add(&mut parts, copied, copy, width);
+        add(&mut parts, together, copy, width);
         (rest, copy) = (behind, copy + 1);
     }
     parts
@@ -206,16 +206,29 @@ fn lowest(bytes: &[Byte]) -> Option<(Address, Address)> {
     (in_order? == (1 << bytes.len()) - 1).then_some((first.from, first.to))
 }
 
-/// Whether bytes can be copied at once: loaded by the first of their loads, stored by the last of their stores.
-fn are_together(bytes: &[Byte], accesses: &[Access]) -> bool {
-    let Some((_, to)) = lowest(bytes) else { return false };
-    let (loads, stores) = (range(bytes.iter().map(|byte| byte.load)), range(bytes.iter().map(|byte| byte.store)));
-    let is_own = |access: &Access| bytes.iter().any(|byte| byte.store == access.at);
-    accesses.iter().all(|access| {
-        let changes = loads.contains(&access.at) && access.stores;
-        let sees = stores.contains(&access.at) && !is_own(access) && !access.is_apart(to, bytes.len() as i64);
-        !changes && !sees
-    })
+/// Bytes that are copied at once: by the first of their loads and the last of their stores.
+struct Together<'a> {
+    bytes: &'a [Byte],
+    /// Their lowest addresses.
+    from: Address,
+    to: Address,
+    loads: Range<usize>,
+    stores: Range<usize>,
+}
+
+impl<'a> Together<'a> {
+    /// These, if they can be.
+    fn new(bytes: &'a [Byte], accesses: &[Access]) -> Option<Together<'a>> {
+        let (from, to) = lowest(bytes)?;
+        let (loads, stores) = (range(bytes.iter().map(|byte| byte.load)), range(bytes.iter().map(|byte| byte.store)));
+        let is_own = |access: &Access| bytes.iter().any(|byte| byte.store == access.at);
+        let suits = |access: &Access| {
+            let changes = loads.contains(&access.at) && access.stores;
+            let sees = stores.contains(&access.at) && !is_own(access) && !access.is_apart(to, bytes.len() as i64);
+            !changes && !sees
+        };
+        accesses.iter().all(suits).then_some(Together { bytes, from, to, loads, stores })
+    }
 }
 
 /// From the first of some indices to the last.
@@ -224,9 +237,8 @@ fn range(indices: impl Iterator<Item = usize> + Clone) -> Range<usize> {
 }
 
 /// Adds the instructions that copy these bytes.
-fn add(parts: &mut BTreeMap<usize, Part>, bytes: &[Byte], copy: usize, width: Width) {
-    let Some((from, to)) = lowest(bytes) else { return };
-    let (loads, stores) = (range(bytes.iter().map(|byte| byte.load)), range(bytes.iter().map(|byte| byte.store)));
+fn add(parts: &mut BTreeMap<usize, Part>, together: Together<'_>, copy: usize, width: Width) {
+    let Together { bytes, from, to, loads, stores } = together;
     for byte in bytes {
         let number = byte.from.moved.wrapping_sub(from.moved) as u32;
         let part = match byte.load == loads.start {

@@ -127,7 +127,7 @@ fn start(numbers: &mut Numbers) -> State {
         state.x[2] = u64::from(state.x[2] as u32);
     }
     state.x[8] = DATA + numbers.below(64) * 8;
-    state.x[9] = [DATA + 4096, state.x[8]][numbers.below(2) as usize] + numbers.below(16);
+    state.x[9] = [DATA + 4096 + numbers.below(64), state.x[8] + numbers.below(16)][numbers.below(2) as usize];
     state.x[1] = STOP;
     state
 }
