@@ -111,24 +111,24 @@ impl Task {
     /// Runs until the task suspends itself or traps.
     pub fn run(&mut self) -> Stop {
         FAULT.set(0);
-        let mut running = match std::mem::replace(&mut self.activity, Activity::Gone) {
-            Activity::Suspended(running) => running,
-            Activity::Idle(store) => match self.start(store) {
-                Ok(running) => running,
-                Err(_) => return Stop::Broken,
-            },
-            Activity::Gone => return Stop::Broken,
-        };
-        match running.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Pending => {
-                self.activity = Activity::Suspended(running);
-                Stop::Suspended
-            }
-            Poll::Ready((result, store)) => {
-                self.activity = Activity::Idle(store);
-                stopped(&result)
-            }
+        if let Activity::Idle(_) = self.activity
+            && self.begin().is_err()
+        {
+            return Stop::Broken;
         }
+        let Activity::Suspended(running) = &mut self.activity else { return Stop::Broken };
+        let Poll::Ready((result, store)) = running.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
+            return Stop::Suspended;
+        };
+        self.activity = Activity::Idle(store);
+        stopped(&result)
+    }
+
+    fn begin(&mut self) -> wasmtime::Result<()> {
+        if let Activity::Idle(store) = std::mem::replace(&mut self.activity, Activity::Gone) {
+            self.activity = Activity::Suspended(self.start(store)?);
+        }
+        Ok(())
     }
 
     /// Calls `run` on a new fiber, with the shadow stack empty.
