@@ -357,7 +357,7 @@ impl Body<'_> {
                 }
                 self.go_first(node);
             }
-            Kind::Site | Kind::Stepped | Kind::Resume(_) | Kind::Landing => self.go_first(node),
+            Kind::Site | Kind::Stepped | Kind::Resume(_) | Kind::Landing | Kind::Arrival => self.go_first(node),
             Kind::Aim(block) => {
                 self.aim(shape.blocks.blocks[block].start);
                 self.go_first(node);
@@ -396,16 +396,20 @@ impl Body<'_> {
         near
     }
 
-    /// Before a loop, looks at the registers that its first block takes for addresses: inside they are near to one then.
-    fn look_ahead(&mut self, node: Node) {
-        let Kind::Code(block) = self.shape.layout.graph.kinds[node] else { return };
-        if self.shape.places.of[node].changes.is_none() || self.entered[node].is_some() {
+    /// Before a loop, or its middle, looks at the registers that its first block there takes for addresses: inside they are
+    /// near to one then.
+    fn look_ahead(&mut self, from: Node, node: Node) {
+        let kinds = &self.shape.layout.graph.kinds;
+        let Kind::Code(block) = kinds[node] else { return };
+        let arrives = kinds[from] == Kind::Arrival;
+        let enters = arrives || self.shape.places.of[node].changes.is_some();
+        if !enters || self.entered[node].is_some() {
             return;
         }
         let block = &self.shape.blocks.blocks[block];
         let (accessed, near) = (accessed_by(block), self.code.known().near);
         for slot in (0..32).filter(|&slot| accessed & bit(slot) != 0) {
-            if near.distance(slot).is_none() && self.around.stays_near(node, slot) {
+            if near.distance(slot).is_none() && (arrives || self.around.stays_near(node, slot)) {
                 self.code.look_at(slot, block.start);
             }
         }
@@ -497,7 +501,8 @@ impl Body<'_> {
         };
         let place = self.shape.places.of[first];
         let known = self.code.known();
-        if let Kind::Code(block) | Kind::Aim(block) = layout.graph.kinds[to]
+        let meant = if layout.graph.kinds[to] == Kind::Arrival { layout.graph.next[to][0] } else { to };
+        if let Kind::Code(block) | Kind::Aim(block) = layout.graph.kinds[meant]
             && (label.is_some() || place.fixed)
         {
             self.code.settle_stack(self.shape.blocks.blocks[block].start);
@@ -511,7 +516,7 @@ impl Body<'_> {
         } else if place.fixed && kind != Kind::Landing {
             self.code.store_slots(self.shape.places.needed[first] & !place.dirty);
             self.code.load_slots(place.valid);
-            self.look_ahead(first);
+            self.look_ahead(from, first);
             self.come_to(first);
         }
         let depth = self.depth(first);

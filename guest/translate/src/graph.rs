@@ -36,6 +36,8 @@ pub enum Kind {
     Dispatch,
     /// Goes on to a `Dispatch` from `Root`.
     Landing,
+    /// Where a label leads in the middle of a loop, and on to the node that is meant.
+    Arrival,
 }
 
 /// How a code node goes on.

@@ -1,7 +1,8 @@
 //! How a function's code is entered and how it gets from node to node: the forest with its dispatches.
 //!
 //! Wasm loops are entered at their head alone. Where the guest's code, or an entry of the function, leads into the
-//! middle of a loop, the edge sets a label and goes to a `Dispatch` before the loop's head, which goes on from there.
+//! middle of a loop, the edge sets a label and goes to a `Dispatch` before the loop's head, which goes on from there: to
+//! an `Arrival`, where registers are brought to where the loop has them.
 
 use std::collections::BTreeMap;
 
@@ -112,19 +113,37 @@ impl Layout {
     }
 
     fn label_crossings(&mut self) {
+        let mut arrivals = BTreeMap::new();
         for from in 0..self.graph.next.len() {
             for to in self.graph.next[from].clone() {
                 let crossed = self.crossed(from, to);
-                if crossed.is_empty() {
-                    continue;
-                }
-                let fresh = (self.graph.entries.len() + self.labels.len()) as Label;
-                self.labels.entry(to).or_insert(fresh);
+                let Some(&inner) = crossed.last() else { continue };
+                let arrival = *arrivals.entry(to).or_insert_with(|| self.add_arrival(inner, to));
+                self.graph.next[from].iter_mut().filter(|next| **next == to).for_each(|next| *next = arrival);
+                self.graph.detours.insert((from, to), arrival);
                 for id in crossed {
                     self.add_dispatch(id);
                 }
             }
         }
+    }
+
+    /// Adds where a label leads before a node of a loop.
+    fn add_arrival(&mut self, id: LoopId, to: Node) -> Node {
+        let node = self.graph.add(Kind::Arrival);
+        self.graph.next[node].push(to);
+        self.forest.inside.push(Some(id));
+        let around = self.forest.around(to);
+        let holds = |item: &Item| match *item {
+            Item::Node(node) => node == to,
+            Item::Loop(inner) => around.contains(&inner),
+        };
+        let items = &mut self.forest.loops[id].items;
+        let before = items.iter().position(holds).unwrap_or(0);
+        items.insert(before, Item::Node(node));
+        let label = (self.graph.entries.len() + self.labels.len()) as Label;
+        self.labels.insert(node, label);
+        node
     }
 
     fn add_dispatch(&mut self, id: LoopId) {

@@ -282,7 +282,11 @@ impl Solver<'_> {
             let those = self.before[node].iter().filter(|(_, is_back)| *is_back == back);
             those.fold(!0, |all, &(before, _)| all & self.valid_after(before))
         };
-        let any = || self.before[node].iter().fold(0, |any, &(before, _)| any | self.valid_after(before));
+        let any = || {
+            let arrives = |before: &Node| self.layout.graph.kinds[*before] == Kind::Arrival;
+            let others = self.before[node].iter().map(|&(before, _)| before).filter(|before| !arrives(before));
+            others.fold(0, |any, before| any | self.valid_after(before))
+        };
         match self.places.of[node].changes {
             _ if self.before[node].is_empty() => 0,
             Some(_) if self.sparing => all(true) & self.live[node],
@@ -297,6 +301,8 @@ impl Solver<'_> {
         let valid = self.places.of[node].valid;
         match self.layout.graph.kinds[node] {
             Kind::Code(block) if self.calls[block] => 0,
+            // It loads what is read soon.
+            Kind::Arrival => self.live[self.layout.graph.next[node][0]],
             Kind::Code(block) => {
                 self.effects[block].iter().fold(valid, |valid, effects| valid | effects.reads | effects.writes)
             }
@@ -330,7 +336,11 @@ impl Solver<'_> {
 
     fn dirty_after(&self, node: Node) -> Slots {
         let dirty = self.places.of[node].dirty;
-        let Kind::Code(block) = self.layout.graph.kinds[node] else { return dirty };
+        let block = match self.layout.graph.kinds[node] {
+            Kind::Code(block) => block,
+            Kind::Arrival => return self.valid_after(node),
+            _ => return dirty,
+        };
         if self.calls[block] {
             return 0;
         }
@@ -338,5 +348,39 @@ impl Solver<'_> {
         self.effects[block]
             .iter()
             .fold(dirty, |dirty, effects| if flushes(effects) { 0 } else { dirty } | effects.writes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::function::Shape;
+    use crate::image::Image;
+    use crate::{Options, Region};
+
+    #[test]
+    fn a_loop_that_is_entered_in_two_places_keeps_registers_in_locals() {
+        let words: [u32; 8] = [
+            0x0006_0663, // beqz a2, 12
+            0x0005_b703, // ld a4, 0(a1)
+            0x0085_8593, // addi a1, a1, 8
+            0x00e5_3023, // 12: sd a4, 0(a0)
+            0x0085_0513, // addi a0, a0, 8
+            0xfff6_0613, // addi a2, a2, -1
+            0xfe06_16e3, // bnez a2, 4
+            0x0000_8067, // ret
+        ];
+        let code: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let region = Region { code: &code, start: 0, image: &Image::default() };
+        let shape = Shape::new(&region, 0, &BTreeSet::from([0]), &Options::default()).unwrap();
+        let starts: Vec<u32> = shape.blocks.blocks.iter().map(|block| block.start).collect();
+        for start in [4, 12] {
+            let block = starts.iter().position(|&other| other == start).unwrap();
+            let place = shape.places.of[shape.layout.graph.of_block[block]];
+            let pointers = bit(A0) | bit(11) | bit(12);
+            assert_eq!(place.valid & pointers, pointers, "at {start}");
+        }
     }
 }
