@@ -18,8 +18,7 @@ pub fn by_switch(graph: &mut Graph, blocks: &mut Blocks, forest: &Forest) -> boo
                 continue;
             }
             let aim = *aims.entry(block).or_insert_with(|| graph.add(Kind::Aim(block)));
-            graph.next[from].iter_mut().filter(|next| **next == to).for_each(|next| *next = aim);
-            graph.detours.insert((from, to), aim);
+            graph.detour(from, to, aim);
         }
     }
     for (&block, &aim) in &aims {

@@ -128,6 +128,12 @@ impl Graph {
         self.kinds.len() - 1
     }
 
+    /// Leads an edge to another node first.
+    pub fn detour(&mut self, from: Node, to: Node, by: Node) {
+        self.next[from].iter_mut().filter(|next| **next == to).for_each(|next| *next = by);
+        self.detours.insert((from, to), by);
+    }
+
     /// Adds the entry at the head of a loop.
     pub fn add_resume(&mut self, block: usize, offset: u32) {
         let node = self.add(Kind::Resume(block));

@@ -119,8 +119,7 @@ impl Layout {
                 let crossed = self.crossed(from, to);
                 let Some(&inner) = crossed.last() else { continue };
                 let arrival = *arrivals.entry(to).or_insert_with(|| self.add_arrival(inner, to));
-                self.graph.next[from].iter_mut().filter(|next| **next == to).for_each(|next| *next = arrival);
-                self.graph.detours.insert((from, to), arrival);
+                self.graph.detour(from, to, arrival);
                 for id in crossed {
                     self.add_dispatch(id);
                 }

@@ -124,6 +124,7 @@ impl Task {
         stopped(&result)
     }
 
+    /// Makes an idle task one that is suspended before its first instruction.
     fn begin(&mut self) -> wasmtime::Result<()> {
         if let Activity::Idle(store) = std::mem::replace(&mut self.activity, Activity::Gone) {
             self.activity = Activity::Suspended(self.start(store)?);
