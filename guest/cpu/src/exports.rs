@@ -39,6 +39,12 @@ pub extern "C" fn flush(address: i64, len: i64) {
     crate::flush(address as u64, len as u64);
 }
 
+/// See [`crate::replay`].
+#[unsafe(no_mangle)]
+pub extern "C" fn replay(slot: i32) -> i32 {
+    i32::from(crate::replay(slot as usize))
+}
+
 /// Completes the slot's registers and control block after an access to guest memory trapped in `run`.
 #[unsafe(no_mangle)]
 pub extern "C" fn fixup(slot: i32) {

@@ -19,5 +19,5 @@ mod translate;
 pub mod translated;
 
 pub use cache::{flush, used_cells};
-pub use run::{calculate, fixup, run_to_exit};
+pub use run::{calculate, fixup, replay, run_to_exit};
 pub use slots::{control, registers, stack_top};

@@ -11,7 +11,7 @@ use shallop_riscv64::registers::{NO_RESERVATION, word};
 use shallop_riscv64::{Kind, Op};
 
 use crate::cache::{self, Cell};
-use crate::translate::{cell_at, is_begun, op_at};
+use crate::translate::{cell_at, is_begun};
 use crate::translated::{self, CALL, Entry, JUMP_BACK};
 use crate::{memory, slots};
 
@@ -208,7 +208,11 @@ impl Running {
         }
         let pc = self.pc() as u32;
         if translated::is_entry(op) {
-            return self.run_translated(translated::entry_of(op, pc));
+            if self.word(word::REPLAYS) == 0 {
+                return self.run_translated(translated::entry_of(op, pc));
+            }
+            self.skip_tag();
+            return true;
         }
         if translated::count(pc, op.rd) {
             // From now on the loop goes on by itself.
@@ -327,6 +331,7 @@ impl Guest for Running {
     #[inline(always)]
     fn exit(&mut self, exit: Exit) -> Leave {
         let (kind, detail, address) = exit.parts();
+        self.set_word(word::REPLAYS, 0);
         // SAFETY: this is a slot's control block; only its `preempt` may be written meanwhile.
         unsafe {
             (*self.control()).kind = kind;
@@ -436,23 +441,30 @@ fn interpret(running: &mut Running) -> Leave {
     }
 }
 
-/// Completes the registers and control block of a task whose access to guest memory trapped.
+/// Has a task whose access to guest memory trapped in precise translated code interpret from that code's last checkpoint
+/// on, when it runs next: it comes to the same access with all registers then. False when it did not trap in translated code.
+pub fn replay(slot: usize) -> bool {
+    let mut running = Running::new(slot);
+    // SAFETY: the word is in the slot's registers.
+    let is_translated = unsafe { *running.current() } == IN_TRANSLATED;
+    running.set_word(word::REPLAYS, u64::from(is_translated));
+    is_translated
+}
+
+/// Completes the registers and control block of a task whose access to guest memory trapped in the interpreter. Of one that
+/// trapped in translated code the registers are lost.
 pub fn fixup(slot: usize) {
-    let running = Running::new(slot);
+    let mut running = Running::new(slot);
+    running.set_word(word::REPLAYS, 0);
     // SAFETY: the word is in the slot's registers.
     let current = unsafe { *running.current() } as *const Cell;
-    let access = if current as usize == IN_TRANSLATED || cache::is_cell(current) {
-        let op = if current as usize == IN_TRANSLATED {
-            // Precise translated code stored the pc.
-            op_at(running.word(word::PC) as u32)
-        } else {
-            // SAFETY: this was just checked, and the word is in the slot's registers.
-            unsafe {
-                *running.words.add(word::PC) = u64::from((*current).pc);
-                Some((*current).op)
-            }
-        };
-        if op.is_some_and(|op| op.kind.loads_only()) { Access::Load } else { Access::Store }
+    let access = if cache::is_cell(current) {
+        // SAFETY: this was just checked.
+        let cell = unsafe { &*current };
+        running.set_word(word::PC, u64::from(cell.pc));
+        if cell.op.kind.loads_only() { Access::Load } else { Access::Store }
+    } else if current as usize == IN_TRANSLATED {
+        Access::Load
     } else {
         // `enter` set the pc before it fetched.
         Access::Fetch

@@ -31,6 +31,8 @@ pub mod offset {
     pub const BACK: usize = 576;
     /// The engine's own word: how deep calls of translated code may go that it enters.
     pub const ROOM: usize = 584;
+    /// The engine's own word: not 0 while it interprets what translated code did before a fault.
+    pub const REPLAYS: usize = 592;
 }
 
 /// Indexes of the 64-bit words of `Registers`.
@@ -48,6 +50,7 @@ pub mod word {
     pub const CONTROL: usize = offset::CONTROL / 8;
     pub const BACK: usize = offset::BACK / 8;
     pub const ROOM: usize = offset::ROOM / 8;
+    pub const REPLAYS: usize = offset::REPLAYS / 8;
     /// Words in the block.
     pub const COUNT: usize = shallop_machine::isa::STATE_BYTES / 8;
 }

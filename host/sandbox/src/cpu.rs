@@ -217,6 +217,7 @@ pub struct Service {
     task_control: TypedFunc<i32, i32>,
     task_stack: TypedFunc<i32, i32>,
     flush: TypedFunc<(i64, i64), ()>,
+    replay: TypedFunc<i32, i32>,
     fixup: TypedFunc<i32, ()>,
 }
 
@@ -230,6 +231,7 @@ impl Service {
             task_control: instance.get_typed_func(&mut store, "task_control")?,
             task_stack,
             flush: instance.get_typed_func(&mut store, "flush")?,
+            replay: instance.get_typed_func(&mut store, "replay")?,
             fixup: instance.get_typed_func(&mut store, "fixup")?,
             instance: *instance,
             store,
@@ -268,6 +270,12 @@ impl Service {
     /// Forgets what was decoded from `len` bytes at `addr`.
     pub fn flush(&mut self, addr: u64, len: u64) -> wasmtime::Result<()> {
         self.flush.call(&mut self.store, (addr as i64, len as i64))
+    }
+
+    /// Has a slot whose guest access trapped in precise translated code come to it again in the interpreter. False when it
+    /// did not trap in translated code.
+    pub fn replay(&mut self, slot: i32) -> wasmtime::Result<bool> {
+        Ok(self.replay.call(&mut self.store, slot)? != 0)
     }
 
     /// Completes the registers and control block of a slot whose guest access trapped.

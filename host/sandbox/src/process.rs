@@ -270,6 +270,13 @@ impl Process {
         self.service(cpu).and_then(|service| service.flush(addr, len)).map_err(|_| libc::EIO)
     }
 
+    /// Has a slot whose guest access trapped in precise translated code come to it again with all registers, when it runs
+    /// next. False when it trapped elsewhere.
+    pub fn replay(&mut self, cpu: &Cpu, slot: Slot, translation: &Translation) -> wasmtime::Result<bool> {
+        let precise = translation.how.precise || lock(&self.regions).is_precise();
+        Ok(precise && self.service(cpu)?.replay(slot.number)?)
+    }
+
     /// Completes a slot's registers and control block after a trapped guest access.
     pub fn fixup(&mut self, cpu: &Cpu, slot: Slot) -> wasmtime::Result<()> {
         self.service(cpu)?.fixup(slot.number)

@@ -4,12 +4,15 @@ use wasm_encoder::reencode::{Error, Reencode, utils};
 use wasm_encoder::{ImportSection, MemorySection, Module};
 use wasmparser::{ImportSectionReader, MemorySectionReader, MemoryType, Parser, Payload};
 
-/// The module, which has its memories as its first imports.
-pub fn with_imported_memories(wasm: &[u8]) -> Vec<u8> {
+/// The module, which has its memories as its first imports; the second is the guest's, with this many pages at least.
+pub fn with_imported_memories(wasm: &[u8], guest_pages: u64) -> Vec<u8> {
     let payloads = Parser::new(0).parse_all(wasm).map(Result::unwrap);
     let memories =
         payloads.filter_map(|payload| if let Payload::MemorySection(section) = payload { Some(section) } else { None });
-    let memories = memories.flatten().map(Result::unwrap).collect();
+    let mut memories: Vec<MemoryType> = memories.flatten().map(Result::unwrap).collect();
+    for guest in memories.iter_mut().filter(|memory| memory.initial > guest_pages) {
+        guest.initial = guest_pages;
+    }
     let mut module = Module::new();
     Lending { memories }.parse_core_module(&mut module, Parser::new(0), wasm).unwrap();
     module.finish()

@@ -25,6 +25,8 @@ const PREEMPT_WORD: usize = shallop_machine::isa::STATE_BYTES;
 const ENTRIES: u32 = 0x1_0000;
 /// Code that is not translated: where tests end.
 pub const STOP: u64 = 0x00f0_0000;
+/// Pages of 4 GiB.
+const ALL_PAGES: u64 = 65_536;
 
 const FLOATS: [Float; 21] = {
     use Float::*;
@@ -73,6 +75,9 @@ pub struct Machine {
     pub interpreted: u64,
     /// Calls of translated code by the dispatcher.
     pub dispatched: u64,
+    /// Faults in translated code; what it did before is interpreted then.
+    pub replayed: u64,
+    replays: bool,
 }
 
 /// When set, tasks are asked to stop at random.
@@ -89,16 +94,21 @@ pub fn engine() -> Engine {
 }
 
 /// Compiles a translated module.
-pub fn module(engine: &Engine, translated: &Translated) -> Module {
-    Module::new(engine, lend::with_imported_memories(&translated.wasm)).unwrap()
+pub fn module(engine: &Engine, translated: &Translated, guest_pages: u64) -> Module {
+    Module::new(engine, lend::with_imported_memories(&translated.wasm, guest_pages)).unwrap()
 }
 
 impl Machine {
     pub fn new(engine: &Engine) -> Machine {
+        Machine::with_pages(engine, ALL_PAGES)
+    }
+
+    /// One with so many pages of guest memory; accesses behind them fault, of precise code alone.
+    pub fn with_pages(engine: &Engine, pages: u64) -> Machine {
         let mut store = Store::new(engine, None);
         let state_memory = Memory::new(&mut store, MemoryType::new(1, Some(1))).unwrap();
         let engine_memory = Memory::new(&mut store, MemoryType::new(32, None)).unwrap();
-        let guest = Memory::new(&mut store, MemoryType::new(65_536, Some(65_536))).unwrap();
+        let guest = Memory::new(&mut store, MemoryType::new(pages as u32, Some(ALL_PAGES as u32))).unwrap();
         let table = Table::new(&mut store, TableType::new(RefType::FUNCREF, 1, None), Ref::Func(None)).unwrap();
         let float = Func::wrap(
             &mut store,
@@ -135,8 +145,19 @@ impl Machine {
             if unwinds { UNWIND as i64 } else { pc }
         });
         let functions = [float, dispatch, step, pause];
-        let (entries, interpreted, dispatched) = (HashMap::new(), 0, 0);
-        Machine { store, state_memory, engine_memory, guest, table, functions, entries, interpreted, dispatched }
+        Machine {
+            store,
+            state_memory,
+            engine_memory,
+            guest,
+            table,
+            functions,
+            entries: HashMap::new(),
+            interpreted: 0,
+            dispatched: 0,
+            replayed: 0,
+            replays: false,
+        }
     }
 
     /// Has tasks asked to stop at random.
@@ -146,7 +167,7 @@ impl Machine {
 
     /// Makes a module's functions callable.
     pub fn install(&mut self, translated: &Translated, bias: u32) {
-        let module = module(self.store.engine(), translated);
+        let module = module(self.store.engine(), translated, self.guest.size(&self.store));
         self.install_module(&module, translated, bias);
     }
 
@@ -233,6 +254,28 @@ impl Machine {
         self.entries.get(&state.pc).cloned()
     }
 
+    /// Runs a translated function until it comes back, and completes the state.
+    fn enter(&mut self, function: &Function, entry: i32, state: &State) -> wasmtime::Result<()> {
+        let pc = match function {
+            Function::Entered(function) => function.call(&mut self.store, (MAX_DEPTH, entry))? as u64,
+            Function::Start(function) => {
+                let [ra, sp, a0] = [1, 2, 10].map(|register| state.x[register] as i64);
+                let pc = function.call(&mut self.store, (MAX_DEPTH, sp, a0, ra))? as u64;
+                if pc & 1 == 0 {
+                    let mut state = self.state();
+                    (state.x[1], state.x[2]) = (pc, sp as u64);
+                    self.set_state(&state);
+                }
+                pc
+            }
+        };
+        if pc != UNWIND {
+            let bytes = self.state_memory.data_mut(&mut self.store);
+            bytes[offset::PC..offset::PC + 8].copy_from_slice(&(pc & !1).to_le_bytes());
+        }
+        Ok(())
+    }
+
     /// Runs one piece: translated code when there is an entry at the pc and `fresh`, else one instruction.
     /// Gives whether an instruction was interpreted.
     pub fn piece(&mut self, fresh: bool) -> Result<bool, Exit> {
@@ -241,28 +284,18 @@ impl Machine {
             let preempt = numbers.below(3) != 0;
             self.set_preempt(if preempt { PREEMPT } else { 0 });
         }
-        if fresh && let Some((function, entry)) = self.entered_at(&state) {
+        if fresh
+            && !self.replays
+            && let Some((function, entry)) = self.entered_at(&state)
+        {
             self.dispatched += 1;
-            let pc = match function {
-                Function::Entered(function) => {
-                    function.call(&mut self.store, (MAX_DEPTH, entry)).map_err(fault)? as u64
+            match self.enter(&function, entry, &state) {
+                Err(error) if error.downcast_ref::<Trap>() == Some(&Trap::MemoryOutOfBounds) => {
+                    (self.replays, self.replayed) = (true, self.replayed + 1);
+                    state = self.state();
                 }
-                Function::Start(function) => {
-                    let [ra, sp, a0] = [1, 2, 10].map(|register| state.x[register] as i64);
-                    let pc = function.call(&mut self.store, (MAX_DEPTH, sp, a0, ra)).map_err(fault)? as u64;
-                    if pc & 1 == 0 {
-                        state = self.state();
-                        (state.x[1], state.x[2]) = (pc, sp as u64);
-                        self.set_state(&state);
-                    }
-                    pc
-                }
-            };
-            if pc != UNWIND {
-                let bytes = self.state_memory.data_mut(&mut self.store);
-                bytes[offset::PC..offset::PC + 8].copy_from_slice(&(pc & !1).to_le_bytes());
+                result => return result.map(|()| false).map_err(fault),
             }
-            return Ok(false);
         }
         self.interpreted += 1;
         let result = interpret_one(&mut state, &mut Flat(self.guest.data_mut(&mut self.store)));
@@ -272,6 +305,7 @@ impl Machine {
 
     /// Runs to `STOP`, or to the first exit.
     pub fn run(&mut self, limit: u64) -> Result<State, Exit> {
+        self.replays = false;
         let mut fresh = true;
         let mut before = u64::MAX;
         for _ in 0..limit {

@@ -96,7 +96,12 @@ fn task_run(memory: &mut [u8], host: &mut Host, task: u32, state: u32, exit: u32
     }
     // SAFETY: the control block is aligned and in engine memory, which outlives this call.
     host.interrupt.enter(unsafe { PreemptWord::new(control.preempt_word()) });
-    let stop = task.run();
+    let mut stop = task.run();
+    if let (Stop::Fault(_), Some(translation)) = (&stop, &host.translation)
+        && process.replay(&host.cpu, task.slot, translation).map_err(|_| libc::EIO)?
+    {
+        stop = task.run();
+    }
     host.interrupt.leave();
     if let Some(translation) = &host.translation {
         process.report_hot(&host.cpu, translation);
