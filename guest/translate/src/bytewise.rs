@@ -110,7 +110,7 @@ fn watch(ops: &[(u32, Op)], registers: &mut Registers, number: usize) -> (Vec<By
     for (at, (_, op)) in ops.iter().enumerate() {
         let effects = effects(op);
         let address = registers[usize::from(op.rs1 & 31)].plus(op.imm);
-        if effects.memory {
+        if effects.memory() {
             accesses.push(Access::new(at, op, address));
         }
         if op.kind == Kind::Sb

@@ -12,6 +12,7 @@ use shallop_riscv64::decode::Kind;
 use wasm_encoder::{BlockType, MemArg, ValType};
 
 use crate::Entries;
+use crate::checkpoint::Since;
 use crate::code::Known;
 use crate::doors::{door, engine};
 use crate::effects::{A0, RA, SP, bit};
@@ -56,7 +57,7 @@ impl Body<'_> {
         self.code.values.push(back);
         self.code.values.sink().local_set(ra);
         let near = self.near_behind();
-        self.code.enter(Known { valid: RETURNED, dirty: RETURNED, near });
+        self.code.enter(Known { valid: RETURNED, dirty: RETURNED, near, since: Since::Spoilt });
         self.go(node, site);
     }
 

@@ -10,6 +10,7 @@ use shallop_riscv64::registers::{offset, word};
 use wasm_encoder::{BlockType, MemArg};
 
 use crate::Variant;
+use crate::checkpoint::Since;
 use crate::doors::{door, engine};
 use crate::effects::{FCSR, RA, SP, Slots, bit, is_float};
 use crate::memories::{Memories, STATE_ALONE};
@@ -30,6 +31,7 @@ pub struct Known {
     /// Registers whose locals are newer than the state.
     pub dirty: Slots,
     pub near: Near,
+    pub since: Since,
 }
 
 /// The code of one function.
@@ -228,6 +230,8 @@ impl Code {
         let local = self.values.locals.take();
         self.push_control();
         self.values.sink().i64_extend_i32_u().local_set(local);
+        // If this was done again it would find what was set since: flags by operations, or all of it before it is set.
+        self.known.since = Since::Spoilt;
         self.values.make(Value::Local(local))
     }
 
@@ -416,14 +420,20 @@ impl Code {
         }
     }
 
-    /// Makes ready for an access to guest memory: nothing of the task may be in locals alone, if it can fault.
+    /// Makes ready for an access to guest memory, which can fault.
     fn before_access(&mut self) {
-        if self.variant == Variant::Precise {
-            self.store_dirty();
+        if self.variant == Variant::Precise && self.known.since.wants_checkpoint() {
+            self.checkpoint();
             self.known.dirty = 0;
-            let pc = self.values.make(Value::Pc(self.pc));
-            self.set_state(offset::PC, pc);
+            self.known.since = Since::Stores;
         }
+    }
+
+    /// Stores what the interpreter needs to go on with the current instruction.
+    pub fn checkpoint(&mut self) {
+        self.store_dirty();
+        let pc = self.values.make(Value::Pc(self.pc));
+        self.set_state(offset::PC, pc);
     }
 
     /// Checks an address; gives what [`Code::push_address`] takes.
@@ -557,6 +567,7 @@ impl Code {
 
     /// Loads from a checked address.
     pub fn load_at(&mut self, address: (Word, i32), width: Width, signed: bool) -> Word {
+        self.known.since = self.known.since.loaded();
         if self.loads_double {
             return self.load_double(address);
         }
@@ -589,6 +600,7 @@ impl Code {
 
     /// Stores to a checked address.
     pub fn store_at(&mut self, address: (Word, i32), value: Word, width: Width) {
+        self.known.since = self.known.since.stored();
         let offset = self.push_address(address);
         let at = self.guest(width, offset);
         if let (Width::Double, Value::Float(local)) = (width, self.values.value(value)) {

@@ -52,16 +52,25 @@ pub enum Flow {
 pub struct Effects {
     pub reads: Slots,
     pub writes: Slots,
-    /// Whether it accesses guest memory.
-    pub memory: bool,
+    /// Whether it loads from guest memory …
+    pub loads: bool,
+    /// … and whether it stores to it.
+    pub stores: bool,
     /// Whether it may leave before it has changed anything, with all registers stored.
     pub exits: bool,
     pub flow: Flow,
 }
 
+impl Effects {
+    /// Whether it accesses guest memory.
+    pub fn memory(&self) -> bool {
+        self.loads || self.stores
+    }
+}
+
 /// The effects of `op`.
 pub fn effects(op: &Op) -> Effects {
-    let mut watch = Watch(Effects { reads: 0, writes: 0, memory: false, exits: false, flow: Flow::Next });
+    let mut watch = Watch(Effects { reads: 0, writes: 0, loads: false, stores: false, exits: false, flow: Flow::Next });
     if let Err(flow) = execute(&mut watch, op) {
         watch.0.flow = flow;
     }
@@ -71,9 +80,10 @@ pub fn effects(op: &Op) -> Effects {
 struct Watch(Effects);
 
 impl Watch {
-    fn access(&mut self, aligned: bool) {
-        self.0.memory = true;
-        self.0.exits |= aligned;
+    fn aligned(&mut self, loads: bool, stores: bool) {
+        self.0.loads |= loads;
+        self.0.stores |= stores;
+        self.0.exits = true;
     }
 }
 
@@ -110,27 +120,27 @@ impl Backend for Watch {
     fn select(&mut self, (): (), (): (), (): ()) {}
 
     fn load(&mut self, (): (), _: Width, _: bool) -> Result<(), Flow> {
-        self.access(false);
+        self.0.loads = true;
         Ok(())
     }
 
     fn store(&mut self, (): (), (): (), _: Width) -> Result<(), Flow> {
-        self.access(false);
+        self.0.stores = true;
         Ok(())
     }
 
     fn load_reserved(&mut self, (): (), _: Width, _: Order) -> Result<(), Flow> {
-        self.access(true);
+        self.aligned(true, false);
         Ok(())
     }
 
     fn store_conditional(&mut self, (): (), (): (), _: Width, _: Order) -> Result<(), Flow> {
-        self.access(true);
+        self.aligned(true, true);
         Ok(())
     }
 
     fn atomic(&mut self, _: Atomic, (): (), (): (), _: Width, _: Order) -> Result<(), Flow> {
-        self.access(true);
+        self.aligned(true, true);
         Ok(())
     }
 
@@ -192,7 +202,7 @@ mod tests {
         let addi = effects(&decode(0xfff5_8513)); // addi a0, a1, -1
         assert_eq!((addi.reads, addi.writes, addi.flow), (bit(11), bit(10), Flow::Next));
         let load = effects(&decode(0x0081_3083)); // ld ra, 8(sp)
-        assert!(load.memory && !load.exits);
+        assert!(load.loads && !load.stores && !load.exits);
         assert_eq!((load.reads, load.writes), (bit(2), bit(1)));
         assert_eq!(effects(&decode(0xfe05_1ee3)).flow, Flow::Branch(-4)); // bnez a0, .-4
         assert_eq!(effects(&decode(0x0000_8067)).flow, Flow::Computed); // ret

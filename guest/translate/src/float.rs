@@ -7,6 +7,7 @@
 
 use shallop_machine::backend::{Float, Precision};
 
+use crate::Variant;
 use crate::code::{BOUND, Code};
 use crate::doors::{door, engine, packed};
 use crate::effects::FCSR;
@@ -127,7 +128,11 @@ impl Code {
     }
 
     fn call_float(&mut self, operation: Float, precision: Precision, operands: [Word; 3], rounding: u8, result: Word) {
-        self.store_dirty();
+        // Flags that it sets are set again.
+        match self.variant {
+            Variant::Lazy => self.store_dirty(),
+            Variant::Precise => self.checkpoint(),
+        }
         self.values.sink().i32_const(packed(operation as i32, precision as i32, rounding));
         for operand in operands {
             self.values.push(operand);

@@ -6,6 +6,7 @@ use shallop_riscv64::execute::execute;
 use wasm_encoder::{BlockType, Function};
 
 use crate::bytewise::Part;
+use crate::checkpoint::Since;
 use crate::code::{Code, Known};
 use crate::effects::{SP, Slots, bit};
 use crate::flow::{Block, Blocks, End};
@@ -374,7 +375,7 @@ impl Body<'_> {
         let known = if place.fixed {
             let near = self.known_at(node);
             self.entered[node] = Some(near);
-            Known { valid: place.valid, dirty: place.dirty, near }
+            Known { valid: place.valid, dirty: place.dirty, near, since: Since::Spoilt }
         } else {
             let before = self.shape.layout.hops.iter().position(|hops| hops.contains(&node));
             before.map_or(Known::default(), |before| self.ends[before])

@@ -3,11 +3,12 @@
 //! The meaning of each instruction comes from `shallop_riscv64::execute` over a backend that emits wasm; this crate
 //! adds what a whole function needs: its blocks (`flow`, `inline`), where its computed jumps lead (`image`, `tables`, `switch`), how
 //! its loops nest (`forest`, `detour`), where registers are in locals (`places`,
-//! `locals`) and what is known of them (`near`), which accesses are made as one (`bytewise`), what calls find and leave (`calls`, `stack`, `doors`), and the code around all that (`function`, `module`, `memories`).
+//! `locals`) and what is known of them (`near`), how a fault finds them (`checkpoint`), which accesses are made as one (`bytewise`), what calls find and leave (`calls`, `stack`, `doors`), and the code around all that (`function`, `module`, `memories`).
 #![forbid(unsafe_code)]
 
 pub mod bytewise;
 pub mod calls;
+pub mod checkpoint;
 pub mod code;
 pub mod detour;
 pub mod doors;
@@ -53,7 +54,7 @@ pub struct Region<'a> {
 pub enum Variant {
     /// Registers that were not stored are lost: a fault kills the process.
     Lazy,
-    /// All registers and the pc are stored before each access.
+    /// The interpreter comes to it again from the last checkpoint (see [`checkpoint`]), with all registers.
     Precise,
 }
 

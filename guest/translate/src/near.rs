@@ -87,7 +87,7 @@ pub fn accessed_by(block: &Block) -> Slots {
     let (mut found, mut written) = (0, 0);
     for (_, op) in &block.ops {
         let effects = effects(op);
-        if effects.memory {
+        if effects.memory() {
             found |= bit(op.rs1) & !written & !bit(0);
         }
         written |= effects.writes;

@@ -6,6 +6,7 @@
 //! written again before anything can read it is neither: it is not stored, and not carried around a loop. Whatever leaves the
 //! function may read all of them.
 
+use crate::checkpoint::Since;
 use crate::effects::{A0, Effects, RA, SP, Slots, bit, effects};
 use crate::flow::{Block, Blocks, End, Target};
 use crate::forest::Item;
@@ -78,6 +79,7 @@ impl Places {
             places: Places { of: vec![Place::default(); count], used, needed: vec![0; count], needed_at: Vec::new() },
             effects,
             variant,
+            since: vec![Since::Spoilt; count],
             sparing: layout.graph.is_large(),
             huge: layout.graph.is_huge(),
         };
@@ -117,6 +119,14 @@ fn before(after: Slots, effects: &Effects) -> Slots {
     after & !effects.writes | effects.reads
 }
 
+/// What precise code has done since the last checkpoint behind an instruction, and whether there is one before it.
+fn since(before: Since, effects: &Effects) -> (Since, bool) {
+    let checks = effects.memory() && before.wants_checkpoint();
+    let mut after = if checks { Since::Stores } else { before };
+    after = if effects.loads { after.loaded() } else { after };
+    (if effects.stores { after.stored() } else { after }, checks)
+}
+
 struct Solver<'a> {
     layout: &'a Layout,
     effects: Vec<Vec<Effects>>,
@@ -131,6 +141,8 @@ struct Solver<'a> {
     live: Vec<Slots>,
     places: Places,
     variant: Variant,
+    /// What precise code has done since the last checkpoint, at each node.
+    since: Vec<Since>,
     /// Whether a register is kept in a local between nodes only where it is read soon: in a large function locals are on
     /// the stack, and no better there than in the state.
     sparing: bool,
@@ -153,6 +165,7 @@ impl Solver<'_> {
             let slots = synchronous.unwrap_or(!0);
             (place.valid, place.dirty) = (slots, slots);
         }
+        self.note_checkpoints();
         self.solve(true, Solver::live_before, |solver, node| &mut solver.live[node]);
         self.solve(false, Solver::valid, |solver, node| &mut solver.places.of[node].valid);
         self.solve(false, Solver::dirty, |solver, node| &mut solver.places.of[node].dirty);
@@ -165,6 +178,18 @@ impl Solver<'_> {
                 let inside = forest.inside[next];
                 let back = inside.is_some_and(|id| forest.head(id) == next && forest.around(node).contains(&id));
                 self.before[next].push((node, back));
+            }
+        }
+    }
+
+    fn note_checkpoints(&mut self) {
+        for &node in &self.layout.order {
+            if let (false, &[(before, _)]) = (self.places.of[node].fixed, &self.before[node][..])
+                && let Kind::Code(block) = self.layout.graph.kinds[before]
+                && !self.calls[block]
+            {
+                self.since[node] =
+                    self.effects[block].iter().fold(self.since[before], |all, effects| since(all, effects).0);
             }
         }
     }
@@ -220,11 +245,22 @@ impl Solver<'_> {
 
     fn needed_before(&self, node: Node) -> Slots {
         match self.layout.graph.kinds[node] {
-            _ if self.variant == Variant::Precise => !0,
             // A target that is none of the known ones is outside.
             Kind::Switch => !0,
-            Kind::Code(block) => self.effects[block].iter().rev().fold(self.needed_behind(node), before),
+            Kind::Code(block) => {
+                let needed = |after, effects: &Effects| self.needed_by(after, effects);
+                self.effects[block].iter().rev().fold(self.needed_behind(node), needed)
+            }
             _ => self.needed_behind(node),
+        }
+    }
+
+    /// Registers that are needed before an instruction. What handles a signal of precise code may read all of them.
+    fn needed_by(&self, after: Slots, effects: &Effects) -> Slots {
+        if self.variant == Variant::Precise && (effects.memory() || effects.exits) {
+            !0
+        } else {
+            before(after, effects)
         }
     }
 
@@ -238,13 +274,9 @@ impl Solver<'_> {
 
     /// Registers that are needed before each instruction of a block.
     fn needed_in(&self, block: usize) -> Vec<Slots> {
-        let effects = &self.effects[block];
-        if self.variant == Variant::Precise {
-            return vec![!0; effects.len()];
-        }
         let mut needed = self.needed_behind(self.layout.graph.of_block[block]);
-        let step = |effects| (needed = before(needed, effects), needed).1;
-        let mut all: Vec<Slots> = effects.iter().rev().map(step).collect();
+        let step = |effects| (needed = self.needed_by(needed, effects), needed).1;
+        let mut all: Vec<Slots> = self.effects[block].iter().rev().map(step).collect();
         all.reverse();
         all
     }
@@ -344,10 +376,12 @@ impl Solver<'_> {
         if self.calls[block] {
             return 0;
         }
-        let flushes = |effects: &Effects| effects.memory && self.variant == Variant::Precise;
-        self.effects[block]
-            .iter()
-            .fold(dirty, |dirty, effects| if flushes(effects) { 0 } else { dirty } | effects.writes)
+        let behind = |(dirty, before): (Slots, Since), effects: &Effects| {
+            let (after, checks) = since(before, effects);
+            let flushes = checks && self.variant == Variant::Precise;
+            (if flushes { 0 } else { dirty } | effects.writes, after)
+        };
+        self.effects[block].iter().fold((dirty, self.since[node]), behind).0
     }
 }
 

@@ -199,6 +199,26 @@ fn straight_lines_precise() {
 }
 
 #[test]
+fn what_cannot_be_done_again_is_not() {
+    const LOAD: u32 = 0x0004_3503; // ld a0, 0(s0)
+    const FAULTING: u32 = 0x7f84_b603; // ld a2, 2040(s1)
+    const RET: u32 = 0x0000_8067;
+    let between: [&[u32]; 4] = [
+        &[0x0010_25f3, 0x1a20_81d3], // csrr a1, fflags; fdiv.d f3, f1, f2, rne
+        &[0x0220_f253, 0x0022_9073], // fadd.d f4, f1, f2, dyn; csrw frm, t0
+        &[0x1004_36af, 0x1864_372f], // lr.d a3, (s0); sc.d a4, t1, (s0)
+        &[0x0064_3023],              // sd t1, 0(s0)
+    ];
+    for (case, between) in between.iter().enumerate() {
+        let words = [&[LOAD], *between, &[FAULTING, RET]].concat();
+        let code: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let run = |seed| compare_code(seed, Variant::Precise, &code, Numbers(seed * 2 + 1));
+        let faults: u64 = (3000..3100).map(run).sum();
+        assert!(faults > 100, "{case}: {faults}");
+    }
+}
+
+#[test]
 fn copies_of_bytes() {
     for seed in 2000..2600 {
         let mut numbers = Numbers(seed * 2 + 1);
