@@ -98,7 +98,7 @@ fn task_run(memory: &mut [u8], host: &mut Host, task: u32, state: u32, exit: u32
     host.interrupt.enter(unsafe { PreemptWord::new(control.preempt_word()) });
     let mut stop = task.run();
     if let (Stop::Fault(_), Some(translation)) = (&stop, &host.translation)
-        && process.replay(&host.cpu, task.slot, translation).map_err(|_| libc::EIO)?
+        && process.replay(&host.cpu, task.slot, translation).unwrap_or(false)
     {
         stop = task.run();
     }
