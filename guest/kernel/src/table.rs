@@ -95,7 +95,7 @@ calls! {
     fdatasync 83 syscall::rw::fsync, "f", Full, "";
     sync 81 syscall::rw::sync, "", Full, "";
     syncfs 267 syscall::rw::syncfs, "f", Full, "";
-    sync_file_range 84 syscall::rw::fsync, "fddx", Partial, "syncs the whole file";
+    sync_file_range 84 syscall::rw::sync_file_range, "fddx", Partial, "waits for the whole file";
     fadvise64 223 syscall::rw::fadvise64, "fddd", Full, "";
     readahead 213 syscall::rw::readahead, "fdu", Full, "";
     vmsplice 75 syscall::copy::vmsplice, "fpux", Partial, "copies; SPLICE_F_NONBLOCK is the descriptor's matter";

@@ -514,6 +514,27 @@ pub fn fsync(k: &mut Kernel, call: &Call) -> SysResult {
     Ok(0)
 }
 
+/// `sync_file_range(fd, offset, len, flags)`: without a flag to wait it only begins to write, as the host does by itself.
+pub fn sync_file_range(k: &mut Kernel, call: &Call) -> SysResult {
+    const WAIT_BEFORE: u64 = 1;
+    const WRITE: u64 = 2;
+    const WAIT_AFTER: u64 = 4;
+    let file = k.file(call.tid, call.args[0])?;
+    let [_, offset, len, flags, ..] = call.args;
+    let flags = flags & u64::from(u32::MAX);
+    let end = (offset as i64).checked_add(len as i64).filter(|end| *end >= offset as i64);
+    if flags & !(WAIT_BEFORE | WRITE | WAIT_AFTER) != 0 || (offset as i64) < 0 || end.is_none() {
+        return Err(Errno::EINVAL.into());
+    }
+    if matches!(file.location.inode.kind(), FileKind::Fifo | FileKind::Socket | FileKind::CharDevice) {
+        return Err(Errno::ESPIPE.into());
+    }
+    if flags & (WAIT_BEFORE | WAIT_AFTER) != 0 {
+        file.file.sync()?;
+    }
+    Ok(0)
+}
+
 /// `sync()`
 pub fn sync(k: &mut Kernel, _call: &Call) -> SysResult {
     for mount in k.mounts.iter() {
