@@ -131,7 +131,7 @@ fn start(numbers: &mut Numbers, variant: Variant) -> State {
     state.x[8] = DATA + numbers.below(64) * 8;
     state.x[9] = [DATA + 4096 + numbers.below(64), state.x[8] + numbers.below(16)][numbers.below(2) as usize];
     if variant == Variant::Precise && numbers.below(2) == 0 {
-        // The one that does not stays some way from it.
+        // One of the two pointers is near the end of memory, and the other one is not.
         state.x[8 + numbers.below(2) as usize] = END - numbers.below(128) * 8;
     }
     state.x[1] = STOP;

@@ -4,7 +4,7 @@ use wasm_encoder::reencode::{Error, Reencode, utils};
 use wasm_encoder::{ImportSection, MemorySection, Module};
 use wasmparser::{ImportSectionReader, MemorySectionReader, MemoryType, Parser, Payload};
 
-/// The module, which has its memories as its first imports; the second is the guest's, with this many pages at least.
+/// The module, which has its memories as its first imports; of the guest's it wants this many pages.
 pub fn with_imported_memories(wasm: &[u8], guest_pages: u64) -> Vec<u8> {
     let payloads = Parser::new(0).parse_all(wasm).map(Result::unwrap);
     let memories =
