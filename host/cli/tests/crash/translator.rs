@@ -8,9 +8,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use shallop_config::Dirs;
-use shallop_test_support::oracle::oracle;
 use shallop_test_support::processes::{all_end, translators};
-use shallop_test_support::{Finished, Shallop, command, workspace};
+use shallop_test_support::{Finished, Shallop, command};
 
 use crate::home::{self, BASE};
 
@@ -79,31 +78,6 @@ fn what_was_left_is_translated_after_a_later_end() {
     command::run(run.env("SHALLOP_TEST_LINGER", "60"), b"", LIMIT).expect_code(0);
     wait_for("nothing is translated as a whole", || whole().then_some(()));
     translators(shallop.home()).into_iter().for_each(kill);
-}
-
-/// Of a program with much code, a function is translated after its end that was neither hot nor called just once.
-#[test]
-fn what_was_warm_in_much_code_is_translated_after_the_end() {
-    let Some(shallop) = home::new() else { return };
-    if !oracle("crash", &[("riscv64-linux-gnu-gcc", "gcc-riscv64-linux-gnu")]) {
-        return;
-    }
-    let folder = shallop_test_support::shallop::folder();
-    let mut gcc = Command::new("riscv64-linux-gnu-gcc");
-    gcc.args(["-O1", "-static"]).arg(workspace().join("tests/translator/vast.c"));
-    command::run(gcc.arg("-o").arg(folder.path().join("vast")), b"", LIMIT).expect_code(0);
-    fs::write(folder.path().join("Dockerfile"), format!("FROM {BASE}\nCOPY vast /\n")).unwrap();
-    shallop.run_in(folder.path(), &["build", "-q", "-t", "vast", "."]).expect_code(0);
-    let after = |calls: &str| {
-        shallop.run(&["run", "--rm", "vast", "/vast", calls]).expect_code(0);
-        wait_for("the translator stays", || translators(shallop.home()).is_empty().then_some(()));
-        modules(&shallop)
-    };
-    let before = after("1");
-    let warm = after("100");
-    assert!(warm.len() > before.len(), "{before:?}");
-    let whole = |path: &PathBuf| path.to_string_lossy().contains("-whole/");
-    assert!(!warm.iter().any(whole), "{warm:?}");
 }
 
 #[test]
