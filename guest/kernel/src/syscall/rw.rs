@@ -504,10 +504,15 @@ fn write_zeroes(file: &OpenFile, from: u64, end: u64) -> Result<(), Stop> {
     Ok(())
 }
 
+/// Whether a file of this kind has something to sync.
+fn is_stored(kind: FileKind) -> bool {
+    !matches!(kind, FileKind::Fifo | FileKind::Socket | FileKind::CharDevice)
+}
+
 /// `fsync(fd)`, `fdatasync(fd)`
 pub fn fsync(k: &mut Kernel, call: &Call) -> SysResult {
     let file = k.file(call.tid, call.args[0])?;
-    if matches!(file.location.inode.kind(), FileKind::Fifo | FileKind::Socket | FileKind::CharDevice) {
+    if !is_stored(file.location.inode.kind()) {
         return Err(Errno::EINVAL.into());
     }
     file.file.sync()?;
@@ -526,7 +531,7 @@ pub fn sync_file_range(k: &mut Kernel, call: &Call) -> SysResult {
     if flags & !(WAIT_BEFORE | WRITE | WAIT_AFTER) != 0 || (offset as i64) < 0 || end.is_none() {
         return Err(Errno::EINVAL.into());
     }
-    if matches!(file.location.inode.kind(), FileKind::Fifo | FileKind::Socket | FileKind::CharDevice) {
+    if !is_stored(file.location.inode.kind()) {
         return Err(Errno::ESPIPE.into());
     }
     if flags & (WAIT_BEFORE | WAIT_AFTER) != 0 {
