@@ -273,7 +273,7 @@ impl Process {
     /// Has a slot whose guest access trapped in precise translated code come to it again with all registers, when it runs
     /// next. False when it trapped elsewhere.
     pub fn replay(&mut self, cpu: &Cpu, slot: Slot, translation: &Translation) -> wasmtime::Result<bool> {
-        let precise = translation.how.precise || lock(&self.regions).is_precise();
+        let precise = translation.is_precise(lock(&self.regions).is_precise());
         Ok(precise && self.service(cpu)?.replay(slot.number)?)
     }
 

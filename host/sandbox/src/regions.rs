@@ -228,7 +228,7 @@ impl Regions {
             }
             if region.number.is_none() {
                 let len = u32::try_from(region.len).ok();
-                let precise = self.precise || translation.how.precise;
+                let precise = translation.is_precise(self.precise);
                 region.number = len.and_then(|len| translation.number(&region.source, region.offset, len, precise));
                 fresh = true;
             }

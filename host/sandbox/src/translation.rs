@@ -168,9 +168,14 @@ impl Translation {
         }
     }
 
+    /// Whether a process's code is of the precise variant, which may be wanted of all.
+    pub fn is_precise(&self, process: bool) -> bool {
+        process || self.how.precise
+    }
+
     /// The number of a region that is mapped now and how many modules it has, when some of it may be translated already.
     pub fn prepared(&self, file: &Arc<File>, offset: u64, len: u64, precise: bool) -> Option<(u32, usize)> {
-        let identity = (Arc::as_ptr(file).addr(), offset, u32::try_from(len).ok()?, precise || self.how.precise);
+        let identity = (Arc::as_ptr(file).addr(), offset, u32::try_from(len).ok()?, self.is_precise(precise));
         let mut book = lock(&self.book);
         let number = *book.numbers.get(&identity)?;
         let known = book.get(number)?;
