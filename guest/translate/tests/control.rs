@@ -271,12 +271,6 @@ fn begin(numbers: &mut Numbers) -> State {
     state
 }
 
-/// A machine whose memory ends at [`END`] for the precise variant.
-fn machine(variant: Variant) -> Machine {
-    let pages = if variant == Variant::Precise { END >> 16 } else { 1 << 16 };
-    Machine::with_pages(&engine(), pages)
-}
-
 /// Gives how often translated code faulted.
 fn compare(seed: u64, variant: Variant, storm: bool) -> u64 {
     let mut numbers = Numbers(seed * 2 + 1);
@@ -290,7 +284,7 @@ fn compare(seed: u64, variant: Variant, storm: bool) -> u64 {
     let guess = |word| (START + 4 * word, program.functions[numbers.below(program.functions.len() as u64) as usize]);
     let likely = (0..program.words.len() as u32).map(guess).collect::<BTreeMap<u32, u32>>();
     let options = Options { variant, max_body: 1 << 20, likely: likely.into(), ..Options::default() };
-    let mut machine = machine(variant);
+    let mut machine = Machine::up_to(&engine(), END, variant);
     // Functions with all entries come before those with one, whose code is then entered by calls alone.
     let entries = [Entries::Start, Entries::All].into_iter().take(1 + (seed % 2) as usize);
     for entries in entries {
@@ -342,7 +336,7 @@ fn all_end_the_same(words: &[u32], values: &[u64], make: impl Fn(&mut State, u64
     let code: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
     let region = Region { code: &code, start: START, image: &Image::default() };
     for variant in [Variant::Lazy, Variant::Precise] {
-        let mut machine = machine(variant);
+        let mut machine = Machine::up_to(&engine(), END, variant);
         machine.install(&translate(&region, &[START], &Options { variant, ..Options::default() }), CODE - START);
         for &value in values {
             let mut state = begin(&mut Numbers(value));

@@ -150,8 +150,7 @@ fn compare_code(seed: u64, variant: Variant, code: &[u8], mut numbers: Numbers) 
     let options = Options { variant, max_body: 1 << 20, ..Options::default() };
     let translated = translate(&region, &[0x400], &options);
     assert_eq!(translated.skipped, []);
-    let pages = if variant == Variant::Precise { END >> 16 } else { 1 << 16 };
-    let mut machine = Machine::with_pages(&engine(), pages);
+    let mut machine = Machine::up_to(&engine(), END, variant);
     machine.install(&translated, CODE - 0x400);
     for _ in 0..6 {
         let state = start(&mut numbers, variant);

@@ -13,7 +13,7 @@ use shallop_riscv64::interpreter::{Guest, Interpreter, Leave};
 use shallop_riscv64::registers::{offset, word};
 use shallop_riscv64::single_step::Memory as Steps;
 use shallop_riscv64::{State, interpret_one};
-use shallop_translate::{FUNCTIONS, Translated};
+use shallop_translate::{FUNCTIONS, Translated, Variant};
 use wasmtime::{
     Caller, Config, Engine, Extern, Func, Global, GlobalType, Instance, Memory, MemoryType, Module, Mutability, Ref,
     RefType, Store, Table, TableType, Trap, Val, ValType,
@@ -103,8 +103,12 @@ impl Machine {
         Machine::with_pages(engine, ALL_PAGES)
     }
 
-    /// One with so many pages of guest memory; accesses behind them fault, of precise code alone.
-    pub fn with_pages(engine: &Engine, pages: u64) -> Machine {
+    /// One for code of this variant: the memory of precise code ends at `end`, where a page does, and accesses behind that fault.
+    pub fn up_to(engine: &Engine, end: u64, variant: Variant) -> Machine {
+        Machine::with_pages(engine, if variant == Variant::Precise { end >> 16 } else { ALL_PAGES })
+    }
+
+    fn with_pages(engine: &Engine, pages: u64) -> Machine {
         let mut store = Store::new(engine, None);
         let state_memory = Memory::new(&mut store, MemoryType::new(1, Some(1))).unwrap();
         let engine_memory = Memory::new(&mut store, MemoryType::new(32, None)).unwrap();
