@@ -28,8 +28,9 @@ const A0: usize = 10;
 
 /// The host knows of code that is hot, and again when it was passed so many times as often: the hottest is translated first.
 const HEATS: [u32; 3] = [1, 4, 16];
-/// It knows of code that is warm, too, which was passed so many times less often: for programs that run often and never long.
-const COOLER: u16 = 16;
+/// It knows of code that is warm, too, which was passed so many times less often, each time: for programs that run often and
+/// never long.
+const COOLER: [u16; 2] = [64, 16];
 /// Bit of the address of what is warm.
 const WARM: u32 = 1;
 /// Counts, by a hash of the address.
@@ -286,7 +287,7 @@ pub fn count(pc: u32, weight: u8) -> bool {
         let reaches = |level: u16| (before..after).contains(&(level - 1));
         let told = match is_over || reaches(hot) || reaches(hotter) {
             true => Some(pc),
-            false => reaches((hot / COOLER).max(1)).then_some(pc | WARM),
+            false => COOLER.iter().any(|times| reaches((hot / times).max(1))).then_some(pc | WARM),
         };
         if let Some(told) = told {
             // Without room it is told the next time.

@@ -12,14 +12,19 @@ use shallop_supervisor::jobs::{self, Job};
 use shallop_translate::image::{Image, data_extent};
 use shallop_translate::{Options, Refusal, Region, Translated, Variant, translate};
 
-use crate::translated::{Claim, Folder, MAX_JUMPS};
+use crate::translated::{Claim, Folder, MAX_PAIRS};
 
 /// Bytes of guest code of one module of a whole region.
 const WHOLE_BYTES: u32 = 4 << 20;
 
-/// Bytes of native code of a region that nobody asked for, at most. In a larger one only what gets hot is translated: most of a
-/// compiler's code seldom runs, and all of it would fill the cache; and what is warm, when the worker has ended.
+/// Bytes of native code of a region that nobody asked for, at most. In a larger one only what gets hot is translated, and what
+/// is warm again and again: most of a compiler's code seldom runs, and all of it would fill the cache.
 const UNASKED_BYTES: u32 = 256 << 20;
+
+/// How often functions of such a region are told of as warm before they are translated: when the worker has ended, and while it
+/// runs.
+const AGAIN: u32 = 2;
+const OFTEN: u32 = 4;
 
 /// How often code in the middle of a function is asked for before it is entered there: what is called anew by then is not.
 const TIMES_IN_MIDDLE: u32 = 3;
@@ -27,11 +32,11 @@ const TIMES_IN_MIDDLE: u32 = 3;
 /// So many modules of a region are no burden.
 const FEW: u32 = 4;
 
-/// Adds to what is known of jumps; who runs the code says it, so that there is no end to it.
-fn note(known: &mut BTreeMap<u32, u32>, jumps: Vec<(u32, u32)>) {
-    for (site, target) in jumps {
-        if known.len() < MAX_JUMPS || known.contains_key(&site) {
-            known.insert(site, target);
+/// Adds to what is known of jumps or of warm functions; who runs the code says it, so that there is no end to it.
+fn note(known: &mut BTreeMap<u32, u32>, pairs: impl IntoIterator<Item = (u32, u32)>) {
+    for (key, value) in pairs {
+        if known.len() < MAX_PAIRS || known.contains_key(&key) {
+            known.insert(key, value);
         }
     }
 }
@@ -52,9 +57,9 @@ pub struct Known {
     asked: BTreeMap<u32, u32>,
     /// Where it can be entered besides the functions' starts.
     others: BTreeSet<u32>,
-    /// Starts of functions that nobody waits for, and that are to be translated nevertheless: all, or those that are warm.
-    ahead: VecDeque<u32>,
-    /// The right to translate those; `None`: it was not asked for yet.
+    /// Starts of functions that processes told of as warm, and how often, if not all are translated anyway.
+    warm: BTreeMap<u32, u32>,
+    /// The right to translate what nobody asked for; `None`: it was not asked for yet.
     claim: Option<Claim>,
     /// Whether it was to be merged.
     tried: bool,
@@ -85,11 +90,11 @@ impl Known {
         let starts: Vec<u32> = image.starts().collect();
         let total = starts.iter().filter_map(|&start| image.function(start)).map(|it| it.end - it.start).sum::<u32>();
         let mut options = options(job.variant);
-        let ahead = if is_vast(total, &options) { VecDeque::new() } else { starts.iter().copied().collect() };
         options.likely = Arc::new(folder.jumps());
+        let warm = folder.warm();
         let (done, asked, others) = Default::default();
         let (claim, tried, given) = (None, false, job.given);
-        Ok(Known { code, image, starts, total, options, folder, done, asked, others, ahead, claim, tried, given, size })
+        Ok(Known { code, image, starts, total, options, folder, done, asked, others, warm, claim, tried, given, size })
     }
 
     /// Takes the modules that have come to the folder since the last call, but for those that the worker has.
@@ -129,11 +134,19 @@ impl Known {
         self.image.function(start).map_or(0, |function| function.end - function.start)
     }
 
-    /// Has the functions that these offsets are in be translated when the worker has ended, if the others are not.
+    /// Whether only what is asked for is translated, and what is warm.
+    fn is_vast(&self) -> bool {
+        self.total > UNASKED_BYTES / growth(self.options.variant)
+    }
+
+    /// Notes that the functions that these offsets are in were warm in a process.
     pub fn note_warm(&mut self, offsets: &[u32]) {
-        if is_vast(self.total, &self.options) {
+        if self.is_vast() {
             let functions = offsets.iter().filter_map(|&offset| self.image.function(offset));
-            self.ahead.extend(functions.map(|function| function.start).filter(|start| !self.done.contains(start)));
+            for start in functions.map(|function| function.start).filter(|start| !self.done.contains(start)) {
+                let times = self.warm.get(&start).map_or(1, |times| times.saturating_add(1));
+                note(&mut self.warm, [(start, times)]);
+            }
         }
     }
 
@@ -162,9 +175,11 @@ impl Known {
         }
     }
 
-    /// Keeps what is known of computed jumps, for who goes on with the region.
-    pub fn keep_jumps(&self) {
+    /// Keeps what processes told, for who goes on with the region.
+    pub fn keep(&self) {
         self.folder.keep_jumps(&self.options.likely);
+        let is_left = |&(start, _): &(&u32, &u32)| !self.done.contains(start);
+        self.folder.keep_warm(&self.warm.iter().filter(is_left).map(|(start, told)| (*start, *told)).collect());
     }
 
     /// A module of functions, and those that had no room in it.
@@ -179,7 +194,7 @@ impl Known {
     /// Whether it should be merged, once, by this process: it has at most so many bytes, in more modules than it needs or
     /// not all of them.
     pub fn may_merge(&mut self, bytes: u32) -> bool {
-        let scattered = || self.folder.taken() > FEW || self.ahead.iter().any(|start| !self.done.contains(start));
+        let scattered = || self.folder.taken() > FEW || !self.left(AGAIN).is_empty();
         let may = !self.tried && !self.folder.is_whole() && self.total <= bytes && scattered();
         self.tried |= may;
         may && self.has_claim()
@@ -197,7 +212,6 @@ impl Known {
     /// When they cannot be kept; what was there stays.
     pub fn merge(&mut self, compiler: &Compiler, mut goes_on: impl FnMut() -> bool) -> Result<()> {
         if self.folder.is_whole() {
-            self.ahead.clear();
             return Ok(());
         }
         let starts: BTreeSet<u32> = self.starts.iter().chain(&self.others).copied().collect();
@@ -216,7 +230,6 @@ impl Known {
         }
         self.folder.finish(fresh)?;
         self.done.extend(starts);
-        self.ahead.clear();
         Ok(())
     }
 
@@ -232,29 +245,47 @@ impl Known {
         taken
     }
 
+    /// Starts of functions that nobody asked for and that are to be translated nevertheless: all, or those that were told of
+    /// so often.
+    fn left(&self, times: u32) -> VecDeque<u32> {
+        let is_left = |start: &&u32| !self.folder.is_whole() && !self.done.contains(*start);
+        if self.is_vast() {
+            let warm = self.warm.iter().filter(|(_, told)| **told >= times).map(|(start, _)| start);
+            warm.filter(is_left).copied().collect()
+        } else {
+            self.starts.iter().filter(is_left).copied().collect()
+        }
+    }
+
     /// Notes that nothing is left to be done, if that is so and this process is the one to tell.
     pub fn note_end(&mut self) {
-        if self.ahead.is_empty() && self.has_claim() {
+        if self.left(AGAIN).is_empty() && self.has_claim() {
             self.folder.note_done();
         }
     }
 
-    /// The next functions that nobody asked for, of about so many bytes together.
-    pub fn next_ahead(&mut self, bytes: u32) -> Vec<u32> {
-        if self.ahead.is_empty() || !self.has_claim() {
+    /// The next functions that nobody asked for, of about so many bytes together, of a region of which not all is translated
+    /// (`warm`) or of another.
+    pub fn next_ahead(&mut self, warm: bool, bytes: u32) -> Vec<u32> {
+        if self.is_vast() != warm {
             return Vec::new();
         }
-        let mut ahead = std::mem::take(&mut self.ahead);
-        ahead.retain(|start| !self.done.contains(start));
-        let taken = self.part(&mut ahead, bytes);
-        self.ahead = ahead;
-        taken
+        let mut left = self.left(AGAIN);
+        if left.is_empty() || !self.has_claim() {
+            return Vec::new();
+        }
+        self.part(&mut left, bytes)
     }
-}
 
-/// Whether so many bytes of guest code are too many for all of them to be translated.
-fn is_vast(bytes: u32, options: &Options) -> bool {
-    bytes > UNASKED_BYTES / growth(options.variant)
+    /// Functions that were warm so often that they are wanted before the worker's end, if they make a module of so many bytes.
+    pub fn next_warm(&self, bytes: u32) -> Vec<u32> {
+        if self.warm.is_empty() {
+            return Vec::new();
+        }
+        let part = self.part(&mut self.left(OFTEN), bytes);
+        let sum = part.iter().map(|&start| self.bytes(start)).sum::<u32>();
+        if sum >= bytes { part } else { Vec::new() }
+    }
 }
 
 /// How many times as large as guest code its translation is, about.
@@ -302,8 +333,8 @@ mod tests {
     #[test]
     fn jumps_that_are_told_have_an_end() {
         let mut known = BTreeMap::new();
-        note(&mut known, (0..MAX_JUMPS as u32 + 9).map(|site| (site, 4)).collect());
-        note(&mut known, vec![(1, 8)]);
-        assert_eq!((known.len(), known[&0], known[&1]), (MAX_JUMPS, 4, 8));
+        note(&mut known, (0..MAX_PAIRS as u32 + 9).map(|site| (site, 4)));
+        note(&mut known, [(1, 8)]);
+        assert_eq!((known.len(), known[&0], known[&1]), (MAX_PAIRS, 4, 8));
     }
 }

@@ -30,12 +30,13 @@ const LEFT_FREE: u64 = 128 << 20;
 /// The file in the folder of a region that says that nothing is left to be translated unasked, in whatever modules it is.
 const DONE: &str = "done";
 
-/// The file in the folder of a region that tells where computed jumps went: pairs of offsets, as JSON.
+/// The files in the folder of a region that tell where computed jumps went, and how often functions were warm: pairs of numbers, as JSON.
 const JUMPS: &str = "jumps";
+const WARM: &str = "warm";
 
-/// Jumps in it at most, and bytes: each is two numbers of ten digits at most, and what separates them.
-pub(crate) const MAX_JUMPS: usize = 1 << 17;
-const MAX_JUMPS_BYTES: u64 = 24 * MAX_JUMPS as u64 + 2;
+/// Pairs in each at most, and bytes: each is two numbers of ten digits at most, and what separates them.
+pub(crate) const MAX_PAIRS: usize = 1 << 17;
+const MAX_PAIRS_BYTES: u64 = 24 * MAX_PAIRS as u64 + 2;
 
 /// The file whose lock is a [`Claim`].
 const LOCK: &str = "lock";
@@ -90,22 +91,40 @@ impl Folder {
 
     /// Where computed jumps went, as far as it was kept: guesses.
     pub fn jumps(&self) -> BTreeMap<u32, u32> {
-        let mut json = Vec::new();
-        let read = |file: File| file.take(MAX_JUMPS_BYTES).read_to_end(&mut json);
-        let _ = open_trusted(&self.path.join(JUMPS)).ok().flatten().map(read);
-        serde_json::from_slice::<Vec<(u32, u32)>>(&json).map(BTreeMap::from_iter).unwrap_or_default()
+        self.pairs(JUMPS)
     }
 
     /// Keeps where computed jumps went. Where that cannot be kept, they are slower.
     pub fn keep_jumps(&self, jumps: &BTreeMap<u32, u32>) {
-        let all: Vec<(&u32, &u32)> = jumps.iter().collect();
+        self.keep_pairs(JUMPS, jumps);
+    }
+
+    /// How often functions were warm, as far as it was kept.
+    pub fn warm(&self) -> BTreeMap<u32, u32> {
+        self.pairs(WARM)
+    }
+
+    /// Keeps how often functions were warm. Where that cannot be kept, they are translated later.
+    pub fn keep_warm(&self, warm: &BTreeMap<u32, u32>) {
+        self.keep_pairs(WARM, warm);
+    }
+
+    fn pairs(&self, name: &str) -> BTreeMap<u32, u32> {
+        let mut json = Vec::new();
+        let read = |file: File| file.take(MAX_PAIRS_BYTES).read_to_end(&mut json);
+        let _ = open_trusted(&self.path.join(name)).ok().flatten().map(read);
+        serde_json::from_slice::<Vec<(u32, u32)>>(&json).map(BTreeMap::from_iter).unwrap_or_default()
+    }
+
+    fn keep_pairs(&self, name: &str, pairs: &BTreeMap<u32, u32>) {
+        let all: Vec<(&u32, &u32)> = pairs.iter().collect();
         if !all.is_empty()
             && !self.is_whole()
             && let Ok(json) = serde_json::to_vec(&all)
             && let Ok(mut file) = tempfile::NamedTempFile::new_in(&self.path)
             && file.write_all(&json).is_ok()
         {
-            let _ = file.persist(self.path.join(JUMPS));
+            let _ = file.persist(self.path.join(name));
         }
     }
 
@@ -403,8 +422,8 @@ mod tests {
         assert_eq!(new().jumps(), BTreeMap::new());
         let jumps = BTreeMap::from([(2, 8), (10, 40)]);
         new().keep_jumps(&jumps);
-        assert_eq!(new().jumps(), jumps);
-        let most = (0..MAX_JUMPS as u32).map(|n| (u32::MAX - n, u32::MAX)).collect();
+        assert_eq!((new().jumps(), new().warm()), (jumps, BTreeMap::new()));
+        let most = (0..MAX_PAIRS as u32).map(|n| (u32::MAX - n, u32::MAX)).collect();
         new().keep_jumps(&most);
         assert_eq!(new().jumps(), most);
         fs::write(new().path.join(JUMPS), b"[[1").unwrap();

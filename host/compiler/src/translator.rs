@@ -43,6 +43,9 @@ const MAX_BATCH: usize = 4096;
 /// Bytes of guest code of a module that nobody waits for.
 const AHEAD_BYTES: u32 = 128 << 10;
 
+/// Bytes of guest code of a module of what was warm in one process after another, while the worker runs.
+const WARM_BYTES: u32 = 32 << 10;
+
 /// Bytes of guest code of a region that is translated as a whole when the worker has ended: half a minute of CPU time. It
 /// runs a tenth faster so than in many modules.
 const MERGE_BYTES: u32 = 6 << 20;
@@ -126,7 +129,11 @@ impl Translator {
                     self.translate(region, &starts);
                     true
                 }
-                None => self.queue.is_empty() && self.crew.is_idle() && (self.merge()? || self.translate_ahead()),
+                None => {
+                    self.queue.is_empty()
+                        && self.crew.is_idle()
+                        && (self.merge()? || self.translate_warm() || self.translate_ahead())
+                }
             };
             if self.queue.is_empty() && self.crew.is_idle() && self.merging.is_empty() {
                 for (region, file) in std::mem::take(&mut self.told) {
@@ -172,7 +179,7 @@ impl Translator {
                 // Killed in the middle of a message, it has ended too; and one that talks nonsense is not listened to.
                 Ok(None) | Err(_) => {
                     self.worker = None;
-                    self.regions.values().for_each(Known::keep_jumps);
+                    self.regions.values().for_each(Known::keep);
                     self.alone = Some(Alone::begin(&self.cache, self.linger)?);
                     trim(&self.cache, self.cache_limit)?;
                 }
@@ -218,7 +225,7 @@ impl Translator {
     fn know(&mut self, job: &Job, file: &File) -> Result<()> {
         let known = Known::read(&self.cache, job, file)?;
         if self.regions.len() >= MAX_REGIONS || self.kept + known.size > MAX_KEPT {
-            self.regions.values().for_each(Known::keep_jumps);
+            self.regions.values().for_each(Known::keep);
             self.regions.clear();
             self.queue.clear();
             self.merging.clear();
@@ -277,23 +284,30 @@ impl Translator {
         }
     }
 
+    /// Translates some of what was warm often; false: there is too little of it.
+    fn translate_warm(&mut self) -> bool {
+        self.translate_next(|known| known.next_warm(WARM_BYTES))
+    }
+
     /// Translates some of what nobody asked for yet, of a region that was asked for, when the worker has ended; false: there is
-    /// no more.
+    /// no more. What was warm comes first.
     fn translate_ahead(&mut self) -> bool {
         if !self.alone.as_ref().is_some_and(Alone::may_go_ahead) {
             return false;
         }
-        if self.merge_small() {
-            return true;
-        }
-        let next = |(number, known): (&u32, &mut Known)| {
-            let starts = known.next_ahead(AHEAD_BYTES);
-            (!starts.is_empty()).then_some((*number, starts))
-        };
-        let Some((number, starts)) = self.regions.iter_mut().find_map(next) else {
+        let done = self.translate_next(|known| known.next_ahead(true, AHEAD_BYTES))
+            || self.merge_small()
+            || self.translate_next(|known| known.next_ahead(false, AHEAD_BYTES));
+        if !done {
             self.regions.values_mut().for_each(Known::note_end);
-            return false;
-        };
+        }
+        done
+    }
+
+    /// Translates the functions that `next` gives of the first region of which it gives some; false: there are none.
+    fn translate_next(&mut self, next: impl Fn(&mut Known) -> Vec<u32>) -> bool {
+        let mut lists = self.regions.iter_mut().map(|(number, known)| (*number, next(known)));
+        let Some((number, starts)) = lists.find(|(_, starts)| !starts.is_empty()) else { return false };
         self.translate(number, &starts);
         true
     }

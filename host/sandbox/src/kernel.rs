@@ -193,6 +193,9 @@ pub fn run(artifacts: Artifacts, mut launch: Launch) -> Result<(Outcome, Remains
     let result = start(&mut store, &kernel);
     events.attach(None);
     let outcome = outcome(store.data_mut(), &result);
+    if let Some(translation) = &store.data().translation {
+        translation.end();
+    }
     Ok((outcome, Remains { _store: store, _ticker: ticker }))
 }
 

@@ -2,10 +2,10 @@
 //!
 //! Nothing here waits while a task could run: one thread sends jobs to the translator, another loads what it gives.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fs::File;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -26,11 +26,15 @@ const MAX_REGIONS: usize = 4096;
 /// Functions that are asked for in one region at most.
 const MAX_ASKED: usize = 1 << 16;
 
-/// How often a function is asked for at most: by each process in which it is hot, and again where it gets hotter.
+/// How often a function is asked for at most: by each process in which it is hot, and again where it gets hotter. And how often
+/// it is told of as warm.
 const MAX_TIMES: u8 = 8;
 
 /// How long a task that waits for translations does so at most.
 const MAX_WAIT: Duration = Duration::from_secs(20);
+
+/// How long a sandbox that ends waits at most until its questions are sent: a translator that is busy does not take them.
+const MAX_END: Duration = Duration::from_millis(100);
 
 /// What makes a region of code the same as another: its file's address in this process, where it begins, its length, and
 /// whether it is precise.
@@ -52,8 +56,8 @@ struct Known {
     precise: bool,
     /// Functions that were asked for, and how often.
     asked: HashMap<u32, u8>,
-    /// Functions that the translator knows to be warm.
-    warm: HashSet<u32>,
+    /// Functions that the translator was told of as warm, and how often.
+    warm: HashMap<u32, u8>,
     /// Computed jumps that the translator was told of.
     jumps: HashMap<u32, u32>,
     codes: Codes,
@@ -89,11 +93,54 @@ struct Told {
     closed: bool,
 }
 
+/// Questions for the translator that it does not have yet.
+struct Questions {
+    queue: SyncSender<Ask>,
+    unsent: Arc<(Mutex<usize>, Condvar)>,
+}
+
+impl Questions {
+    /// Starts the thread that sends them.
+    fn start(translator: Arc<dyn Translator>) -> Result<Questions> {
+        let (queue, waiting) = sync_channel(MAX_WAITING);
+        let unsent = Arc::<(Mutex<usize>, Condvar)>::default();
+        let left = unsent.clone();
+        spawn("hints", move || {
+            while let Ok(question) = waiting.recv() {
+                let is_sent = translator.ask(&question);
+                let (unsent, changed) = &*left;
+                let mut unsent = lock(unsent);
+                *unsent = if is_sent { unsent.saturating_sub(1) } else { 0 };
+                changed.notify_all();
+                if !is_sent {
+                    return;
+                }
+            }
+        })?;
+        Ok(Questions { queue, unsent })
+    }
+
+    /// False when too many wait, or nobody takes them.
+    fn push(&self, question: Ask) -> bool {
+        // Held until it is counted: only then can it be taken for sent.
+        let mut unsent = lock(&self.unsent.0);
+        let has_room = self.queue.try_send(question).is_ok();
+        *unsent += usize::from(has_room);
+        has_room
+    }
+
+    /// Waits until all are sent, for a time.
+    fn end(&self) {
+        let (unsent, changed) = &*self.unsent;
+        let _ = changed.wait_timeout_while(lock(unsent), MAX_END, |unsent| *unsent != 0);
+    }
+}
+
 /// The translated code of one sandbox.
 pub struct Translation {
     book: Mutex<Book>,
     engine: Engine,
-    jobs: SyncSender<Ask>,
+    questions: Questions,
     arrivals: Arc<Arrivals>,
     /// What was wanted of it.
     pub how: Translating,
@@ -140,14 +187,12 @@ impl Translation {
     /// When there can be no more threads.
     pub fn start(engine: &Engine, how: Translating) -> Result<Translation> {
         let translator = how.translator.clone();
-        let (jobs, waiting) = sync_channel(MAX_WAITING);
+        let questions = Questions::start(translator.clone())?;
         let arrivals = Arc::<Arrivals>::default();
-        let asker = translator.clone();
-        spawn("hints", move || ask(asker.as_ref(), &waiting))?;
         let (loader, to) = (engine.clone(), arrivals.clone());
         spawn("translated code", move || receive(&loader, translator.as_ref(), &to))?;
         let (book, engine, edition) = (Mutex::default(), engine.clone(), AtomicU64::new(1));
-        Ok(Translation { book, engine, jobs, arrivals, how, edition })
+        Ok(Translation { book, engine, questions, arrivals, how, edition })
     }
 
     /// The number of a region of code; `None` when too many are known.
@@ -181,7 +226,7 @@ impl Translation {
         let known = book.get(number)?;
         if std::mem::take(&mut known.unfinished) {
             // When too many questions wait, a later command tells of it.
-            let _ = self.jobs.try_send(known.ask(number, Vec::new(), Vec::new(), false));
+            self.questions.push(known.ask(number, Vec::new(), Vec::new(), false));
         }
         Some((number, known.codes.count()))
     }
@@ -212,26 +257,27 @@ impl Translation {
         let is_new = |(site, target): &(u32, u32)| known.jumps.get(site) != Some(target);
         let jumps: Vec<(u32, u32)> = jumps.into_iter().filter(is_new).take(MAX_ASKED - known.jumps.len()).collect();
         let ask = known.ask(number, fresh.clone(), jumps.clone(), self.how.waits);
-        if self.jobs.try_send(ask).is_ok() {
+        if self.questions.push(ask) {
             fresh.into_iter().for_each(|start| *known.asked.entry(start).or_default() += 1);
             known.jumps.extend(jumps);
             book.sent += 1;
         }
     }
 
-    /// Tells of functions of a region that are warm, once.
+    /// Tells of functions of a region that are warm in a process.
     pub fn tell_warm(&self, number: u32, starts: &[u32]) {
         let mut book = lock(&self.book);
         let Some(known) = book.get(number) else { return };
-        let is_new = |start: &u32| !known.warm.contains(start) && !known.asked.contains_key(start);
-        let fresh: Vec<u32> = starts.iter().copied().filter(is_new).take(MAX_ASKED - known.warm.len()).collect();
-        if fresh.is_empty() {
+        let times = |start: &u32| known.warm.get(start).copied().unwrap_or_default();
+        let may_tell = |start: &u32| times(start) < MAX_TIMES && !known.asked.contains_key(start);
+        let fresh: Vec<u32> = starts.iter().copied().filter(may_tell).collect();
+        if fresh.is_empty() || known.warm.len() + fresh.len() > MAX_ASKED {
             return;
         }
         let ask = Ask { warm: true, ..known.ask(number, fresh.clone(), Vec::new(), false) };
         // When too many questions wait, it is for another process to tell.
-        if self.jobs.try_send(ask).is_ok() {
-            known.warm.extend(fresh);
+        if self.questions.push(ask) {
+            fresh.into_iter().for_each(|start| *known.warm.entry(start).or_default() += 1);
         }
     }
 
@@ -244,6 +290,11 @@ impl Translation {
         let waits = |told: &mut Told| told.done < sent && !told.closed;
         // A translator that takes too long costs only time.
         let _ = self.arrivals.changed.wait_timeout_while(lock(&self.arrivals.told), MAX_WAIT, waits);
+    }
+
+    /// Waits until the translator has all questions, for a time; the process ends then.
+    pub fn end(&self) {
+        self.questions.end();
     }
 
     /// Takes what has come since the last call.
@@ -298,14 +349,6 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<()> {
     Ok(())
 }
 
-fn ask(translator: &dyn Translator, waiting: &Receiver<Ask>) {
-    while let Ok(job) = waiting.recv() {
-        if !translator.ask(&job) {
-            return;
-        }
-    }
-}
-
 fn receive(engine: &Engine, translator: &dyn Translator, arrivals: &Arrivals) {
     while let Some(Translated { region, done, code }) = translator.answer() {
         if done {
@@ -343,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_warm_is_told_once_and_asked_for_when_it_gets_hot() {
+    fn what_is_warm_is_told_until_it_is_hot_but_not_for_ever() {
         let (sender, asked) = channel();
         let translator = Arc::new(Listener(Mutex::new(sender)));
         let how = Translating { translator, precise: false, storm: false, hot: 32, waits: false };
@@ -354,10 +397,12 @@ mod tests {
         translation.ask(region, &[40], Vec::new());
         translation.tell_warm(region, &[8, 40, 16]);
         translation.tell_warm(region, &[16, 24]);
-        translation.tell_warm(region, &[8]);
         translation.ask(region, &[8], Vec::new());
+        translation.tell_warm(region, &[8]);
+        (0..MAX_TIMES + 4).for_each(|_| translation.tell_warm(region, &[32]));
         drop(translation);
-        let asked: Vec<(bool, Vec<u32>)> = asked.iter().map(|ask| (ask.warm, ask.starts)).collect();
-        assert_eq!(asked, [(false, vec![40]), (true, vec![8, 16]), (true, vec![24]), (false, vec![8])]);
+        let mut asked: Vec<(bool, Vec<u32>)> = asked.iter().map(|ask| (ask.warm, ask.starts)).collect();
+        assert_eq!(asked.split_off(4), vec![(true, vec![32]); usize::from(MAX_TIMES)]);
+        assert_eq!(asked, [(false, vec![40]), (true, vec![8, 16]), (true, vec![16, 24]), (false, vec![8])]);
     }
 }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::net::RecvFlags;
 
 use crate::{Translations, jobs};
 
@@ -36,83 +37,107 @@ pub fn spawn(wanted: &Translations, socket: OwnedFd) -> Result<Child> {
 
 /// Watches the worker's jobs, and runs the process that takes them.
 #[derive(Debug)]
-pub(crate) struct Translator {
-    state: Arc<Mutex<State>>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    child: Option<Child>,
-    /// The worker has ended: start nothing more.
-    ended: bool,
-}
+pub(crate) struct Translator(Arc<Watched>);
 
 impl Translator {
     /// Starts the thread that waits for the first job; gives the worker's end of the socket too.
     pub fn start(wanted: &Translations) -> Result<(Translator, OwnedFd)> {
         let (ours, theirs) = UnixStream::pair().context("making the translator's socket")?;
-        let state = Arc::<Mutex<State>>::default();
-        let watched = Watched { socket: ours, wanted: wanted.clone(), state: state.clone() };
-        let run = move || watched.run();
+        let watched = Arc::new(Watched { socket: ours, wanted: wanted.clone(), state: Mutex::default() });
+        let run = {
+            let watched = watched.clone();
+            move || watched.run()
+        };
         std::thread::Builder::new().name("translator".into()).spawn(run).context("starting a thread")?;
-        Ok((Translator { state }, theirs.into()))
+        Ok((Translator(watched), theirs.into()))
     }
 }
 
 impl Drop for Translator {
+    /// The worker has ended, or sends nothing more. What it asked for last is for those that start later.
     fn drop(&mut self) {
-        lock(&self.state).ended = true;
+        let mut state = self.0.lock();
+        if state.child.is_none() && self.0.has_job() {
+            let _ = self.0.start(&mut state);
+        }
+        state.left = 0;
     }
 }
 
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// What the thread holds.
+/// What the thread has in common with its owner.
+#[derive(Debug)]
 struct Watched {
     socket: UnixStream,
     wanted: Translations,
-    state: Arc<Mutex<State>>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    child: Option<Child>,
+    /// How often one may still be started.
+    left: u32,
+}
+
+impl Default for State {
+    fn default() -> State {
+        State { child: None, left: MAX_STARTS }
+    }
 }
 
 impl Watched {
     /// Runs a process whenever there is a job and none. A translator that cannot run only makes the guest slower.
     fn run(&self) {
-        for _ in 0..MAX_STARTS {
-            if !self.wait_for_job() || self.start().is_err() {
+        loop {
+            let goes_on = self.wait_for_job() && self.start_again().is_ok();
+            // Of the owner's, too.
+            self.wait_for_end();
+            if !goes_on {
                 return;
             }
-            self.wait_for_end();
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// False: the worker is gone.
     fn wait_for_job(&self) -> bool {
-        let mut watched = [PollFd::new(&self.socket, PollFlags::IN)];
-        match poll(&mut watched, None) {
-            Ok(_) => watched[0].revents().contains(PollFlags::IN) && !watched[0].revents().contains(PollFlags::HUP),
+        match poll(&mut [PollFd::new(&self.socket, PollFlags::IN)], None) {
+            Ok(_) => self.has_job(),
             Err(error) => error == rustix::io::Errno::INTR && self.wait_for_job(),
         }
     }
 
-    fn start(&self) -> Result<()> {
-        let mut state = lock(&self.state);
-        anyhow::ensure!(!state.ended, "the worker has ended");
+    /// Whether there is something to read, and not only an end.
+    fn has_job(&self) -> bool {
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        rustix::net::recv(&self.socket, &mut [0_u8], flags).is_ok_and(|(bytes, _)| bytes != 0)
+    }
+
+    fn start_again(&self) -> Result<()> {
+        let mut state = self.lock();
+        // It may be that of the owner, for the job that this thread saw too.
+        if state.child.is_none() { self.start(&mut state) } else { Ok(()) }
+    }
+
+    fn start(&self, state: &mut State) -> Result<()> {
+        state.left =
+            state.left.checked_sub(1).context("the translator process died too often, or the worker has ended")?;
         let socket = self.socket.as_fd().try_clone_to_owned().context("sharing the translator's socket")?;
-        let child = spawn(&self.wanted, socket)?;
-        state.child = Some(child);
+        state.child = Some(spawn(&self.wanted, socket)?);
         Ok(())
     }
 
     /// Waits until the process has ended, which it does by itself when the worker's end of the socket is closed.
     fn wait_for_end(&self) {
-        let Some(pid) = lock(&self.state).child.as_ref().map(|child| child.id() as i32) else { return };
+        let Some(pid) = self.lock().child.as_ref().map(|child| child.id() as i32) else { return };
         let Some(pid) = rustix::process::Pid::from_raw(pid) else { return };
         // Leaves the process to be reaped below, so that its number stays its own until then.
         let flags = rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOWAIT;
         while let Err(rustix::io::Errno::INTR) = rustix::process::waitid(rustix::process::WaitId::Pid(pid), flags) {}
-        if let Some(mut child) = lock(&self.state).child.take() {
+        if let Some(mut child) = self.lock().child.take() {
             let _ = child.wait();
         }
     }

@@ -7,3 +7,4 @@ mod home;
 mod hostile;
 mod killed;
 mod translator;
+mod warm;

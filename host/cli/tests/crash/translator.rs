@@ -25,7 +25,7 @@ fn count(shallop: &Shallop) -> Finished {
 }
 
 /// The modules of translated code.
-fn modules(shallop: &Shallop) -> Vec<PathBuf> {
+pub fn modules(shallop: &Shallop) -> Vec<PathBuf> {
     let files = |folder: PathBuf| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     let regions = files(Dirs::below(shallop.home()).translations());
     let mut all: Vec<PathBuf> = regions.flat_map(files).collect();
@@ -34,7 +34,7 @@ fn modules(shallop: &Shallop) -> Vec<PathBuf> {
 }
 
 #[track_caller]
-fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + LIMIT;
     loop {
         match look() {
