@@ -15,7 +15,7 @@ pub extern "C" fn run(slot: i32) {
     }
 }
 
-/// The slot's registers, 1024 bytes.
+/// The slot's registers, `STATE_BYTES` bytes.
 #[unsafe(no_mangle)]
 pub extern "C" fn task_state(slot: i32) -> i32 {
     crate::registers(slot as usize) as i32

@@ -74,7 +74,7 @@
 pub const MODULE: &str = "shallop";
 
 /// Bytes of the register block that `task_run` copies; at least the largest instruction set's state.
-pub const STATE_BYTES: usize = 1024;
+pub const STATE_BYTES: usize = 640;
 
 /// Protection bits, as PROT_READ, PROT_WRITE, PROT_EXEC.
 pub mod prot {

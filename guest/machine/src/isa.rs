@@ -1,7 +1,7 @@
 //! What the kernel must know of an instruction set: where the system call's words are, signal frames, ELF identity.
 
 /// Raw register block of one task, as `task_run` copies it. Its layout belongs to the instruction set alone.
-pub const STATE_BYTES: usize = 1024;
+pub const STATE_BYTES: usize = 640;
 
 /// One task's registers, opaque to everything but its `Isa`.
 #[derive(Clone)]

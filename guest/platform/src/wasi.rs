@@ -141,6 +141,7 @@ impl Platform for Hypercalls {
     }
 
     fn task_run(&self, task: HostTask, registers: &mut Registers) -> Result<Exit> {
+        const { assert!(size_of::<Registers>() == shallop_host_abi::hypercall::STATE_BYTES) };
         let mut exit = Exit { kind: 0, detail: 0, address: 0 };
         done(unsafe { import::task_run(task.0, registers.0.as_mut_ptr(), &mut exit) })?;
         Ok(exit)

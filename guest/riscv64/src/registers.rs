@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn the_block_is_large_enough() {
-        const { assert!(offset::ROOM + 8 <= shallop_machine::isa::STATE_BYTES) };
+        const { assert!(offset::REPLAYS + 8 <= shallop_machine::isa::STATE_BYTES) };
         assert_eq!(offset::F, offset::PC + 8);
         assert_eq!(offset::FCSR, offset::F + 256);
     }
