@@ -1,10 +1,10 @@
-//! Copies of a few bytes one by one, done at once.
+//! A few bytes that are loaded, and perhaps stored, one by one: done at once.
 //!
-//! So compilers for processors without misaligned accesses copy a word whose alignment they do not know, mostly to a variable,
-//! which is loaded as a whole next. A processor has to wait then until all of the small stores have reached its cache, for it
-//! forwards to a load what one store wrote, not what several did (Intel and AMD optimization manuals, "store forwarding").
+//! So compilers for processors without misaligned accesses load a word whose alignment they do not know (`gather`), or copy it, mostly to
+//! a variable, which is loaded as a whole next. A processor has to wait then until all of the small stores have reached its cache, for
+//! it forwards to a load what one store wrote, not what several did (Intel and AMD optimization manuals, "store forwarding").
 //!
-//! A fault finds no byte stored, or all: so this is for the lazy variant, where registers are lost by a fault as well.
+//! A fault finds no byte stored, or all: so copies are for the lazy variant, where registers are lost by a fault as well.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -13,21 +13,25 @@ use shallop_machine::backend::{Backend, Binary, Width};
 use shallop_riscv64::Op;
 use shallop_riscv64::decode::Kind;
 
+use crate::Variant;
 use crate::code::Code;
 use crate::effects::{bit, effects};
 use crate::flow::{Block, Blocks, End, Target};
+use crate::gather::{self, Loaded, Pieces};
 use crate::value::{Value, Word};
 
 /// What is copied at once.
 const WIDTHS: [Width; 3] = [Width::Double, Width::Word, Width::Half];
 
-/// What becomes of an instruction that copies one of several bytes.
+/// What becomes of an instruction that has to do with one of several bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
     /// The first load: it loads all bytes, which begin `moved` bytes from its own.
     Load { copy: usize, width: Width, moved: i32, byte: u32 },
     /// Another load, of this byte.
     Byte { copy: usize, byte: u32 },
+    /// What puts all bytes together.
+    Word { copy: usize, word: gather::Word },
     /// A store that the last one does, too.
     Nothing,
     /// The last store: it stores all bytes, which begin `moved` bytes from its own.
@@ -36,7 +40,7 @@ pub enum Part {
 
 /// An address: what a register held where it was last set otherwise than by adding a constant, and what was added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Address {
+pub struct Address {
     /// The number of what set the register.
     root: usize,
     moved: i64,
@@ -54,7 +58,7 @@ impl Address {
     }
 
     /// How far this is behind another, if that is known.
-    fn behind(self, other: Address) -> Option<i64> {
+    pub fn behind(self, other: Address) -> Option<i64> {
         (self.root == other.root).then(|| self.moved.wrapping_sub(other.moved))
     }
 }
@@ -102,36 +106,56 @@ struct Byte {
     to: Address,
 }
 
-/// The bytes that a block copies, by the stores, and its accesses to memory; `number` is the block's.
-fn watch(ops: &[(u32, Op)], registers: &mut Registers, number: usize) -> (Vec<Byte>, Vec<Access>) {
-    // Where each register's value was loaded, if that is a byte.
-    let mut loaded: [Option<(usize, Address)>; 32] = [None; 32];
-    let (mut bytes, mut accesses) = (Vec::new(), Vec::new());
+/// What a block does with bytes.
+#[derive(Default)]
+struct Seen {
+    /// The bytes that it copies, by the stores.
+    bytes: Vec<Byte>,
+    /// The words that it puts together, and by which instructions.
+    words: Vec<(usize, gather::Word, Pieces)>,
+    accesses: Vec<Access>,
+}
+
+/// What a block does with bytes; `number` is the block's.
+fn watch(ops: &[(u32, Op)], registers: &mut Registers, number: usize) -> Seen {
+    // What is known of each register's bytes.
+    let mut pieces: [Option<Pieces>; 32] = [None; 32];
+    let mut seen = Seen::default();
     for (at, (_, op)) in ops.iter().enumerate() {
         let effects = effects(op);
         let address = registers[usize::from(op.rs1 & 31)].plus(op.imm);
         if effects.memory() {
-            accesses.push(Access::new(at, op, address));
+            seen.accesses.push(Access::new(at, op, address));
         }
+        let of = |register: u8| pieces[usize::from(register & 31)];
         if op.kind == Kind::Sb
-            && let Some((load, from)) = loaded[usize::from(op.rs2 & 31)]
+            && let Some(Loaded { load, from }) = of(op.rs2).and_then(|pieces| pieces.byte())
         {
-            bytes.push(Byte { load, store: at, from, to: address });
+            seen.bytes.push(Byte { load, store: at, from, to: address });
+        }
+        let made = Pieces::after(op, Loaded { load: at, from: address }, of);
+        if let Some(made) = made
+            && let Some(word) = made.word()
+        {
+            seen.words.push((at, word, made));
         }
         for register in (1..32).filter(|&register| effects.writes & bit(register) != 0).map(usize::from) {
-            let moves = op.kind == Kind::Addi && op.rs1 != 0;
-            registers[register] = if moves { address } else { Address { root: number * NUMBERS + 32 + at, moved: 0 } };
-            loaded[register] = (op.kind == Kind::Lbu).then_some((at, address));
+            registers[register] = match op.kind {
+                Kind::Addi if op.rs1 != 0 => address,
+                Kind::Add if op.rs1 == 0 => registers[usize::from(op.rs2 & 31)],
+                _ => Address { root: number * NUMBERS + 32 + at, moved: 0 },
+            };
+            pieces[register] = made;
         }
     }
-    (bytes, accesses)
+    seen
 }
 
-/// What becomes of the instructions of each block that copy bytes one by one, by their indices.
-pub fn parts(blocks: &Blocks) -> Vec<BTreeMap<usize, Part>> {
+/// What becomes of the instructions of each block that copy bytes or put them together, by their indices.
+pub fn parts(blocks: &Blocks, variant: Variant) -> Vec<BTreeMap<usize, Part>> {
     let mut parts = vec![BTreeMap::new(); blocks.blocks.len()];
-    let stores = |block: &Block| block.ops.iter().any(|(_, op)| op.kind == Kind::Sb);
-    if !blocks.blocks.iter().any(stores) {
+    let loads = |block: &Block| block.ops.iter().any(|(_, op)| op.kind == Kind::Lbu);
+    if !blocks.blocks.iter().any(loads) {
         return parts;
     }
     let before = before(blocks);
@@ -140,8 +164,11 @@ pub fn parts(blocks: &Blocks) -> Vec<BTreeMap<usize, Part>> {
     for first in (0..before.len()).filter(|&block| before[block].is_none()) {
         let mut work = vec![(first, std::array::from_fn(|k| Address { root: first * NUMBERS + k, moved: 0 }))];
         while let Some((block, mut registers)) = work.pop() {
-            let (bytes, accesses) = watch(&blocks.blocks[block].ops, &mut registers, block);
-            parts[block] = parts_of(&bytes, &accesses);
+            let mut seen = watch(&blocks.blocks[block].ops, &mut registers, block);
+            if variant == Variant::Precise {
+                seen.bytes.clear();
+            }
+            parts[block] = parts_of(&seen);
             work.extend(behind[block].iter().filter(|&&next| next != block).map(|&next| (next, registers)));
         }
     }
@@ -174,10 +201,11 @@ fn before(blocks: &Blocks) -> Vec<Option<usize>> {
     ways.into_iter().enumerate().map(only).collect()
 }
 
-/// What becomes of the instructions that copy these bytes.
-fn parts_of(bytes: &[Byte], accesses: &[Access]) -> BTreeMap<usize, Part> {
+/// What becomes of the instructions that have to do with these bytes.
+fn parts_of(seen: &Seen) -> BTreeMap<usize, Part> {
+    let Seen { bytes, words, accesses } = seen;
     let mut parts = BTreeMap::new();
-    let mut rest = bytes;
+    let mut rest = &bytes[..];
     let mut copy = 0;
     while !rest.is_empty() {
         let found = WIDTHS.into_iter().find_map(|width| {
@@ -192,7 +220,42 @@ fn parts_of(bytes: &[Byte], accesses: &[Access]) -> BTreeMap<usize, Part> {
         add(&mut parts, together, copy, width);
         (rest, copy) = (behind, copy + 1);
     }
+    for width in WIDTHS {
+        for (at, word, pieces) in words.iter().filter(|(_, word, _)| word.width == width) {
+            copy += usize::from(gather(&mut parts, *at, *word, pieces, accesses, copy));
+        }
+    }
     parts
+}
+
+/// Adds the instructions that load and put together a word; false: it cannot be loaded at once.
+fn gather(
+    parts: &mut BTreeMap<usize, Part>,
+    at: usize,
+    word: gather::Word,
+    pieces: &Pieces,
+    accesses: &[Access],
+    copy: usize,
+) -> bool {
+    let loads = range(pieces.loads().map(|byte| byte.load));
+    let changes = |access: &Access| access.stores && loads.contains(&access.at);
+    let Some(lowest) = pieces.loads().map(|byte| byte.from).min_by_key(|from| from.moved) else { return false };
+    if pieces.loads().any(|byte| parts.contains_key(&byte.load)) || accesses.iter().any(changes) {
+        return false;
+    }
+    for Loaded { load, from } in pieces.loads() {
+        parts.insert(
+            load,
+            load_part(load == loads.start, copy, word.width, from.moved.wrapping_sub(lowest.moved) as u32),
+        );
+    }
+    parts.insert(at, Part::Word { copy, word });
+    true
+}
+
+/// What becomes of the load of a byte.
+fn load_part(is_first: bool, copy: usize, width: Width, byte: u32) -> Part {
+    if is_first { Part::Load { copy, width, moved: -(byte as i32), byte } } else { Part::Byte { copy, byte } }
 }
 
 /// The lowest addresses of bytes that are copied to the same distances as they have; `None` when they are not.
@@ -241,11 +304,7 @@ fn add(parts: &mut BTreeMap<usize, Part>, together: Together<'_>, copy: usize, w
     let Together { bytes, from, to, loads, stores } = together;
     for byte in bytes {
         let number = byte.from.moved.wrapping_sub(from.moved) as u32;
-        let part = match byte.load == loads.start {
-            true => Part::Load { copy, width, moved: -(number as i32), byte: number },
-            false => Part::Byte { copy, byte: number },
-        };
-        parts.insert(byte.load, part);
+        parts.insert(byte.load, load_part(byte.load == loads.start, copy, width, number));
         let moved = to.moved.wrapping_sub(byte.to.moved) as i32;
         let part = if byte.store + 1 == stores.end { Part::Store { copy, width, moved } } else { Part::Nothing };
         parts.insert(byte.store, part);
@@ -268,6 +327,11 @@ impl Code {
                 self.take_byte(op, copy, byte);
             }
             Part::Byte { copy, byte } => self.take_byte(op, copy, byte),
+            Part::Word { copy, word } => {
+                let all = self.copied(copy);
+                let value = self.word(all, word);
+                self.set_x(op.rd, value);
+            }
             Part::Store { copy, width, moved } => {
                 let (all, address) = (self.copied(copy), self.moved_address(op, moved));
                 self.store_at(address, all, width);
@@ -293,11 +357,84 @@ impl Code {
 
     /// Has one byte as the result.
     fn take_byte(&mut self, op: &Op, copy: usize, byte: u32) {
-        let (all, count, mask) =
-            (self.copied(copy), self.values.constant(u64::from(byte * 8)), self.values.constant(0xff));
-        let moved = if byte == 0 { all } else { self.values.combine(Binary::ShiftRight, all, count) };
-        let value = self.values.combine(Binary::And, moved, mask);
+        let all = self.copied(copy);
+        let value = match op.kind {
+            Kind::Lb => self.extend_from(all, 8 * byte, 8),
+            _ => {
+                let moved = if byte == 0 { all } else { self.shift(Binary::ShiftRight, all, 8 * byte) };
+                self.mask(moved, 0xff)
+            }
+        };
         self.set_x(op.rd, value);
+    }
+
+    fn shift(&mut self, operation: Binary, value: Word, bits: u32) -> Word {
+        let bits = self.values.constant(bits.into());
+        self.values.combine(operation, value, bits)
+    }
+
+    fn mask(&mut self, value: Word, mask: u64) -> Word {
+        let mask = self.values.constant(mask);
+        self.values.combine(Binary::And, value, mask)
+    }
+
+    /// So many bits of a value from bit `first` on, extended by their sign.
+    fn extend_from(&mut self, value: Word, first: u32, bits: u32) -> Word {
+        let high = self.shift(Binary::ShiftLeft, value, 64 - bits - first);
+        self.shift(Binary::ShiftRightSigned, high, 64 - bits)
+    }
+
+    /// What a word that was loaded without its sign is put together to.
+    fn word(&mut self, all: Word, word: gather::Word) -> Word {
+        let gather::Word { width, signed, swapped } = word;
+        let value = if swapped { self.swap(all, width) } else { all };
+        if signed { self.extend_from(value, 0, 8 * width.bytes() as u32) } else { value }
+    }
+
+    /// A word with its bytes in the other order. Cranelift has an instruction for that and knows it by this form (`bitops.isle`).
+    fn swap(&mut self, all: Word, width: Width) -> Word {
+        let [high, low] = match width {
+            Width::Byte => return all,
+            Width::Word => return self.swap_low(all),
+            Width::Half => [self.raised(all, 0xff, 8), self.shift(Binary::ShiftRight, all, 8)],
+            Width::Double => {
+                let high = [(u64::MAX, 56), (0xff00, 40), (0xff_0000, 24), (0xff00_0000, 8)];
+                let low = [(0xff00_0000, 8), (0xff_0000, 24), (0xff00, 40), (u64::MAX, 56)];
+                let high = high.map(|(mask, bits)| self.raised(all, mask, bits));
+                let low = low.map(|(mask, bits)| self.lowered(all, mask, bits));
+                [high, low].map(|[a, b, c, d]| {
+                    let pairs = [self.values.combine(Binary::Or, a, b), self.values.combine(Binary::Or, c, d)];
+                    self.values.combine(Binary::Or, pairs[0], pairs[1])
+                })
+            }
+        };
+        self.values.combine(Binary::Or, high, low)
+    }
+
+    /// Some bits of a value, shifted left.
+    fn raised(&mut self, value: Word, mask: u64, bits: u32) -> Word {
+        let some = self.mask(value, mask);
+        self.shift(Binary::ShiftLeft, some, bits)
+    }
+
+    /// Some bits of a value shifted right.
+    fn lowered(&mut self, value: Word, mask: u64, bits: u32) -> Word {
+        let moved = self.shift(Binary::ShiftRight, value, bits);
+        self.mask(moved, mask)
+    }
+
+    /// The low half with its bytes in the other order, as an unsigned number.
+    fn swap_low(&mut self, all: Word) -> Word {
+        let local = self.values.locals.take();
+        self.values.push_low(all);
+        self.values.sink().i32_const(24).i32_shl();
+        self.values.push_low(all);
+        self.values.sink().i32_const(0xff00).i32_and().i32_const(8).i32_shl().i32_or();
+        self.values.push_low(all);
+        self.values.sink().i32_const(8).i32_shr_u().i32_const(0xff00).i32_and();
+        self.values.push_low(all);
+        self.values.sink().i32_const(24).i32_shr_u().i32_or().i32_or().i64_extend_i32_u().local_set(local);
+        self.values.make(Value::Local(local))
     }
 }
 
@@ -320,7 +457,7 @@ mod tests {
         let region = Region { code: &code, start: 0, image: &Image::default() };
         let blocks = flow::blocks(&region, 0, &BTreeSet::from([0]), &Options::default()).unwrap();
         let stored = |part: &Part| if let Part::Store { width, .. } = part { Some(width.bytes()) } else { None };
-        parts(&blocks).iter().map(|parts| parts.values().filter_map(stored).collect()).collect()
+        parts(&blocks, Variant::Lazy).iter().map(|parts| parts.values().filter_map(stored).collect()).collect()
     }
 
     #[test]

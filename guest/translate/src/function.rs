@@ -18,7 +18,7 @@ use crate::memories::Memories;
 use crate::near::{Around, Near, accessed_by};
 use crate::places::Places;
 use crate::value::{Value, Values};
-use crate::{Entries, Options, Refusal, Region, Variant, bytewise, detour, flow, inline, stack};
+use crate::{Entries, Options, Refusal, Region, bytewise, detour, flow, inline, stack};
 
 /// Blocks of a function that weigh as much as a call: one of CPython's evaluation loop, with 4,000, has 800 bytes on the stack.
 const BLOCKS_WEIGHT: usize = 512;
@@ -64,10 +64,7 @@ impl Shape {
         let layout = Layout::new(graph, forest);
         let places = Places::new(&blocks, &layout, options.variant);
         let level = stack::level(&blocks);
-        let parts = match options.variant {
-            Variant::Lazy => bytewise::parts(&blocks),
-            Variant::Precise => vec![BTreeMap::new(); blocks.blocks.len()],
-        };
+        let parts = bytewise::parts(&blocks, options.variant);
         Ok(Shape { blocks, layout, places, level, parts, image_end: region.image.end })
     }
 

@@ -3,7 +3,7 @@
 //! The meaning of each instruction comes from `shallop_riscv64::execute` over a backend that emits wasm; this crate
 //! adds what a whole function needs: its blocks (`flow`, `inline`), where its computed jumps lead (`image`, `tables`, `switch`), how
 //! its loops nest (`forest`, `detour`), where registers are in locals (`places`,
-//! `locals`) and what is known of them (`near`), how a fault finds them (`checkpoint`), which accesses are made as one (`bytewise`), what calls find and leave (`calls`, `stack`, `doors`), and the code around all that (`function`, `module`, `memories`).
+//! `locals`) and what is known of them (`near`), how a fault finds them (`checkpoint`), which accesses are made as one (`bytewise`, `gather`), what calls find and leave (`calls`, `stack`, `doors`), and the code around all that (`function`, `module`, `memories`).
 #![forbid(unsafe_code)]
 
 pub mod bytewise;
@@ -18,6 +18,7 @@ pub mod float;
 pub mod flow;
 pub mod forest;
 pub mod function;
+pub mod gather;
 pub mod graph;
 pub mod image;
 pub mod inline;

@@ -54,18 +54,70 @@ fn straight(numbers: &mut Numbers, count: usize) -> Vec<u8> {
     code
 }
 
+/// A load; `kind` is the field `funct3`.
+fn load(kind: u32, rd: u32, base: u32, at: u32) -> u32 {
+    0x03 | kind << 12 | rd << 7 | base << 15 | at << 20
+}
+
+/// A store of a byte.
+fn store(register: u32, base: u32, at: u32) -> u32 {
+    0x23 | (at & 31) << 7 | base << 15 | register << 20 | at >> 5 << 25
+}
+
+/// The numbers below `count` in some order.
+fn shuffled(numbers: &mut Numbers, count: u32) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..count).collect();
+    for at in (1..order.len()).rev() {
+        order.swap(at, numbers.below(at as u64 + 1) as usize);
+    }
+    order
+}
+
+/// Words put together from bytes in either order, as compilers do it where addresses may be misaligned, now and then with
+/// something between or wrong.
+fn gathering(numbers: &mut Numbers) -> Vec<u8> {
+    let immediate = |code: u32, rd: u32, from: u32, value: u32| code | rd << 7 | from << 15 | value << 20;
+    let register = |code: u32, rd: u32, a: u32, b: u32| code | rd << 7 | a << 15 | b << 20;
+    let [slli, srli, slliw, addiw] = [0x1013, 0x5013, 0x101b, 0x1b];
+    let [or, xor, add, addw] = [0x6033, 0x4033, 0x33, 0x3b];
+    let mut words = vec![immediate(0x13, 7, 8, 5)]; // addi x7, x8, 5
+    for _ in 0..6 {
+        let count = [2, 4, 8][numbers.below(3) as usize];
+        let (base, at, swaps) = (7 + numbers.below(3) as u32, numbers.below(12) as u32, numbers.below(2) == 0);
+        let (strange, sum) = (numbers.below(8), 18 + numbers.below(4) as u32);
+        for (turn, byte) in shuffled(numbers, count).into_iter().enumerate() {
+            let (part, highest) = (10 + numbers.below(8) as u32, byte + 1 == count);
+            let place = at + if swaps { count - 1 - byte } else { byte } + u32::from(strange == 0);
+            let signed = highest && numbers.below(3) == 0 || strange == 1;
+            words.push(load(if signed { 0 } else { 4 }, part, base, place));
+            let shift = if byte == 3 && numbers.below(3) == 0 { slliw } else { slli };
+            if byte != 0 {
+                words.push(immediate(shift, part, part, 8 * byte));
+            }
+            if strange == 2 && numbers.below(3) == 0 {
+                words.push(store(18 + numbers.below(4) as u32, 7 + numbers.below(3) as u32, numbers.below(20) as u32));
+            }
+            words.push(match turn {
+                0 => register(add, sum, 0, part),
+                _ => register([or, or, or, xor, add][numbers.below(5) as usize], sum, sum, part),
+            });
+        }
+        words.extend(match numbers.below(8) {
+            0 => vec![immediate(addiw, 22, sum, 0)],
+            1 => vec![immediate(slli, 22, sum, 32), immediate(srli, 23, 22, 32)],
+            2 => vec![immediate(srli, 22, sum, 16)],
+            3 => vec![register(addw, 22, sum, 10)],
+            4 => vec![immediate(0x13, 7, 7, 1)], // addi x7, x7, 1
+            _ => vec![],
+        });
+    }
+    words.push(0x0000_8067); // ret
+    words.iter().flat_map(|word| word.to_le_bytes()).collect()
+}
+
 /// Copies of bytes one by one, as compilers make them where addresses may be misaligned, now and then with something between
 /// or wrong, from and to places that may overlap.
 fn copying(numbers: &mut Numbers) -> Vec<u8> {
-    let load = |kind: u32, rd: u32, base: u32, at: u32| 0x03 | kind << 12 | rd << 7 | base << 15 | at << 20;
-    let store = |register: u32, base: u32, at: u32| 0x23 | (at & 31) << 7 | base << 15 | register << 20 | at >> 5 << 25;
-    let shuffled = |numbers: &mut Numbers, count: u32| {
-        let mut order: Vec<u32> = (0..count).collect();
-        for at in (1..order.len()).rev() {
-            order.swap(at, numbers.below(at as u64 + 1) as usize);
-        }
-        order
-    };
     let mut words = vec![0x0054_0393]; // addi x7, x8, 5
     for _ in 0..6 {
         let count = [2, 4, 8][numbers.below(3) as usize];
@@ -214,6 +266,16 @@ fn what_cannot_be_done_again_is_not() {
         let run = |seed| compare_code(seed, Variant::Precise, &code, Numbers(seed * 2 + 1));
         let faults: u64 = (3000..3100).map(run).sum();
         assert!(faults > 100, "{case}: {faults}");
+    }
+}
+
+#[test]
+fn words_of_bytes() {
+    for seed in 4000..5000 {
+        let mut numbers = Numbers(seed * 2 + 1);
+        let code = gathering(&mut numbers);
+        let variant = if seed % 2 == 0 { Variant::Precise } else { Variant::Lazy };
+        compare_code(seed, variant, &code, numbers);
     }
 }
 
