@@ -17,7 +17,7 @@ use crate::Variant;
 use crate::code::Code;
 use crate::effects::{bit, effects};
 use crate::flow::{Block, Blocks, End, Target};
-use crate::gather::{self, Loaded, Pieces};
+use crate::gather::{Loaded, Piece, Pieces};
 use crate::value::{Value, Word};
 
 /// What is copied at once.
@@ -26,12 +26,10 @@ const WIDTHS: [Width; 3] = [Width::Double, Width::Word, Width::Half];
 /// What becomes of an instruction that has to do with one of several bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
-    /// The first load: it loads all bytes, which begin `moved` bytes from its own.
-    Load { copy: usize, width: Width, moved: i32, byte: u32 },
-    /// Another load, of this byte.
-    Byte { copy: usize, byte: u32 },
-    /// What puts all bytes together.
-    Word { copy: usize, word: gather::Word },
+    /// The first load: it loads all bytes, which begin `moved` bytes from its own, as a word of either order.
+    Load { copy: usize, width: Width, moved: i32, swapped: bool, piece: Piece },
+    /// What gives some of the bytes: another load, or what puts them together.
+    Piece { copy: usize, piece: Piece },
     /// A store that the last one does, too.
     Nothing,
     /// The last store: it stores all bytes, which begin `moved` bytes from its own.
@@ -111,8 +109,8 @@ struct Byte {
 struct Seen {
     /// The bytes that it copies, by the stores.
     bytes: Vec<Byte>,
-    /// The words that it puts together, and by which instructions.
-    words: Vec<(usize, gather::Word, Pieces)>,
+    /// The instructions that give bytes which were loaded, and those.
+    pieces: Vec<(usize, Pieces)>,
     accesses: Vec<Access>,
 }
 
@@ -134,11 +132,7 @@ fn watch(ops: &[(u32, Op)], registers: &mut Registers, number: usize) -> Seen {
             seen.bytes.push(Byte { load, store: at, from, to: address });
         }
         let made = Pieces::after(op, Loaded { load: at, from: address }, of);
-        if let Some(made) = made
-            && let Some(word) = made.word()
-        {
-            seen.words.push((at, word, made));
-        }
+        seen.pieces.extend(made.map(|made| (at, made)));
         for register in (1..32).filter(|&register| effects.writes & bit(register) != 0).map(usize::from) {
             registers[register] = match op.kind {
                 Kind::Addi if op.rs1 != 0 => address,
@@ -203,7 +197,7 @@ fn before(blocks: &Blocks) -> Vec<Option<usize>> {
 
 /// What becomes of the instructions that have to do with these bytes.
 fn parts_of(seen: &Seen) -> BTreeMap<usize, Part> {
-    let Seen { bytes, words, accesses } = seen;
+    let Seen { bytes, pieces, accesses } = seen;
     let mut parts = BTreeMap::new();
     let mut rest = &bytes[..];
     let mut copy = 0;
@@ -221,41 +215,41 @@ fn parts_of(seen: &Seen) -> BTreeMap<usize, Part> {
         (rest, copy) = (behind, copy + 1);
     }
     for width in WIDTHS {
-        for (at, word, pieces) in words.iter().filter(|(_, word, _)| word.width == width) {
-            copy += usize::from(gather(&mut parts, *at, *word, pieces, accesses, copy));
+        for (_, word) in pieces {
+            let swapped = word.order(width);
+            copy += usize::from(swapped.is_some_and(|swapped| gather(&mut parts, seen, (word, width, swapped), copy)));
         }
     }
     parts
 }
 
-/// Adds the instructions that load and put together a word; false: it cannot be loaded at once.
+/// Adds the instructions that have to do with a word's bytes; false: it cannot be loaded at once.
 fn gather(
     parts: &mut BTreeMap<usize, Part>,
-    at: usize,
-    word: gather::Word,
-    pieces: &Pieces,
-    accesses: &[Access],
+    seen: &Seen,
+    (word, width, swapped): (&Pieces, Width, bool),
     copy: usize,
 ) -> bool {
-    let loads = range(pieces.loads().map(|byte| byte.load));
+    let loads = range(word.loads().map(|byte| byte.load));
     let changes = |access: &Access| access.stores && loads.contains(&access.at);
-    let Some(lowest) = pieces.loads().map(|byte| byte.from).min_by_key(|from| from.moved) else { return false };
-    if pieces.loads().any(|byte| parts.contains_key(&byte.load)) || accesses.iter().any(changes) {
+    let first = word.loads().find(|byte| byte.load == loads.start);
+    let lowest = word.loads().min_by_key(|byte| byte.from.moved);
+    let Some((first, lowest)) = first.zip(lowest) else { return false };
+    if word.loads().any(|byte| parts.contains_key(&byte.load)) || seen.accesses.iter().any(changes) {
         return false;
     }
-    for Loaded { load, from } in pieces.loads() {
-        parts.insert(
-            load,
-            load_part(load == loads.start, copy, word.width, from.moved.wrapping_sub(lowest.moved) as u32),
-        );
+    let moved = lowest.from.moved.wrapping_sub(first.from.moved) as i32;
+    for (at, pieces) in &seen.pieces {
+        if let Some(piece) = pieces.within(word) {
+            let part = if *at == loads.start {
+                Part::Load { copy, width, moved, swapped, piece }
+            } else {
+                Part::Piece { copy, piece }
+            };
+            parts.insert(*at, part);
+        }
     }
-    parts.insert(at, Part::Word { copy, word });
     true
-}
-
-/// What becomes of the load of a byte.
-fn load_part(is_first: bool, copy: usize, width: Width, byte: u32) -> Part {
-    if is_first { Part::Load { copy, width, moved: -(byte as i32), byte } } else { Part::Byte { copy, byte } }
 }
 
 /// The lowest addresses of bytes that are copied to the same distances as they have; `None` when they are not.
@@ -304,7 +298,12 @@ fn add(parts: &mut BTreeMap<usize, Part>, together: Together<'_>, copy: usize, w
     let Together { bytes, from, to, loads, stores } = together;
     for byte in bytes {
         let number = byte.from.moved.wrapping_sub(from.moved) as u32;
-        parts.insert(byte.load, load_part(byte.load == loads.start, copy, width, number));
+        let piece = Piece { up: -(number as i32), mask: 0xff, extends: None };
+        let part = match byte.load == loads.start {
+            true => Part::Load { copy, width, moved: -(number as i32), swapped: false, piece },
+            false => Part::Piece { copy, piece },
+        };
+        parts.insert(byte.load, part);
         let moved = to.moved.wrapping_sub(byte.to.moved) as i32;
         let part = if byte.store + 1 == stores.end { Part::Store { copy, width, moved } } else { Part::Nothing };
         parts.insert(byte.store, part);
@@ -316,22 +315,18 @@ impl Code {
     pub fn do_part(&mut self, op: &Op, part: Part) {
         match part {
             Part::Nothing => {}
-            Part::Load { copy, width, moved, byte } => {
+            Part::Load { copy, width, moved, swapped, piece } => {
                 let kept = self.values.locals.keep();
                 let address = self.moved_address(op, moved);
                 let all = self.load_at(address, width, false);
                 self.reached(address);
-                self.values.push(all);
+                let word = if swapped { self.swap(all, width) } else { all };
+                self.values.push(word);
                 self.values.sink().local_set(kept);
-                self.copies.insert(copy, kept);
-                self.take_byte(op, copy, byte);
+                self.copies.insert(copy, (kept, width));
+                self.set_piece(op, copy, piece);
             }
-            Part::Byte { copy, byte } => self.take_byte(op, copy, byte),
-            Part::Word { copy, word } => {
-                let all = self.copied(copy);
-                let value = self.word(all, word);
-                self.set_x(op.rd, value);
-            }
+            Part::Piece { copy, piece } => self.set_piece(op, copy, piece),
             Part::Store { copy, width, moved } => {
                 let (all, address) = (self.copied(copy), self.moved_address(op, moved));
                 self.store_at(address, all, width);
@@ -350,20 +345,25 @@ impl Code {
     /// All bytes of a copy.
     fn copied(&mut self, copy: usize) -> Word {
         match self.copies.get(&copy) {
-            Some(&local) => self.values.make(Value::Local(local)),
+            Some(&(local, _)) => self.values.make(Value::Local(local)),
             None => self.values.constant(0),
         }
     }
 
-    /// Has one byte as the result.
-    fn take_byte(&mut self, op: &Op, copy: usize, byte: u32) {
+    /// Has some of the bytes as the result.
+    fn set_piece(&mut self, op: &Op, copy: usize, Piece { up, mask, extends }: Piece) {
         let all = self.copied(copy);
-        let value = match op.kind {
-            Kind::Lb => self.extend_from(all, 8 * byte, 8),
-            _ => {
-                let moved = if byte == 0 { all } else { self.shift(Binary::ShiftRight, all, 8 * byte) };
-                self.mask(moved, 0xff)
-            }
+        let is_all = self.copies.get(&copy).is_some_and(|(_, width)| mask == u64::MAX >> (64 - 8 * width.bytes()));
+        let bits = 8 * up.unsigned_abs();
+        let moved = match up {
+            0 => all,
+            1.. => self.shift(Binary::ShiftLeft, all, bits),
+            _ => self.shift(Binary::ShiftRight, all, bits),
+        };
+        let some = if up == 0 && is_all { moved } else { self.mask(moved, mask) };
+        let value = match extends {
+            Some(highest) => self.extend_low(some, 8 * (highest as u32 + 1)),
+            None => some,
         };
         self.set_x(op.rd, value);
     }
@@ -378,17 +378,10 @@ impl Code {
         self.values.combine(Binary::And, value, mask)
     }
 
-    /// So many bits of a value from bit `first` on, extended by their sign.
-    fn extend_from(&mut self, value: Word, first: u32, bits: u32) -> Word {
-        let high = self.shift(Binary::ShiftLeft, value, 64 - bits - first);
+    /// So many low bits of a value, extended by their sign.
+    fn extend_low(&mut self, value: Word, bits: u32) -> Word {
+        let high = self.shift(Binary::ShiftLeft, value, 64 - bits);
         self.shift(Binary::ShiftRightSigned, high, 64 - bits)
-    }
-
-    /// What a word that was loaded without its sign is put together to.
-    fn word(&mut self, all: Word, word: gather::Word) -> Word {
-        let gather::Word { width, signed, swapped } = word;
-        let value = if swapped { self.swap(all, width) } else { all };
-        if signed { self.extend_from(value, 0, 8 * width.bytes() as u32) } else { value }
     }
 
     /// A word with its bytes in the other order. Cranelift has an instruction for that and knows it by this form (`bitops.isle`).

@@ -29,13 +29,15 @@ pub struct Pieces {
     extends: Option<usize>,
 }
 
-/// A value that is a word of memory.
+/// Some bytes of a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Word {
-    pub width: Width,
-    pub signed: bool,
-    /// Its highest byte comes first.
-    pub swapped: bool,
+pub struct Piece {
+    /// By how many bytes the word is shifted, to the left.
+    pub up: i32,
+    /// The bits that are taken then.
+    pub mask: u64,
+    /// The byte above which all bits are its sign.
+    pub extends: Option<usize>,
 }
 
 impl Pieces {
@@ -104,24 +106,30 @@ impl Pieces {
         (0..BYTES).all(is_free).then_some(Pieces { bytes, extends: self.extends.or(other.extends) })
     }
 
-    /// The word of memory that the value is, if it is one.
-    pub fn word(&self) -> Option<Word> {
-        let highest = self.bytes.iter().rposition(Option::is_some)?;
-        let width = match highest {
-            1 => Width::Half,
-            3 => Width::Word,
-            7 => Width::Double,
-            _ => return None,
-        };
-        let [first, last] = [0, highest].map(|at| self.bytes[at]);
-        let (first, last) = (first?, last?);
-        let is_at = |at: usize, behind: &Loaded, count: usize| {
-            self.bytes[at].is_some_and(|byte| byte.from.behind(behind.from) == Some(count as i64))
-        };
-        let in_order = (0..=highest).all(|at| is_at(at, &first, at));
-        let swapped = (0..=highest).all(|at| is_at(at, &last, highest - at));
-        let whole = self.extends.is_none_or(|at| at == highest);
-        (whole && (in_order || swapped)).then_some(Word { width, signed: self.extends.is_some(), swapped })
+    /// Whether the value, but for its sign, is so wide a word of memory: `Some(true)` if its highest byte comes first.
+    pub fn order(&self, width: Width) -> Option<bool> {
+        let count = width.bytes() as usize;
+        let (own, others) = self.bytes.split_at(count);
+        let place = |at: usize, first: usize| own[at]?.from.behind(own[first]?.from);
+        let in_order = || (0..count).all(|at| place(at, 0) == Some(at as i64));
+        let swapped = || (0..count).all(|at| place(at, count - 1) == Some((count - 1 - at) as i64));
+        let whole = others.iter().all(Option::is_none) && self.extends.is_none_or(|at| at + 1 == count);
+        whole.then(|| if in_order() { Some(false) } else { swapped().then_some(true) })?
+    }
+
+    /// The bytes of a word that the value is, if it has no others.
+    pub fn within(&self, word: &Pieces) -> Option<Piece> {
+        let of_word = |load: usize| word.bytes.iter().position(|byte| byte.is_some_and(|byte| byte.load == load));
+        let (mut up, mut mask) = (None, 0);
+        for (at, byte) in self.bytes.iter().enumerate() {
+            let Some(byte) = byte else { continue };
+            let moved = at as i32 - of_word(byte.load)? as i32;
+            if *up.get_or_insert(moved) != moved {
+                return None;
+            }
+            mask |= 0xff << (8 * at);
+        }
+        Some(Piece { up: up?, mask, extends: self.extends })
     }
 
     /// Its bytes.
@@ -144,24 +152,26 @@ mod tests {
     const JOIN: u32 = 0x00f7_6733; // or a4, a4, a5
     const RET: u32 = 0x0000_8067;
 
-    /// The words that code puts together.
-    fn words(code: &[u32]) -> Vec<Word> {
+    /// The words that code loads at once: how wide they are, and whether their bytes are in the other order.
+    fn words(code: &[u32]) -> Vec<(Width, bool)> {
         let code: Vec<u8> = code.iter().flat_map(|word| word.to_le_bytes()).collect();
         let region = Region { code: &code, start: 0, image: &Image::default() };
         let blocks = flow::blocks(&region, 0, &BTreeSet::from([0]), &Default::default()).unwrap();
-        let word = |part: &Part| if let Part::Word { word, .. } = part { Some(*word) } else { None };
+        let word = |part: &Part| {
+            if let Part::Load { width, swapped, .. } = part { Some((*width, *swapped)) } else { None }
+        };
         parts(&blocks, Variant::Precise).iter().flat_map(|parts| parts.values().filter_map(word)).collect()
     }
 
-    const HALF: Word = Word { width: Width::Half, signed: false, swapped: false };
+    const HALF: (Width, bool) = (Width::Half, false);
 
     #[test]
     fn bytes_in_either_order_are_a_word() {
         assert_eq!(words(&[LOADS[0], LOADS[1], RAISE, JOIN, RET]), [HALF]);
         // lbu a4, 0(a0); lbu a5, 1(a0)
-        assert_eq!(words(&[0x0005_4703, 0x0015_4783, RAISE, JOIN, RET]), [Word { swapped: true, ..HALF }]);
+        assert_eq!(words(&[0x0005_4703, 0x0015_4783, RAISE, JOIN, RET]), [(Width::Half, true)]);
         // lb a4, 1(a0)
-        assert_eq!(words(&[0x0015_0703, LOADS[1], RAISE, JOIN, RET]), [Word { signed: true, ..HALF }]);
+        assert_eq!(words(&[0x0015_0703, LOADS[1], RAISE, JOIN, RET]), [HALF]);
     }
 
     #[test]
@@ -169,7 +179,7 @@ mod tests {
         // lbu a2, 2(a0); slli a2, a2, 16; or a4, a4, a2; lbu a3, 3(a0); slliw a3, a3, 24; or a4, a4, a3
         let rest = [0x0025_4603, 0x0106_1613, 0x00c7_6733, 0x0035_4683, 0x0186_969b, 0x00d7_6733];
         let code = [&LOADS[..], &[RAISE, JOIN], &rest, &[RET]].concat();
-        assert_eq!(words(&code), [Word { width: Width::Word, signed: true, swapped: false }]);
+        assert_eq!(words(&code), [(Width::Word, false)]);
         // Without the third byte.
         let code = [&LOADS[..], &[RAISE, JOIN], &rest[3..], &[RET]].concat();
         assert_eq!(words(&code), [HALF]);
