@@ -37,7 +37,7 @@ pub enum Part {
 }
 
 /// An address: what a register held where it was last set otherwise than by adding a constant, and what was added.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Address {
     /// The number of what set the register.
     root: usize,

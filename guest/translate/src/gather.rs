@@ -193,6 +193,16 @@ mod tests {
     }
 
     #[test]
+    fn a_sign_is_joined_with_nothing_above_it() {
+        let byte = |load, extends| Pieces::of_byte(Loaded { load, from: Address::default() }, extends);
+        let (signed, high) = (byte(0, Some(0)), byte(1, None).up(1));
+        assert!(signed.join(&high).is_none() && high.join(&signed).is_none());
+        assert!(signed.join(&byte(1, Some(0)).up(1)).is_none());
+        let joined = byte(0, None).join(&byte(1, Some(0)).up(1)).unwrap();
+        assert_eq!(joined.extends, Some(1));
+    }
+
+    #[test]
     fn other_bytes_are_no_word() {
         // lbu a4, 2(a0)
         assert_eq!(words(&[0x0025_4703, LOADS[1], RAISE, JOIN, RET]), []);
