@@ -340,7 +340,7 @@ calls! {
     delete_module 106 syscall::info::forbidden, "sx", Refused, "EPERM";
     kexec_load 104 syscall::info::forbidden, "uupx", Refused, "EPERM";
     riscv_flush_icache 259 syscall::memory::riscv_flush_icache, "ppx", Full, "";
-    riscv_hwprobe 258 syscall::info::absent, "pupux", Refused, "ENOSYS: the C library takes its plain routines";
+    riscv_hwprobe 258 syscall::hwprobe::riscv_hwprobe, "pupux", Partial, "the frequency of the time register is not known";
 
     // Sockets.
     socket 198 syscall::socket::socket, "ddd", Partial, "AF_UNIX, AF_INET, AF_INET6 (TCP, UDP), AF_NETLINK (NETLINK_ROUTE); raw sockets are EPERM, ICMP is EACCES";

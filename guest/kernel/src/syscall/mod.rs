@@ -8,6 +8,7 @@ pub mod event;
 pub mod exec;
 pub mod fcntl;
 pub mod futex;
+pub mod hwprobe;
 pub mod ids;
 pub mod info;
 pub mod inotify;
