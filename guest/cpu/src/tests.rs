@@ -329,6 +329,23 @@ fn a_long_line_is_decoded_in_pieces() {
 }
 
 #[test]
+fn a_jump_is_noted_with_its_most_frequent_target() {
+    let _engine = Engine::with(&ECALL);
+    const SITE: u32 = 0x1234;
+    let noted = |targets: &[u32]| {
+        targets.iter().for_each(|target| translated::note_jump(SITE, *target));
+        // SAFETY: the lock is held.
+        unsafe { (*translated::exchange()).seen.iter().find(|seen| seen.site == SITE).unwrap().target }
+    };
+    assert_eq!(noted(&[2]), 2);
+    assert_eq!(noted(&[4, 2, 4, 4, 6, 4, 2]), 4);
+    assert_eq!(noted(&[2, 2, 2]), 2);
+    // Another site has the same place.
+    translated::note_jump(SITE + 2 * 2048, 8);
+    assert_eq!(noted(&[6]), 6);
+}
+
+#[test]
 fn a_loop_that_computed_jumps_close_is_found_hot() {
     // addi a0, a0, -1; beqz a0, .+4; jr a2; ecall
     let engine = Engine::with(&[&[0x157d, 0xc111, 0x8602][..], &ECALL].concat());

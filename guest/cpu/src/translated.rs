@@ -65,7 +65,7 @@ pub struct Exchange {
     pub seen: [Seen; SEEN],
 }
 
-/// A computed jump, and where it went last. What another process left in the memory may stand here too: it is a guess.
+/// A computed jump, and where it went most often. What another process left in the memory may stand here too: it is a guess.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct Seen {
@@ -103,6 +103,8 @@ static CALLED_TABLE: Shared<[Called; CALLED]> = Shared::new([Called { pc: 0, ind
 /// The first elements of `CALLED_TABLE` that were used, and how many.
 static USED: Shared<[u16; MAX_USED]> = Shared::new([0; MAX_USED]);
 static USED_COUNT: Shared<usize> = Shared::new(0);
+/// By how much [`Exchange::seen`] were seen more often than others.
+static VOTES: Shared<[u8; SEEN]> = Shared::new([0; SEEN]);
 static COUNTS_TABLE: Shared<[u16; COUNTS]> = Shared::new([0; COUNTS]);
 
 /// The words that engine and host exchange.
@@ -300,11 +302,22 @@ pub fn count(pc: u32, weight: u8) -> bool {
     }
 }
 
-/// Notes where the computed jump at `site` goes, for those who translate it.
+/// Notes where the computed jump at `site` goes, for those who translate it: where it goes most often, if that is most of the
+/// time (Boyer and Moore's majority vote).
 #[inline(always)]
 pub fn note_jump(site: u32, target: u32) {
-    // SAFETY: the host reads them while tasks are suspended.
-    unsafe { (*EXCHANGE.pointer()).seen[(site >> 1) as usize % SEEN] = Seen { site, target } };
+    let at = (site >> 1) as usize % SEEN;
+    // SAFETY: the host reads them while tasks are suspended; `at` is below their lengths.
+    unsafe {
+        let (seen, votes) = (&mut (*EXCHANGE.pointer()).seen[at], &mut *VOTES.element(at));
+        if (seen.site, seen.target) == (site, target) {
+            *votes = votes.saturating_add(1);
+        } else if seen.site == site && *votes > 0 {
+            *votes -= 1;
+        } else {
+            (*seen, *votes) = (Seen { site, target }, 0);
+        }
+    }
 }
 
 /// Calls a function of the table, which works on the calling task's registers; gives the address where it left the guest,

@@ -70,7 +70,7 @@ impl Words {
         pcs.iter().zip(HOT_LIST..).for_each(|(pc, index)| self.write(index, *pc));
     }
 
-    /// Computed jumps that were interpreted: where they are, and where they went last. Guesses.
+    /// Computed jumps that were interpreted: where they are, and where they went most often. Guesses.
     pub fn seen(self) -> impl Iterator<Item = (u32, u32)> {
         let pair = move |index| (self.read(index), self.read(index + 1));
         (SEEN..EXCHANGE_WORDS).step_by(2).map(pair).filter(|(site, _)| *site != 0)
