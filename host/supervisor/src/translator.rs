@@ -43,7 +43,8 @@ impl Translator {
     /// Starts the thread that waits for the first job; gives the worker's end of the socket too.
     pub fn start(wanted: &Translations) -> Result<(Translator, OwnedFd)> {
         let (ours, theirs) = UnixStream::pair().context("making the translator's socket")?;
-        let watched = Arc::new(Watched { socket: ours, wanted: wanted.clone(), state: Mutex::default() });
+        let state = Mutex::new(State { child: None, left: MAX_STARTS });
+        let watched = Arc::new(Watched { socket: ours, wanted: wanted.clone(), state });
         let run = {
             let watched = watched.clone();
             move || watched.run()
@@ -56,11 +57,10 @@ impl Translator {
 impl Drop for Translator {
     /// The worker has ended, or sends nothing more. What it asked for last is for those that start later.
     fn drop(&mut self) {
-        let mut state = self.0.lock();
-        if state.child.is_none() && self.0.has_job() {
-            let _ = self.0.start(&mut state);
+        if self.0.has_job() {
+            let _ = self.0.start();
         }
-        state.left = 0;
+        self.0.lock().left = 0;
     }
 }
 
@@ -79,17 +79,11 @@ struct State {
     left: u32,
 }
 
-impl Default for State {
-    fn default() -> State {
-        State { child: None, left: MAX_STARTS }
-    }
-}
-
 impl Watched {
     /// Runs a process whenever there is a job and none. A translator that cannot run only makes the guest slower.
     fn run(&self) {
         loop {
-            let goes_on = self.wait_for_job() && self.start_again().is_ok();
+            let goes_on = self.wait_for_job() && self.start().is_ok();
             // Of the owner's, too.
             self.wait_for_end();
             if !goes_on {
@@ -116,13 +110,12 @@ impl Watched {
         rustix::net::recv(&self.socket, &mut [0_u8], flags).is_ok_and(|(bytes, _)| bytes != 0)
     }
 
-    fn start_again(&self) -> Result<()> {
+    /// Starts a process, unless there is one: thread and owner may see the same job.
+    fn start(&self) -> Result<()> {
         let mut state = self.lock();
-        // It may be that of the owner, for the job that this thread saw too.
-        if state.child.is_none() { self.start(&mut state) } else { Ok(()) }
-    }
-
-    fn start(&self, state: &mut State) -> Result<()> {
+        if state.child.is_some() {
+            return Ok(());
+        }
         state.left =
             state.left.checked_sub(1).context("the translator process died too often, or the worker has ended")?;
         let socket = self.socket.as_fd().try_clone_to_owned().context("sharing the translator's socket")?;

@@ -13,7 +13,7 @@ use shallop_test_support::{Finished, Shallop, command};
 
 use crate::home::{self, BASE};
 
-const LIMIT: Duration = Duration::from_secs(300);
+pub const LIMIT: Duration = Duration::from_secs(300);
 
 /// Ends before its hot code is compiled.
 const COUNT: &str = "i=0; while [ $i -lt 3000 ]; do i=$((i+1)); done; echo $i";

@@ -4,16 +4,13 @@ use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use shallop_test_support::oracle::oracle;
 use shallop_test_support::processes::translators;
 use shallop_test_support::{Shallop, command, workspace};
 
 use crate::home::{self, BASE};
-use crate::translator::{modules, wait_for};
-
-const LIMIT: Duration = Duration::from_secs(300);
+use crate::translator::{LIMIT, modules, wait_for};
 
 /// An image with the program in a home of its own; `None` where it cannot be had.
 fn vast() -> Option<Shallop> {
