@@ -323,7 +323,7 @@ impl Code {
                 let word = if swapped { self.swap(all, width) } else { all };
                 self.values.push(word);
                 self.values.sink().local_set(kept);
-                self.copies.insert(copy, (kept, width));
+                self.copies.insert(copy, kept);
                 self.set_piece(op, copy, piece);
             }
             Part::Piece { copy, piece } => self.set_piece(op, copy, piece),
@@ -345,7 +345,7 @@ impl Code {
     /// All bytes of a copy.
     fn copied(&mut self, copy: usize) -> Word {
         match self.copies.get(&copy) {
-            Some(&(local, _)) => self.values.make(Value::Local(local)),
+            Some(&local) => self.values.make(Value::Local(local)),
             None => self.values.constant(0),
         }
     }
@@ -353,14 +353,13 @@ impl Code {
     /// Has some of the bytes as the result.
     fn set_piece(&mut self, op: &Op, copy: usize, Piece { up, mask, extends }: Piece) {
         let all = self.copied(copy);
-        let is_all = self.copies.get(&copy).is_some_and(|(_, width)| mask == u64::MAX >> (64 - 8 * width.bytes()));
         let bits = 8 * up.unsigned_abs();
         let moved = match up {
             0 => all,
             1.. => self.shift(Binary::ShiftLeft, all, bits),
             _ => self.shift(Binary::ShiftRight, all, bits),
         };
-        let some = if up == 0 && is_all { moved } else { self.mask(moved, mask) };
+        let some = self.mask(moved, mask);
         let value = match extends {
             Some(highest) => self.extend_low(some, 8 * (highest as u32 + 1)),
             None => some,

@@ -63,8 +63,8 @@ pub struct Code {
     /// Registers that are better loaded again behind rare calls than live across them.
     pub reloads: Slots,
     memories: Memories,
-    /// The locals of what the block loads at once, by number, and how wide that is (see `bytewise`).
-    pub copies: BTreeMap<usize, (u32, Width)>,
+    /// The locals of what the block loads at once, by number (see `bytewise`).
+    pub copies: BTreeMap<usize, u32>,
 }
 
 /// Address of a slot's word in the state.

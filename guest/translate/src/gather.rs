@@ -34,7 +34,7 @@ pub struct Pieces {
 pub struct Piece {
     /// By how many bytes the word is shifted, to the left.
     pub up: i32,
-    /// The bits that are taken then.
+    /// The bits that are taken then; all, where there are no others.
     pub mask: u64,
     /// The byte above which all bits are its sign.
     pub extends: Option<usize>,
@@ -120,16 +120,22 @@ impl Pieces {
     /// The bytes of a word that the value is, if it has no others.
     pub fn within(&self, word: &Pieces) -> Option<Piece> {
         let of_word = |load: usize| word.bytes.iter().position(|byte| byte.is_some_and(|byte| byte.load == load));
-        let (mut up, mut mask) = (None, 0);
+        let mut up = None;
         for (at, byte) in self.bytes.iter().enumerate() {
             let Some(byte) = byte else { continue };
             let moved = at as i32 - of_word(byte.load)? as i32;
             if *up.get_or_insert(moved) != moved {
                 return None;
             }
-            mask |= 0xff << (8 * at);
         }
-        Some(Piece { up: up?, mask, extends: self.extends })
+        let (up, mask) = (up?, self.mask());
+        let mask = if up == 0 && mask == word.mask() { u64::MAX } else { mask };
+        Some(Piece { up, mask, extends: self.extends })
+    }
+
+    /// The bits of its bytes.
+    fn mask(&self) -> u64 {
+        (0..BYTES).filter(|&at| self.bytes[at].is_some()).fold(0, |mask, at| mask | 0xff << (8 * at))
     }
 
     /// Its bytes.
